@@ -1,0 +1,63 @@
+"""What the encoders receive: tensors that travel with their lengths."""
+
+from dataclasses import dataclass, fields
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Batch = TypeVar("Batch", "ImageBatch", "TextBatch")
+
+
+def row_mask(lengths: Tensor, width: int) -> Tensor:
+    """True where a row is real: (B,) int64 lengths -> (B, width) bool."""
+    return torch.arange(width, device=lengths.device) < lengths[:, None]
+
+
+def _move(batch: Batch, device: torch.device) -> Batch:
+    values = (getattr(batch, field.name) for field in fields(batch))
+    # Non-blocking copies overlap with work when the loader pins its memory, and are plain otherwise.
+    moved = (v if v is None else v.to(device, non_blocking=True) for v in values)
+    return type(batch)(*moved)
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """B images, padded at the end with zero rows to the largest number of regions, K.
+
+    The three segmentation arrays are None for a model that does not use them.
+    """
+
+    features: Tensor  # (B, K, img_dim) float32; regions or grid cells
+    lengths: Tensor  # (B,) int64; real rows of each image
+    indices: Tensor  # (B,) int64; position of the image in its split
+    semantic: Tensor | None = None  # (B, categories, cells, cells) float32; shares in [0, 1]
+    seg_map: Tensor | None = None  # (B, map_size, map_size) float32; raw category numbers
+    categories: Tensor | None = None  # (B, categories) float32; one where present
+
+    def to(self, device: torch.device) -> "ImageBatch":
+        """The same batch on ``device``."""
+        return _move(self, device)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, K) bool, true on real rows."""
+        return row_mask(self.lengths, self.features.shape[1])
+
+
+@dataclass(frozen=True)
+class TextBatch:
+    """B captions, padded at the end with id 0 to the longest, N."""
+
+    ids: Tensor  # (B, N) int64; WordPiece ids with [CLS] and [SEP]
+    lengths: Tensor  # (B,) int64; [CLS] and [SEP] counted
+    indices: Tensor  # (B,) int64; position of the caption in its split
+
+    def to(self, device: torch.device) -> "TextBatch":
+        """The same batch on ``device``."""
+        return _move(self, device)
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, N) bool, true on real pieces."""
+        return row_mask(self.lengths, self.ids.shape[1])

@@ -1,0 +1,196 @@
+"""Frozen dataclasses <-> YAML, with ``section.key=value`` overrides."""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lib.errors import InputError
+
+
+def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
+    return field(default=default, metadata={"low": low, "high": high})
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the files are and how captions are read."""
+
+    root: str = "data"  # holds <dataset>_precomp/ or <dataset>/precomp/
+    dataset: str = "f30k"  # coco, f30k or scenes
+    workers: int = _bounded(4, 0)  # processes that load batches
+    word_augment: float = _bounded(0.2, 0, 1)  # share of words touched in training
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """The image rows: detected regions or grid cells."""
+
+    folder: str | None = None  # one file per image, inside the dataset's folder; null: *_ims.npy
+    regions: int | None = _bounded(None, 1)  # rows that every image must have; null: any number
+    drop: float = _bounded(0.2, 0, 1)  # share of rows dropped in training
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and parts of the two encoders."""
+
+    family: str = "threeshnet"
+    img_dim: int = _bounded(2048, 1)
+    embed_size: int = _bounded(1024, 2)
+    segmentation: bool = True  # false: VSE-infinity, and no segmentation file is read
+    vsem: bool = True  # the visual-semantic branch
+    vspm: bool = True  # the visual-spatial branch; false: *_seg_maps.npy is not read
+    categories: int = _bounded(133, 1)
+    cells: int = _bounded(7, 1)  # side of the semantic segmentation's grid
+    map_size: int = _bounded(64, 1)  # side of the panoptic label map
+    normalise_images: bool = True
+    normalise_texts: bool = True
+    bert: str = "bert-base-uncased"  # hub name or local folder
+
+    @property
+    def title(self) -> str:
+        """The model's name in tables: an ablation never passes for the whole."""
+        if not self.segmentation:
+            return "VSE-infinity"
+        missing = [name for name, on in (("VSeM", self.vsem), ("VSpM", self.vspm)) if not on]
+        return "3SHNet" + (f" without {' and '.join(missing)}" if missing else "")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation; epochs are counted from 0."""
+
+    epochs: int = _bounded(25, 1)
+    batch_size: int = _bounded(128, 2)
+    lr: float = _bounded(5e-4, 0)
+    bert_lr_scale: float = _bounded(0.1, 0)  # BERT's rate is lr times this
+    decay_epoch: int = _bounded(15, 1)  # all rates are multiplied by decay when it starts
+    decay: float = _bounded(0.1, 0)
+    weight_decay: float = _bounded(1e-4, 0)
+    clip: float = _bounded(2.0, 0)  # gradient norm over all parameters together
+    sum_epochs: int = _bounded(1, 0)  # first epochs on the sum form, the rest on the hardest
+    margin: float = _bounded(0.2, 0)
+    mask_same_image: bool = False  # captions of one image are no negatives of each other
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Where a run lives and what it starts from."""
+
+    out: str = "runs/latest"
+    seed: int = _bounded(0, 0)
+    device: str = "auto"  # auto, cpu or cuda
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a training run is a function of."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Plain sections of plain values, as :func:`from_dict` takes them."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """The resolved config, complete."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+def _convert(value: Any, kind: Any, name: str, source: str) -> Any:
+    """``value`` as ``kind`` (a scalar type, possibly ``| None``), or an error that says both."""
+    allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in allowed:
+        return None
+    scalar = next(a for a in allowed if a is not type(None))
+    if scalar is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:  # YAML 1.1 reads 5e-4 as text
+            value = float(value)
+        except ValueError:
+            pass
+    if type(value) is not scalar:
+        expected = scalar.__name__ + (" or null" if type(None) in allowed else "")
+        raise InputError(f"{source}: {name} is {value!r}, expected {expected}")
+    return value
+
+
+def _build(kind: type, values: Any, prefix: str, source: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: {prefix or 'the file'} holds {values!r}, expected key: value")
+    known = {f.name: f for f in fields(kind)}
+    built = {}
+    for key, value in values.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"{source}: unknown key {name}; did you mean {close}? Allowed here: "
+                + ", ".join(known)
+            )
+        spec = known[key]
+        if is_dataclass(spec.type):
+            built[key] = _build(spec.type, value, name, source)
+            continue
+        built[key] = value = _convert(value, spec.type, name, source)
+        low, high = spec.metadata.get("low"), spec.metadata.get("high")
+        if low is not None and value is not None and not low <= value <= (high or float("inf")):
+            limits = f"at least {low}" + ("" if high is None else f" and at most {high}")
+            raise InputError(f"{source}: {name} is {value!r}, expected {limits}")
+        if value in (float("inf"), float("-inf")):
+            raise InputError(f"{source}: {name} is {value!r}, expected a finite number")
+    return kind(**built)
+
+
+def _choice(name: str, value: str, allowed: tuple[str, ...], source: str) -> None:
+    if value not in allowed:
+        raise InputError(f"{source}: {name} is {value!r}, expected one of {', '.join(allowed)}")
+
+
+def from_dict(values: dict[str, Any], source: str) -> Config:
+    """Build a config from plain sections; ``source`` names their origin in errors.
+
+    Raises:
+        InputError: an unknown key (with the closest valid name), a wrong type or range.
+    """
+    config = _build(Config, values, "", source)
+    _choice("data.dataset", config.data.dataset, ("coco", "f30k", "scenes"), source)
+    _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
+    return config
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML config and apply ``section.key=value`` overrides.
+
+    Raises:
+        InputError: the file is missing or no YAML, or holds what :func:`from_dict` refuses.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such config file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: is not a readable YAML file ({error})") from error
+    from_dict(values, str(path))  # errors in the file are the file's, not an override's
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.partition(".")
+        if not (equals and dot and key):
+            raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        from_dict({section: {key: value}}, f"override {override!r}")
+        values.setdefault(section, {})[key] = value
+    return from_dict(values, str(path))

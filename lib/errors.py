@@ -1,0 +1,20 @@
+"""The exception that means: what the user gave is at fault, and the message says how."""
+
+
+class InputError(ValueError):
+    """Which file or setting, what was found, what was expected, what to do.
+
+    Entry scripts print the message alone; every other exception keeps its traceback, because it
+    is a bug of ours.
+    """
+
+    def __init__(self, message: str):
+        # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it
+        # from that text: keep the sentence only.
+        super().__init__(message.rsplit("InputError: ", 1)[-1].strip())
+
+
+BERT_ADVICE = (
+    "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
+    "--bert FOLDER to eval.py) with "
+)

@@ -1,0 +1,87 @@
+"""Encodes a split: each image once, each caption once, captions batched by length."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lib.data.captions import TokenisedCaptions
+from lib.data.dataset import image_loader, text_batches
+from lib.data.features import CAPTIONS_PER_IMAGE, Split
+
+SCORE_ROWS = 512  # images scored at once on the device
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What the encoders made of a split, in the split's order, on the CPU."""
+
+    images: Tensor  # (n, D) float32
+    captions: Tensor  # (5n, D) float32
+
+    def scores(self, model: nn.Module) -> np.ndarray:
+        """(n, 5n) float32 by ``model.score``, in chunks of images."""
+        matrix = np.empty((len(self.images), len(self.captions)), np.float32)
+        device = next(model.parameters()).device
+        captions = self.captions.to(device)
+        with torch.inference_mode():
+            for start in range(0, len(matrix), SCORE_ROWS):
+                rows = self.images[start : start + SCORE_ROWS].to(device)
+                matrix[start : start + SCORE_ROWS] = model.score(rows, captions).cpu().numpy()
+        return matrix
+
+
+def encode_split(
+    model: nn.Module,
+    split: Split,
+    captions: TokenisedCaptions,
+    batch_size: int,
+    workers: int,
+    images: int | None = None,
+    precision: str = "fp32",
+) -> Embeddings:
+    """Encode a split in evaluation mode; the model's mode is restored.
+
+    Args:
+        model: its parameters' device is where the work is done.
+        split: the images.
+        captions: the split's captions, tokenised.
+        batch_size: images, or captions, per batch.
+        workers: processes that read images.
+        images: only the first so many images and their captions; None: all.
+        precision: ``fp32``, or ``bf16`` for autocast; embeddings are float32 either way.
+
+    Raises:
+        InputError: NaN or infinite features.
+    """
+    count = len(split.image_ids) if images is None else min(images, len(split.image_ids))
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), _autocast(device, precision):
+            loader = image_loader(split, count, batch_size, workers, device.type == "cuda")
+            encoded = [
+                model.encode_images(batch.to(device)).float().cpu()
+                for batch in tqdm(loader, f"images of {split.name}", leave=False, dynamic_ncols=True)
+            ]
+            texts = text_batches(captions, count * CAPTIONS_PER_IMAGE, batch_size)
+            encoded_texts = [
+                model.encode_texts(batch.to(device)).float().cpu()
+                for batch in tqdm(
+                    texts, f"captions of {split.name}", leave=False, dynamic_ncols=True
+                )
+            ]
+    finally:
+        model.train(was_training)
+    by_length = torch.cat(encoded_texts)
+    in_order = torch.empty_like(by_length)
+    in_order[torch.cat([batch.indices for batch in texts])] = by_length
+    return Embeddings(torch.cat(encoded), in_order)
+
+
+def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

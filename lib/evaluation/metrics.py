@@ -1,0 +1,96 @@
+"""Ranks and recalls from a score matrix and who belongs to whom; NumPy alone.
+
+Ties count against the model: an equal score ranks above the ground truth, so a collapsed model
+scores 0 and not 100. Equal scores among an image's own captions do not hurt it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lib.errors import InputError
+
+CHUNK_ROWS = 256  # images compared at once, which bounds the memory above the matrix
+
+
+@dataclass(frozen=True)
+class DirectionMetrics:
+    """One direction of retrieval: recalls in percent, ranks counted from 1."""
+
+    r1: float
+    r5: float
+    r10: float
+    median_rank: float
+    mean_rank: float
+
+    @property
+    def average(self) -> float:
+        """Mean of the three recalls, percent."""
+        return (self.r1 + self.r5 + self.r10) / 3
+
+
+@dataclass(frozen=True)
+class RetrievalMetrics:
+    """Both directions: i2t finds sentences for images, t2i images for sentences."""
+
+    i2t: DirectionMetrics
+    t2i: DirectionMetrics
+
+    @property
+    def rsum(self) -> float:
+        """Sum of the six recalls, percent; 600 is perfect."""
+        return 3 * (self.i2t.average + self.t2i.average)
+
+
+def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """0-based ranks of the ground truth, without sorting.
+
+    Args:
+        scores: (n, m) float; rows are images, columns captions.
+        owner: (m,) integer, the image each caption belongs to; every image owns at least one.
+
+    Returns:
+        (n,) int64, for each image the captions of others that score at least its best caption's;
+        (m,) int64, for each caption the other images that score at least its own image's.
+
+    Raises:
+        InputError: NaN among the scores, which would rank above everything.
+    """
+    images, captions = scores.shape
+    own = scores[owner, np.arange(captions)]  # (m,)
+    best = np.full(images, -np.inf, scores.dtype)
+    np.maximum.at(best, owner, own)
+    i2t = np.zeros(images, np.int64)
+    t2i = np.zeros(captions, np.int64)
+    for start in range(0, images, CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        block = scores[rows]
+        if np.isnan(block).any():
+            raise InputError("the score matrix holds NaN; the model or its inputs are broken")
+        theirs = owner[None] != np.arange(start, start + len(block))[:, None]
+        i2t[rows] = ((block >= best[rows, None]) & theirs).sum(axis=1)
+        t2i += ((block >= own) & theirs).sum(axis=0)
+    return i2t, t2i
+
+
+def direction_metrics(rank: np.ndarray) -> DirectionMetrics:
+    """Recalls, median (floor of the median 0-based rank, plus 1) and mean of 0-based ranks."""
+    recalls = (100.0 * float(np.mean(rank < k)) for k in (1, 5, 10))
+    return DirectionMetrics(*recalls, float(np.floor(np.median(rank)) + 1), float(rank.mean() + 1))
+
+
+def retrieval_metrics(scores: np.ndarray, owner: np.ndarray) -> RetrievalMetrics:
+    """Both directions of a score matrix; arguments and errors as :func:`ranks`."""
+    i2t, t2i = ranks(scores, owner)
+    return RetrievalMetrics(direction_metrics(i2t), direction_metrics(t2i))
+
+
+def mean_metrics(parts: list[RetrievalMetrics]) -> RetrievalMetrics:
+    """Every figure averaged over ``parts``, as COCO's 5-fold protocol does."""
+
+    def mean(direction: str) -> DirectionMetrics:
+        sides = [getattr(part, direction) for part in parts]
+        names = DirectionMetrics.__dataclass_fields__
+        return DirectionMetrics(*(float(np.mean([getattr(s, n) for s in sides])) for n in names))
+
+    return RetrievalMetrics(mean("i2t"), mean("t2i"))

@@ -1,0 +1,73 @@
+"""The field's protocols: Flickr30K 1K, COCO 5-fold 1K and COCO 5K, from one score matrix."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lib.errors import InputError
+from lib.evaluation.metrics import RetrievalMetrics, mean_metrics, retrieval_metrics
+
+FOLDS = 5
+CAPTIONS_PER_IMAGE = 5
+DEFAULT_SPLITS = {"coco": "testall", "f30k": "test", "scenes": "test"}
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """One protocol's figures; ``folds`` is empty where the protocol has none."""
+
+    name: str
+    images: int  # that each query or gallery of the protocol holds
+    metrics: RetrievalMetrics
+    folds: list[RetrievalMetrics] = field(default_factory=list)
+
+
+def check_split(dataset: str, split: str) -> None:
+    """Refuse the field's well-known trap.
+
+    Raises:
+        InputError: COCO's ``test``, which is one fold of the five that make COCO-1K.
+    """
+    if dataset == "coco" and split == "test":
+        raise InputError(
+            "coco's test split is the first of testall's five folds; scoring it alone and calling "
+            "it COCO-1K is not comparable to any published number. Use --split testall"
+        )
+
+
+def evaluate(scores: np.ndarray, dataset: str, split: str) -> list[ProtocolResult]:
+    """All protocols of a dataset.
+
+    Args:
+        scores: (n, 5n) float; captions 5i..5i+4 belong to image i.
+        dataset: ``coco`` gives five consecutive folds and the whole; others the whole alone.
+        split: name of the split, checked by :func:`check_split`.
+
+    Raises:
+        InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
+    """
+    check_split(dataset, split)
+    n = len(scores)
+    if n == 0 or scores.shape != (n, n * CAPTIONS_PER_IMAGE):
+        raise InputError(f"the score matrix is {scores.shape}, expected (n, 5n) with n at least 1")
+    owner = np.arange(n * CAPTIONS_PER_IMAGE) // CAPTIONS_PER_IMAGE
+    whole = retrieval_metrics(scores, owner)
+    if dataset != "coco":
+        return [ProtocolResult(f"{split}, {n:,} images", n, whole)]
+    if n % FOLDS:
+        raise InputError(
+            f"coco's {split} holds {n} images, which do not make five equal folds; "
+            "testall has 5,000"
+        )
+    size = n // FOLDS
+    per_fold = owner[: size * CAPTIONS_PER_IMAGE]
+    folds = [
+        retrieval_metrics(
+            scores[start : start + size, start * CAPTIONS_PER_IMAGE :][:, : len(per_fold)], per_fold
+        )
+        for start in range(0, n, size)
+    ]
+    return [
+        ProtocolResult(f"{split}, mean of 5 folds of {size:,}", size, mean_metrics(folds), folds),
+        ProtocolResult(f"{split}, all {n:,} images", n, whole),
+    ]

@@ -1,0 +1,53 @@
+"""Files that are either whole or not there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from lib.errors import InputError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
+
+    Whatever stood at ``path`` stays untouched until the new file is whole and on the disk.
+
+    Raises:
+        InputError: the folder cannot be written or the disk is full; the temporary file is gone.
+    """
+    path = Path(path)
+    # The suffix is kept, because np.save would add one of its own to a name without it.
+    temporary = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
+        if isinstance(error, RuntimeError) and "write" not in str(error):
+            raise
+        kept = "; the file that stood there before is untouched" if path.is_file() else ""
+        raise InputError(
+            f"{path}: cannot be written ({str(error).splitlines()[0]}){kept}. "
+            "Check the folder's permissions and the free space."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def check_writable(path: str | Path) -> None:
+    """Raise :class:`InputError` now if a file at ``path`` could not be written later."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected the name of a file to write")
+    probe = path.with_name(f".{path.name}.probe-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error})") from error

@@ -1,0 +1,54 @@
+"""The sentence encoder: BERT, a linear head and GPO (3SHNet; the same as VSE-infinity's)."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+from transformers import AutoConfig, BertConfig, BertModel
+
+from lib.batch import TextBatch
+from lib.errors import BERT_ADVICE, InputError
+from lib.models.layers import unit
+from lib.models.pooling import GeneralizedPooling
+
+
+def load_bert(name: str, pretrained: bool) -> BertModel:
+    """BERT by hub name or local folder.
+
+    Args:
+        name: hub name, or a folder with ``config.json`` and, if ``pretrained``, the weights.
+        pretrained: False leaves the weights random, for a checkpoint that brings its own.
+
+    Raises:
+        InputError: neither hub, cache nor folder has it; says how to pass a folder.
+    """
+    try:
+        if pretrained:
+            return BertModel.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
+        found = f"the folder lacks one of {needs}" if Path(name).is_dir() else "not to be had"
+        raise InputError(
+            f"BERT {name!r}: {found} ({str(error).splitlines()[0]}). {BERT_ADVICE}{needs}."
+        ) from error
+    if not isinstance(config, BertConfig):
+        raise InputError(f"BERT {name!r}: config.json is of a {config.model_type!r}, expected bert")
+    return BertModel(config)
+
+
+class TextEncoder(nn.Module):
+    """Captions to vectors of the joint space."""
+
+    def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
+        super().__init__()
+        self.bert = bert
+        self.projection = nn.Linear(bert.config.hidden_size, embed_size)
+        self.pooling = GeneralizedPooling()
+        self.normalise = normalise
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        """B captions -> (B, D) float32, of unit length unless ``normalise`` is off."""
+        mask = batch.mask
+        states = self.bert(batch.ids, attention_mask=mask.long()).last_hidden_state
+        pooled = self.pooling(self.projection(states), mask)
+        return unit(pooled) if self.normalise else pooled

@@ -1,0 +1,123 @@
+"""A run's folder: what it keeps, and when it may be written to."""
+
+import importlib.metadata
+import json
+import logging
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from lib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lib.config import Config
+from lib.errors import InputError
+from lib.files import check_writable, replacing
+
+PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "tensorboard")
+# Settings that may differ when a run is resumed, because no result depends on them; more epochs
+# only make it longer.
+FREE_ON_RESUME = {"run.out", "run.device", "data.root", "data.workers", "train.epochs", "model.bert"}
+
+
+class _Console(logging.Handler):
+    """Writes above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record))
+
+
+class RunFolder:
+    """``config.yaml``, ``environment.json``, ``train.log``, ``tensorboard/``, two checkpoints."""
+
+    def __init__(self, config: Config):
+        self.path = Path(config.run.out)
+        self.config = config
+        self.last = self.path / "checkpoint.pth"
+        self.best = self.path / "model_best.pth"
+        self.tensorboard = self.path / "tensorboard"
+
+    def resume_point(self, resume: bool, overwrite: bool) -> Checkpoint | None:
+        """The checkpoint to go on from, or None to start; writes nothing that stays.
+
+        Raises:
+            InputError: a run is there and neither flag says what to do with it, it was trained
+                with other settings, or the folder cannot be written.
+        """
+        if resume and overwrite:
+            raise InputError("--resume and --overwrite exclude each other")
+        check_writable(self.last)
+        if not self.last.exists() or overwrite:
+            return None
+        checkpoint = load_checkpoint(self.last)
+        epoch, epochs = checkpoint.progress["epoch"], checkpoint.config.train.epochs
+        if not resume:
+            state = "a finished run" if epoch >= epochs else "an unfinished run"
+            raise InputError(
+                f"{self.path}: holds {state} ({epoch} of {epochs} epochs done). "
+                "Pass --resume to go on with it, --overwrite to discard it, or another run.out"
+            )
+        ours, theirs = _flat(self.config), _flat(checkpoint.config)
+        differing = [
+            f"{key} ({theirs[key]!r} then, {value!r} now)"
+            for key, value in ours.items()
+            if value != theirs[key] and key not in FREE_ON_RESUME
+        ]
+        if differing:
+            raise InputError(
+                f"{self.last}: was trained with other settings: {', '.join(differing)}. "
+                "Resume with the same, or start elsewhere with another run.out"
+            )
+        return checkpoint
+
+    def start(self, command: list[str], fresh: bool) -> logging.Logger:
+        """Open the folder for a run; ``fresh`` discards what an overwritten one left."""
+        if fresh:
+            for path in (self.last, self.best, self.path / "train.log", self._environment):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(self.tensorboard, ignore_errors=True)
+        with replacing(self.path / "config.yaml") as temporary:
+            temporary.write_text(self.config.to_yaml(), encoding="utf-8")
+        sessions = json.loads(self._environment.read_text()) if self._environment.exists() else []
+        with replacing(self._environment) as temporary:
+            temporary.write_text(json.dumps([*sessions, environment(command)], indent=1) + "\n")
+        logger = logging.getLogger(f"run.{self.path}")
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        for handler in (_Console(), logging.FileHandler(self.path / "train.log")):
+            handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+            logger.addHandler(handler)
+        return logger
+
+    def save(self, checkpoint: Checkpoint, best: bool) -> None:
+        """Write ``checkpoint.pth``, and ``model_best.pth`` first if this is the best so far."""
+        # In this order a kill in between repeats the epoch, and no best epoch is ever lost.
+        for path in (self.best, self.last) if best else (self.last,):
+            save_checkpoint(path, checkpoint)
+
+    @property
+    def _environment(self) -> Path:
+        return self.path / "environment.json"
+
+
+def environment(command: list[str]) -> dict:
+    """Command line, library versions, commit and hardware, as plain data."""
+    root = Path(__file__).parents[2]
+    git = subprocess.run(
+        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True
+    )
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "command": command,
+        "commit": git.stdout.strip() or None,
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in PACKAGES},
+        "gpu": gpu,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _flat(config: Config) -> dict[str, object]:
+    return {f"{s}.{k}": v for s, values in config.to_dict().items() for k, v in values.items()}

@@ -1,0 +1,249 @@
+"""One training run: epochs, validation, checkpoints, and where it may stop and go on.
+
+A run is a function of its config alone: batches and augmentation come from (seed, epoch, caption),
+dropout from torch's random state, which checkpoints keep. Killed and resumed is uninterrupted.
+"""
+
+import logging
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from lib.batch import ImageBatch, TextBatch
+from lib.checkpoint import Checkpoint, load_weights
+from lib.config import Config
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
+from lib.data.features import CAPTIONS_PER_IMAGE, open_split
+from lib.device import resolve_device
+from lib.errors import InputError
+from lib.evaluation.encode import encode_split
+from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
+from lib.models import build_model
+from lib.models.text import load_bert
+from lib.training.folder import RunFolder
+from lib.training.losses import score_statistics, triplet_loss
+from lib.training.optim import build_optimizer, parameter_groups, rate_factor, set_rates
+from lib.training.stop import Stopped, StopSignal
+
+DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
+EVALUATION_BATCH = 128
+SCALARS_EVERY = 10  # updates between TensorBoard points
+
+
+class Run:
+    """Everything a run needs, opened and checked before anything is written."""
+
+    def __init__(self, config: Config, resume: bool, overwrite: bool):
+        """Open data and model, or the checkpoint to go on from.
+
+        Raises:
+            InputError: anything wrong with settings, files or the run's folder.
+        """
+        self.config = config
+        self.folder = RunFolder(config)
+        checkpoint = self.folder.resume_point(resume, overwrite)
+        self.device = resolve_device(config.run.device)
+        self.train_split, self.dev_split = open_split(config, "train"), open_split(config, "dev")
+        tokenizer = load_tokenizer(config.model.bert)
+        torch.manual_seed(config.run.seed)
+        bert = load_bert(config.model.bert, pretrained=checkpoint is None)
+        self.train_captions = tokenise(self.train_split.captions, tokenizer, bert.config)
+        self.dev_captions = tokenise(self.dev_split.captions, tokenizer, bert.config)
+        self.model = build_model(config.model, bert).to(self.device)
+        self.optimizer = build_optimizer(self.model, config.train)
+        self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
+        self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
+        self.progress |= {"best_rsum": -1.0, "best_epoch": None}
+        self.resumed = checkpoint is not None
+        if checkpoint is not None:
+            load_weights(self.model, checkpoint, self.folder.last)
+            self.optimizer.load_state_dict(checkpoint.training["optimizer"])
+            self.progress = dict(checkpoint.progress)
+            _set_random_state(checkpoint.training["random"])
+        self._batches(0)  # refuses a batch larger than the data now
+
+    def fit(self, command: list[str]) -> None:
+        """Train to the last epoch.
+
+        Raises:
+            Stopped: on SIGINT or SIGTERM, after saving.
+            InputError: the loss is not finite, features are broken, or nothing can be written.
+        """
+        config, progress = self.config, self.progress
+        if progress["epoch"] >= config.train.epochs:
+            print(f"{self.folder.path}: all {config.train.epochs} epochs are done")
+            return
+        log = self.folder.start(command, fresh=not self.resumed)
+        self._introduce(log)
+        writer = SummaryWriter(self.folder.tensorboard, purge_step=progress["updates"])
+        pairs = TrainingPairs(self.train_split, self.train_captions, config)
+        with StopSignal() as stop:
+            try:
+                while progress["epoch"] < config.train.epochs:
+                    started = time.perf_counter()
+                    loss = self._train_epoch(pairs, writer, stop)
+                    with stop.interruptible():
+                        metrics = self._validate()
+                    self._finish_epoch(metrics, loss, time.perf_counter() - started, writer, log)
+            except Stopped as stopped:
+                self.folder.save(self._checkpoint(), best=False)
+                message = (
+                    f"stopped by signal {stopped.signum} in epoch {progress['epoch']} after step "
+                    f"{progress['step']}; saved {self.folder.last}, go on with --resume"
+                )
+                log.info(message)
+                raise Stopped(stopped.signum, message) from None
+            finally:
+                writer.close()
+        log.info(
+            f"done: best dev rSum {progress['best_rsum']:.1f} in epoch {progress['best_epoch']}, "
+            f"{self.folder.best}"
+        )
+
+    def _introduce(self, log: logging.Logger) -> None:
+        parameters = sum(p.numel() for p in self.model.parameters())
+        log.info(
+            f"{'resumed' if self.resumed else 'started'} {self.folder.path} on {self.device}: "
+            f"{parameters / 1e6:.1f} M parameters, {len(self.train_split.image_ids):,} training "
+            f"and {len(self.dev_split.image_ids):,} dev images"
+        )
+        for split, captions in (
+            (self.train_split, self.train_captions),
+            (self.dev_split, self.dev_captions),
+        ):
+            log.info(f"{split.name} features: {split.features.describe()}")
+            for warning in captions.warnings(split.name):
+                log.warning(warning)
+
+    def _batches(self, epoch: int) -> np.ndarray:
+        config = self.config
+        count = len(self.train_captions)
+        return epoch_batches(count, config.train.batch_size, config.run.seed, epoch)
+
+    def _train_epoch(self, pairs: TrainingPairs, writer: SummaryWriter, stop: StopSignal) -> float:
+        """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
+        config, progress = self.config, self.progress
+        epoch, first = progress["epoch"], progress["step"]
+        set_rates(self.optimizer, self.base_rates, rate_factor(epoch, config.train))
+        batches = self._batches(epoch)
+        pin = self.device.type == "cuda"
+        loader = training_loader(pairs, epoch, batches[first:], config.data.workers, pin)
+        self.model.train()
+        total = 0.0
+        with tqdm(
+            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, dynamic_ncols=True
+        ) as bar:
+            ready = time.perf_counter()
+            for images, texts in bar:
+                arrived = time.perf_counter()
+                loss, scalars = self._step(images.to(self.device), texts.to(self.device))
+                total += loss
+                progress["step"] += 1
+                progress["updates"] += 1
+                now = time.perf_counter()
+                if progress["updates"] % SCALARS_EVERY == 0:
+                    scalars |= {"time/data": arrived - ready, "time/step": now - arrived}
+                    for group in self.optimizer.param_groups:
+                        scalars[f"rate/{group['name']}"] = group["lr"]
+                    for name, value in scalars.items():
+                        writer.add_scalar(name, value, progress["updates"])
+                    bar.set_postfix(loss=f"{loss / len(images.lengths):.3f}")
+                if stop.requested:
+                    raise Stopped(stop.requested)
+                ready = now
+        taken = max(len(batches) - first, 1)
+        return total / taken / config.train.batch_size
+
+    def _step(self, images: ImageBatch, texts: TextBatch) -> tuple[float, dict[str, float]]:
+        """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
+        config = self.config.train
+        scores = self.model.score(
+            self.model.encode_images(images), self.model.encode_texts(texts)
+        )
+        hardest = self.progress["epoch"] >= config.sum_epochs
+        same = images.indices if config.mask_same_image else None
+        loss = triplet_loss(scores, config.margin, hardest, same)
+        value = loss.item()
+        self._require_finite("loss", value, images)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
+        self._require_finite("gradient norm", norm, images)
+        self.optimizer.step()
+        scalars = {"loss": value / len(scores), "gradient_norm": norm}
+        if (self.progress["updates"] + 1) % SCALARS_EVERY == 0:
+            scalars |= score_statistics(scores.detach())
+        return value, scalars
+
+    def _require_finite(self, what: str, value: float, images: ImageBatch) -> None:
+        if math.isfinite(value):
+            return
+        ids = ", ".join(self.train_split.image_ids[i] for i in images.indices.tolist())
+        last = f"the last good checkpoint is {self.folder.last}"
+        raise InputError(
+            f"the {what} is {value} in epoch {self.progress['epoch']}, step "
+            f"{self.progress['step']}; nothing was updated or saved, "
+            f"{last if self.folder.last.exists() else 'no checkpoint had been saved yet'}. "
+            f"A smaller train.lr or train.clip may help. Images of the batch: {ids}"
+        )
+
+    def _validate(self) -> RetrievalMetrics:
+        embeddings = encode_split(
+            self.model,
+            self.dev_split,
+            self.dev_captions,
+            EVALUATION_BATCH,
+            self.config.data.workers,
+            images=DEV_IMAGES,
+        )
+        scores = embeddings.scores(self.model)
+        return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
+
+    def _finish_epoch(
+        self,
+        metrics: RetrievalMetrics,
+        loss: float,
+        seconds: float,
+        writer: SummaryWriter,
+        log: logging.Logger,
+    ) -> None:
+        progress = self.progress
+        epoch = progress["epoch"]
+        for name, side in (("i2t", metrics.i2t), ("t2i", metrics.t2i)):
+            for k, recall in ((1, side.r1), (5, side.r5), (10, side.r10)):
+                writer.add_scalar(f"dev/{name}_R@{k}", recall, progress["updates"])
+        writer.add_scalar("dev/rSum", metrics.rsum, progress["updates"])
+        writer.flush()
+        best = metrics.rsum > progress["best_rsum"]
+        if best:
+            progress |= {"best_rsum": metrics.rsum, "best_epoch": epoch}
+        progress |= {"epoch": epoch + 1, "step": 0, "rsum": metrics.rsum}
+        self.folder.save(self._checkpoint(), best)
+        form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
+        log.info(
+            f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {metrics.i2t.r1:.1f}, "
+            f"t2i R@1 {metrics.t2i.r1:.1f}, rSum {metrics.rsum:.1f}"
+            f"{' (best)' if best else ''}, {seconds:.1f} s"
+        )
+
+    def _checkpoint(self) -> Checkpoint:
+        training = {"optimizer": self.optimizer.state_dict(), "random": _random_state()}
+        return Checkpoint(self.config, self.model.state_dict(), dict(self.progress), training)
+
+
+def _random_state() -> dict[str, Tensor | list[Tensor]]:
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def _set_random_state(state: dict[str, Tensor | list[Tensor]]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])

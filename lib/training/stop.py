@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM as a request that the loop answers where its state is whole."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Stopped(Exception):
+    """A run ended early on a signal, after saving."""
+
+    def __init__(self, signum: int, message: str = ""):
+        super().__init__(message)
+        self.signum = signum
+
+
+class StopSignal:
+    """Remembers the first SIGINT or SIGTERM; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._interruptible = False
+
+    def __enter__(self) -> "StopSignal":
+        self._previous = {s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A block that changes no training state: a signal raises :class:`Stopped` inside it."""
+        if self.requested:
+            raise Stopped(self.requested)
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = signum
+        if self._interruptible:
+            raise Stopped(signum)

@@ -1,0 +1,29 @@
+"""Train a model: python train.py --config configs/f30k_region.yaml [section.key=value ...]"""
+
+import argparse
+import sys
+
+from lib.config import load_config
+from lib.errors import InputError
+from lib.training.loop import Run
+from lib.training.stop import Stopped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="a YAML file of configs/")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in run.out")
+    parser.add_argument("--overwrite", action="store_true", help="discard the run in run.out")
+    args = parser.parse_intermixed_args()
+    try:
+        run = Run(load_config(args.config, args.overrides), args.resume, args.overwrite)
+        run.fit(sys.argv)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except Stopped as stopped:
+        sys.exit(128 + stopped.signum)
+
+
+if __name__ == "__main__":
+    main()
