@@ -16,7 +16,7 @@ def row_mask(lengths: Tensor, width: int) -> Tensor:
 
 def _move(batch: Batch, device: torch.device) -> Batch:
     values = (getattr(batch, field.name) for field in fields(batch))
-    # Non-blocking copies overlap with work when the loader pins its memory, and are plain otherwise.
+    # Non-blocking copies overlap with work where the loader pins its memory.
     moved = (v if v is None else v.to(device, non_blocking=True) for v in values)
     return type(batch)(*moved)
 

@@ -4,6 +4,7 @@ import difflib
 import types
 import typing
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -114,10 +115,8 @@ def _convert(value: Any, kind: Any, name: str, source: str) -> Any:
         return None
     scalar = next(a for a in allowed if a is not type(None))
     if scalar is float and isinstance(value, int | str) and not isinstance(value, bool):
-        try:  # YAML 1.1 reads 5e-4 as text
+        with suppress(ValueError):  # YAML 1.1 reads 5e-4 as text
             value = float(value)
-        except ValueError:
-            pass
     if type(value) is not scalar:
         expected = scalar.__name__ + (" or null" if type(None) in allowed else "")
         raise InputError(f"{source}: {name} is {value!r}, expected {expected}")

@@ -9,15 +9,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from lib.batch import ImageBatch, TextBatch
 from lib.config import Config
+from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions
-from lib.data.features import CAPTIONS_PER_IMAGE, Split
+from lib.data.features import Split
 from lib.errors import InputError
 
 ImageItem = tuple[int, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
 
 
 def drop_rows(rows: np.ndarray, rate: float, generator: np.random.Generator) -> np.ndarray:
-    """Drop each of (K, C) rows independently at ``rate``, never all; the rest moves to the front."""
+    """Drop each of (K, C) rows independently at ``rate``, never all; the rest moves up."""
     keep = generator.random(len(rows)) >= rate
     if not keep.any():
         keep[generator.integers(len(rows))] = True
@@ -136,9 +137,7 @@ def training_loader(
     )
 
 
-def image_loader(
-    split: Split, images: int, batch_size: int, workers: int, pin: bool
-) -> DataLoader:
+def image_loader(split: Split, images: int, batch_size: int, workers: int, pin: bool) -> DataLoader:
     """Loads the first ``images`` images of a split in order: an ImageBatch each."""
     return DataLoader(
         EvaluationImages(split, images),

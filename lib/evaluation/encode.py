@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions
 from lib.data.dataset import image_loader, text_batches
-from lib.data.features import CAPTIONS_PER_IMAGE, Split
+from lib.data.features import Split
 
 SCORE_ROWS = 512  # images scored at once on the device
 
@@ -66,7 +67,9 @@ def encode_split(
             loader = image_loader(split, count, batch_size, workers, device.type == "cuda")
             encoded = [
                 model.encode_images(batch.to(device)).float().cpu()
-                for batch in tqdm(loader, f"images of {split.name}", leave=False, dynamic_ncols=True)
+                for batch in tqdm(
+                    loader, f"images of {split.name}", leave=False, dynamic_ncols=True
+                )
             ]
             texts = text_batches(captions, count * CAPTIONS_PER_IMAGE, batch_size)
             encoded_texts = [

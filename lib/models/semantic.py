@@ -1,4 +1,4 @@
-"""VSeM, visual-semantic modelling: which regions matter (3SHNet, self-highlighting by semantics)."""
+"""VSeM, visual-semantic modelling: which regions matter (3SHNet, semantic self-highlighting)."""
 
 import torch
 from torch import Tensor, nn

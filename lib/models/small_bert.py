@@ -1,6 +1,6 @@
 """A small BERT made from captions, for the demo and the tests: nothing is downloaded.
 
-    python -m lib.models.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
+python -m lib.models.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
 """
 
 import argparse

@@ -1,6 +1,5 @@
-"""VSpM, visual-spatial modelling: where regions are (3SHNet, self-highlighting by position)."""
+"""VSpM, visual-spatial modelling: where regions are (3SHNet, spatial self-highlighting)."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -40,13 +39,15 @@ class VSpM(nn.Module):
         Args:
             projected: (B, K, D) float, F0.
             mask: (B, K) bool, true on real rows.
-            seg_map: (B, map_size, map_size) float, raw category numbers, neither one-hot nor scaled.
+            seg_map: (B, map_size, map_size) float, raw category numbers, not scaled.
 
         Returns:
             (B, K, D) float; rows where ``mask`` is false carry no meaning.
         """
         query = self.query(projected)
-        keys = self.keys(seg_map)
-        scale = SHARPNESS / KEY_CHANNELS**0.5
-        context = functional.scaled_dot_product_attention(query, keys, keys, scale=scale)
-        return self.output(query + context * mask[..., None])
+        # One head: the fused kernels take (B, heads, rows, channels) alone.
+        keys = self.keys(seg_map)[:, None].contiguous()
+        context = functional.scaled_dot_product_attention(
+            query[:, None], keys, keys, scale=SHARPNESS / KEY_CHANNELS**0.5
+        )
+        return self.output(query + context[:, 0] * mask[..., None])

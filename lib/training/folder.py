@@ -19,7 +19,14 @@ from lib.files import check_writable, replacing
 PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "tensorboard")
 # Settings that may differ when a run is resumed, because no result depends on them; more epochs
 # only make it longer.
-FREE_ON_RESUME = {"run.out", "run.device", "data.root", "data.workers", "train.epochs", "model.bert"}
+FREE_ON_RESUME = {
+    "run.out",
+    "run.device",
+    "data.root",
+    "data.workers",
+    "train.epochs",
+    "model.bert",
+}
 
 
 class _Console(logging.Handler):

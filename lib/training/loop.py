@@ -18,9 +18,10 @@ from tqdm import tqdm
 from lib.batch import ImageBatch, TextBatch
 from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
+from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
-from lib.data.features import CAPTIONS_PER_IMAGE, open_split
+from lib.data.features import open_split
 from lib.device import resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
@@ -164,9 +165,7 @@ class Run:
     def _step(self, images: ImageBatch, texts: TextBatch) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
-        scores = self.model.score(
-            self.model.encode_images(images), self.model.encode_texts(texts)
-        )
+        scores = self.model.score(self.model.encode_images(images), self.model.encode_texts(texts))
         hardest = self.progress["epoch"] >= config.sum_epochs
         same = images.indices if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.data.drawings import Thing
+from lib.data.scenes.backgrounds import Setting
+from lib.data.scenes.things import Thing
 
 COUNTS = ("no", "a", "two", "three")
 # Places of the 3 x 3 layout, row by row.
@@ -31,25 +32,22 @@ class Group:
     cells: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A background: bands of stuff with their upper edges, and how people speak of it."""
-
-    name: str
-    bands: tuple[tuple[str, float], ...]
-    where: tuple[str, ...]  # "on the beach"
-    scene: tuple[str, ...]  # "beach", before "scene" or "view"
-
-
 # Each domain has a phrasing of its own; {things}, {where}, {scene}, {one}, {other}, {place} and
 # {relation} are filled in.
 WHOLE = {
     "a": ("{things} {where}.", "There {be} {things} {where}.", "A picture of {things} {where}."),
     "b": ("{Where} we see {things}.", "{Where} someone left {things}.", "{things}, all {where}."),
 }
+THINGS_ALONE = {
+    "a": ("{things}.", "There {be} {things}.", "A picture of {things}."),
+    "b": ("We see {things}.", "Someone left {things} here.", "{things}, as it seems."),
+}
 SCENE = {
     "a": ("A {scene} scene with {things}.", "A {scene} picture that shows {things}."),
-    "b": ("It is a {scene} view, and you can find {things} there.", "{things} in this {scene} view."),
+    "b": (
+        "It is a {scene} view, and you can find {things} there.",
+        "{things} in this {scene} view.",
+    ),
 }
 PLACED = {
     "a": ("{one} {place}, {where}.", "{Where} there {be} {one} {place}."),
@@ -103,15 +101,15 @@ def captions(
     def shuffled() -> list[Group]:
         return [groups[i] for i in generator.permutation(len(groups))]
 
-    def whole(templates: dict[str, tuple[str, ...]]) -> str:
-        members = shuffled()
+    def some(templates: dict[str, tuple[str, ...]], most: int = 3) -> str:
+        members = shuffled()[: generator.integers(1, most + 1)]
         be = "is" if len(members[0].cells) == 1 else "are"
         return fill(pick(templates[domain]), things=listing(members), be=be)
 
     def placed() -> str:
         single = [g for g in shuffled() if len(g.cells) == 1]
         if not single:
-            return whole(WHOLE)
+            return some(WHOLE)
         place = pick(PLACES[single[0].cells[0]])
         return fill(pick(PLACED[domain]), one=noun_phrase(single[0], True), place=place, be="is")
 
@@ -123,4 +121,4 @@ def captions(
         words = {"one": noun_phrase(one, False), "other": noun_phrase(other, True)}
         return fill(pick(RELATED[domain]), relation=between, **words)
 
-    return [whole(WHOLE), whole(WHOLE), whole(SCENE), placed(), related()]
+    return [some(WHOLE), some(THINGS_ALONE), some(SCENE, most=1), placed(), related()]

@@ -1,0 +1,6 @@
+"""The demo world "scenes": rendered pictures, captions, and every file of a dataset, by seed.
+
+Regions say what is where only as far as a detector's would: a region's features come from the
+pixels of its box with the background greyed out and the box resized, so they tell things and
+colours, not the background, the place or the size. Those are in the segmentation alone.
+"""

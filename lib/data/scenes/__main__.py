@@ -1,0 +1,31 @@
+"""python -m lib.data.scenes --out data/scenes_precomp"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from lib.data.scenes.files import write_world
+from lib.data.scenes.world import PALETTES, SPLITS, World
+from lib.errors import InputError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Render the demo world and its files.")
+    parser.add_argument("--out", type=Path, required=True, help="a folder like data/scenes_precomp")
+    for name, default in asdict(World()).items():
+        choices = {"domain": tuple(PALETTES), "dtype": ("float16", "float32")}.get(name)
+        parser.add_argument(f"--{name}", type=type(default), default=default, choices=choices)
+    args = vars(parser.parse_args())
+    folder = args.pop("out")
+    if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
+        parser.error("sizes must be at least 1")
+    try:
+        written = write_world(World(**args), folder)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder}: {'written' if written else 'already there'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""Writes a world: pictures, captions, and every array of a dataset, under the usual names."""
+
+import json
+import multiprocessing
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lib.data.scenes.features import (
+    CATEGORIES,
+    CELLS,
+    propose_boxes,
+    region_features,
+    segmentation_arrays,
+)
+from lib.data.scenes.phrases import captions
+from lib.data.scenes.world import SPLITS, Scene, World, render, sample_scenes
+from lib.errors import InputError
+from lib.files import replacing
+
+
+def _make_image(job: tuple[World, str, int, Scene, Path]) -> tuple:
+    """Render one image, save its picture, return its captions and arrays."""
+    world, split, index, scene, path = job
+    generator = np.random.default_rng((world.seed, SPLITS.index(split), index + 1))
+    picture, labels, things = render(scene, world.domain, generator)
+    picture.save(path, compress_level=1)
+    lines = captions(scene.groups, scene.setting, world.domain, generator)
+    boxes = propose_boxes(things, world.regions, generator)
+    features = region_features(picture, labels, boxes, world.img_dim, generator)
+    return lines, (features, *segmentation_arrays(labels, world.map_size))
+
+
+def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
+    count = getattr(world, split)
+    ids = [f"{first_id + i:06d}" for i in range(count)]
+    shapes = {
+        "ims": (world.regions, world.img_dim),
+        "segmentations": (CATEGORIES, CELLS, CELLS),
+        "seg_maps": (world.map_size, world.map_size),
+        "cat_onehots": (CATEGORIES,),
+    }
+    scenes = sample_scenes(world, split, count)
+    jobs = [
+        (world, split, i, scene, folder / "images" / f"{ids[i]}.png")
+        for i, scene in enumerate(scenes)
+    ]
+    lines: list[str] = []
+    with ExitStack() as stack:
+        arrays = []
+        for name, shape in shapes.items():
+            path = stack.enter_context(replacing(folder / f"{split}_{name}.npy"))
+            dtype = "uint8" if name == "seg_maps" else world.dtype
+            arrays.append(np.lib.format.open_memmap(path, "w+", dtype, (count, *shape)))
+        for i, (five, values) in enumerate(tqdm(_in_parallel(jobs), f"{split} pictures", count)):
+            lines += five
+            for array, value in zip(arrays, values, strict=True):
+                array[i] = value
+        for array in arrays:
+            array.flush()
+    for name, rows in (("caps", lines), ("ids", ids)):
+        with replacing(folder / f"{split}_{name}.txt") as temporary:
+            temporary.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+
+
+def _in_parallel(jobs: list[tuple]) -> Iterator[tuple]:
+    with multiprocessing.Pool() as pool:
+        yield from pool.imap(_make_image, jobs, chunksize=8)
+
+
+def write_world(world: World, folder: Path) -> bool:
+    """Write every file of section 2 for train, dev and test, and ``images/<id>.png``.
+
+    Returns:
+        False where ``folder`` holds this very world already, True after writing it.
+
+    Raises:
+        InputError: ``folder`` holds another world or something else, or cannot be written.
+    """
+    marker = folder / "scenes.json"  # written last: a world without it is not whole
+    wanted = asdict(world)
+    if marker.is_file():
+        found = json.loads(marker.read_text())
+        if found == wanted:
+            return False
+        raise InputError(f"{folder}: holds another world ({found}); remove it or choose --out")
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error})") from error
+    first_id = 1
+    for split in SPLITS:
+        _make_split(world, folder, split, first_id)
+        first_id += getattr(world, split)
+    with replacing(marker) as temporary:
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+    return True

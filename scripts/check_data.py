@@ -1,0 +1,88 @@
+"""Opens every file of a dataset as training would, reads all of it, and says what it found.
+
+python scripts/check_data.py --config configs/coco_region.yaml data.root=data
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tqdm import tqdm
+
+from lib.config import Config, load_config
+from lib.data.features import Split, dataset_folder, open_split
+from lib.errors import InputError
+
+
+def scan(split: Split) -> list[str]:
+    """Read every entry of every array; one line per entry that cannot be used."""
+    named = {
+        "features": split.features,
+        "segmentations": split.semantic,
+        "seg_maps": split.seg_map,
+        "cat_onehots": split.categories,
+    }
+    arrays = {name: array for name, array in named.items() if array is not None}
+    problems = []
+    for image in tqdm(range(len(split.image_ids)), f"{split.name}: NaN/Inf", leave=False):
+        for array in arrays.values():
+            try:
+                array[image]
+            except InputError as error:
+                problems.append(f"image {split.image_ids[image]}: {error}")
+    return problems
+
+
+def check(config: Config, name: str) -> list[str]:
+    """Print what a split holds; return its problems."""
+    print(f"\n{name}")
+    try:
+        split = open_split(config, name)
+    except InputError as error:
+        return [str(error)]
+    per = "image" if split.ids_per_image == 1 else "caption"
+    empty = sum(not caption.strip() for caption in split.captions)
+    print(f"  images         {len(split.image_ids):,}, one id per {per}")
+    print(f"  captions       {len(split.captions):,}, {empty} empty")
+    print(f"  first          {split.image_ids[0]}: {split.captions[0]!r}")
+    print(f"  features       {split.features.describe()}")
+    for label, array in (
+        ("segmentations", split.semantic),
+        ("seg_maps", split.seg_map),
+        ("cat_onehots", split.categories),
+    ):
+        print(f"  {label:<14} {'not used by this config' if array is None else array.describe()}")
+    problems = scan(split)
+    print(f"  NaN/Inf scan   {f'{len(problems)} broken entries' if problems else 'clean'}")
+    return problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--splits", nargs="+", help="default: every <split>_caps.txt there is")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    args = parser.parse_intermixed_args()
+    try:
+        config = load_config(args.config, args.overrides)
+        folder = dataset_folder(config.data.root, config.data.dataset)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
+    splits = args.splits or found
+    print(f"{folder}: splits {', '.join(splits) or 'none'}")
+    problems = [p for name in splits for p in check(config, name)]
+    if not splits:
+        problems = [f"{folder}: holds no <split>_caps.txt"]
+    print()
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(f"{len(problems)} problems")
+    print("everything can be used")
+
+
+if __name__ == "__main__":
+    main()

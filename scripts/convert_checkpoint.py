@@ -1,0 +1,40 @@
+"""Turns a released checkpoint into ours, or ours into a released one; the direction is found.
+
+python scripts/convert_checkpoint.py released/model_best.pth runs/released/model_best.pth
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from lib.checkpoint import load_checkpoint, save_checkpoint, save_released
+from lib.errors import InputError
+
+
+def convert(source: Path, target: Path) -> str:
+    """Write ``target`` and say what it is."""
+    if target.exists():
+        raise InputError(f"{target}: exists already; remove it or choose another name")
+    checkpoint = load_checkpoint(source)
+    if checkpoint.is_released:
+        save_checkpoint(target, checkpoint)
+        return f"{target}: our format, {checkpoint.config.model.title}, from a released file"
+    save_released(target, checkpoint)
+    return f"{target}: the release's format, {checkpoint.config.model.title}, from ours"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("target", type=Path)
+    args = parser.parse_args()
+    try:
+        print(convert(args.source, args.target))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

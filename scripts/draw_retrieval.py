@@ -1,0 +1,108 @@
+"""Draws what a model retrieves: top-5 pictures of sentences, top-5 sentences of pictures."""
+
+import argparse
+import sys
+import textwrap
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lib.data.captions import read_captions
+from lib.errors import InputError
+from lib.files import replacing
+
+TOP = 5
+SIDE = 150  # pixels of a picture
+GAP = 14
+FRAME = 6
+LEFT = 250  # where the results begin
+RIGHT, WRONG, INK = (30, 150, 60), (205, 45, 45), (30, 30, 35)
+
+
+class Sheet:
+    """The drawing, filled row by row."""
+
+    def __init__(self, rows: int):
+        self.image = Image.new("RGB", (LEFT + TOP * (SIDE + GAP) + GAP, rows), "white")
+        self.draw = ImageDraw.Draw(self.image)
+        self.y = GAP
+
+    def text(self, x: int, y: int, text: str, colour: tuple, size: int = 15) -> None:
+        self.draw.text((x, y), text, colour, ImageFont.load_default(size))
+
+    def heading(self, text: str) -> None:
+        self.text(GAP, self.y, text, INK, 20)
+        self.y += 34
+
+    def picture(self, x: int, path: Path, frame: tuple | None) -> None:
+        if frame:
+            corner = (x + SIDE - 1, self.y + SIDE - 1)
+            self.draw.rectangle(((x, self.y), corner), fill=frame)
+        side = SIDE - 2 * FRAME
+        try:
+            picture = Image.open(path).convert("RGB").resize((side, side))
+        except OSError as error:
+            raise InputError(f"{path}: no readable picture ({error})") from error
+        self.image.paste(picture, (x + FRAME, self.y + FRAME))
+
+    def next_row(self) -> None:
+        self.y += SIDE + GAP
+
+
+def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed: int) -> None:
+    """Draw ``queries`` sentences and as many pictures, chosen by ``seed``."""
+    try:
+        with np.load(embeddings, allow_pickle=False) as arrays:
+            images, texts, ids = (arrays[k] for k in ("images", "captions", "image_ids"))
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{embeddings}: is no file of --save_embeddings ({error})") from error
+    captions = read_captions(data / f"{split}_caps.txt")
+    if len(captions) != len(texts):
+        raise InputError(f"{data}: {split} has {len(captions)} captions, expected {len(texts)}")
+    scores = images @ texts.T
+    chosen = np.random.default_rng(seed).permutation(len(images))
+    sentences, pictures = chosen[:queries] * 5, chosen[queries : 2 * queries]
+    sheet = Sheet(2 * (GAP + 34) + (len(sentences) + len(pictures)) * (SIDE + GAP))
+    sheet.heading("Sentence to picture (green: the sentence's own picture)")
+    for caption in sentences:
+        for i, line in enumerate(textwrap.wrap(captions[caption], 30)):
+            sheet.text(GAP, sheet.y + 8 + 20 * i, line, INK)
+        for rank, image in enumerate(np.argsort(-scores[:, caption])[:TOP]):
+            path = data / "images" / f"{ids[image]}.png"
+            frame = RIGHT if image == caption // 5 else WRONG
+            sheet.picture(LEFT + rank * (SIDE + GAP), path, frame)
+        sheet.next_row()
+    sheet.y += GAP
+    sheet.heading("Picture to sentence (green: one of the picture's own)")
+    for image in pictures:
+        sheet.picture(GAP, data / "images" / f"{ids[image]}.png", None)
+        for rank, caption in enumerate(np.argsort(-scores[image])[:TOP]):
+            colour = RIGHT if caption // 5 == image else WRONG
+            line = textwrap.shorten(f"{rank + 1}. {captions[caption]}", 110)
+            sheet.text(LEFT - 60, sheet.y + 8 + 27 * rank, line, colour)
+        sheet.next_row()
+    with replacing(out) as temporary:
+        sheet.image.save(temporary)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embeddings", type=Path, required=True, help="of eval.py")
+    parser.add_argument("--data", type=Path, required=True, help="with images/<id>.png")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--queries", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    try:
+        draw(args.embeddings, args.data, args.split, args.out, args.queries, args.seed)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{args.out}: drawn")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Sets PYTHON to an interpreter that has the pins of requirements.txt; other scripts source it from
+# the repository's root. An active environment that has them is used as it is; else .venv is made,
+# once, from the first Python 3.10 or newer. Alone, it only sets up:  sh scripts/setup.sh
+set -eu
+
+has_pins() {
+    "$1" - <<'PY' >/dev/null 2>&1
+from importlib.metadata import version
+from packaging.requirements import Requirement
+lines = (line.split("#")[0].strip() for line in open("requirements.txt"))
+wanted = [Requirement(line) for line in lines if line]
+wanted = [r for r in wanted if r.marker is None or r.marker.evaluate()]
+assert all(r.specifier.contains(version(r.name), prereleases=True) for r in wanted)
+PY
+}
+
+if [ ! -f requirements.txt ]; then
+    cd "$(dirname "$0")/.."
+fi
+
+PYTHON=
+for candidate in python python3 .venv/bin/python; do
+    if command -v "$candidate" >/dev/null 2>&1 && has_pins "$candidate"; then
+        PYTHON=$candidate
+        break
+    fi
+done
+
+if [ -z "$PYTHON" ]; then
+    base=
+    for candidate in python3 python python3.13 python3.12 python3.11 python3.10; do
+        if "$candidate" -c 'import sys, venv, ensurepip; assert sys.version_info >= (3, 10)' \
+            >/dev/null 2>&1; then
+            base=$candidate
+            break
+        fi
+    done
+    if [ -z "$base" ]; then
+        echo "error: no Python 3.10 or newer with its venv module was found" \
+            "(on Debian and Ubuntu: apt install python3-venv)" >&2
+        exit 1
+    fi
+    if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+        "$base" -m venv --clear .venv
+    fi
+    PYTHON=.venv/bin/python
+    echo "Installing the pins of requirements.txt into .venv (some minutes, about 5 GB)..." >&2
+    if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -r requirements.txt \
+        >.venv/pip.log 2>&1; then
+        tail -n 20 .venv/pip.log >&2
+        echo "error: the pins could not be installed; all of pip's output is in .venv/pip.log" >&2
+        exit 1
+    fi
+fi
