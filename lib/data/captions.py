@@ -1,6 +1,7 @@
 """Captions to WordPiece ids, and their augmentation from an explicit random generator."""
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +145,12 @@ def tokenise(
             return_token_type_ids=False,
             verbose=False,
         )
-        for i, ids in enumerate(encoded["input_ids"]):
-            cut += len(ids) > room
-            kept = ids[:room]
-            pieces.append(np.array(kept, np.int32))
-            words.append(np.array(encoded.word_ids(i)[: len(kept)], np.int32))
-            counts.append(len(kept))
+        kept = [ids[:room] for ids in encoded["input_ids"]]
+        cut += sum(len(ids) > room for ids in encoded["input_ids"])
+        counts += map(len, kept)
+        pieces.append(np.fromiter(chain.from_iterable(kept), np.int32))
+        numbers = (encoded.word_ids(i)[:room] for i in range(len(kept)))
+        words.append(np.fromiter(chain.from_iterable(numbers), np.int32))
     return TokenisedCaptions(
         pieces=np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
         words=np.concatenate(words) if words else np.zeros(0, np.int32),

@@ -1,0 +1,405 @@
+"""Every layout of the files, and every way in which they may be broken."""
+
+import pickle
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import Config, from_dict
+from lib.data.arrays import FeatureFolder, MappedArray
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import (
+    TrainingPairs,
+    collate_images,
+    drop_rows,
+    epoch_batches,
+    text_batches,
+    training_loader,
+)
+from lib.data.features import open_split
+from lib.errors import InputError
+from tests.support import ROOT, fail, succeed
+
+N, K, C = 6, 3, 8
+SIZES = {"img_dim": C, "categories": 5, "cells": 2, "map_size": 4}
+
+
+def write(root, n=N, folder="f30k_precomp", **replace):
+    """A split of random arrays; ``replace`` gives other contents for single files."""
+    folder = root / folder
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(0)
+    arrays = {
+        "ims": generator.random((n, K, C), np.float32),
+        "segmentations": generator.random((n, 5, 2, 2), np.float32),
+        "seg_maps": generator.integers(0, 5, (n, 4, 4)).astype(np.float32),
+        "cat_onehots": generator.integers(0, 2, (n, 5)).astype(np.float32),
+    }
+    for name, array in (arrays | {k: v for k, v in replace.items() if k in arrays}).items():
+        if array is not None:
+            np.save(folder / f"train_{name}.npy", array)
+    captions = replace.get("caps", [f"a dog and {i} cats" for i in range(5 * n)])
+    (folder / "train_caps.txt").write_text("".join(f"{line}\n" for line in captions))
+    ids = replace.get("ids", [f"{100 + i}" for i in range(n)])
+    (folder / "train_ids.txt").write_text("".join(f"{i}\n" for i in ids))
+    return arrays
+
+
+def load(root, **sections):
+    sections["data"] = {"root": str(root), **sections.get("data", {})}
+    sections["model"] = SIZES | sections.get("model", {})
+    return open_split(from_dict(sections, "test"), "train")
+
+
+def test_one_array_per_split(tmp_path):
+    arrays = write(tmp_path)
+    split = load(tmp_path)
+    assert split.image_ids == [f"{100 + i}" for i in range(N)]
+    assert len(split.captions) == 5 * N
+    assert split.ids_per_image == 1
+    for found, name in (
+        (split.features, "ims"),
+        (split.semantic, "segmentations"),
+        (split.seg_map, "seg_maps"),
+        (split.categories, "cat_onehots"),
+    ):
+        np.testing.assert_array_equal(np.stack([found[i] for i in range(N)]), arrays[name])
+    assert "one entry per image" in split.features.describe()
+
+
+def test_sibling_layout(tmp_path):
+    write(tmp_path, folder="f30k/precomp")
+    assert load(tmp_path).folder == tmp_path / "f30k" / "precomp"
+
+
+def test_ids_and_features_per_caption(tmp_path):
+    rows = np.random.default_rng(1).random((N, K, C), np.float32)
+    write(tmp_path, ims=rows.repeat(5, axis=0), ids=[i for i in range(N) for _ in range(5)])
+    split = load(tmp_path)
+    assert split.ids_per_image == 5
+    assert split.image_ids == [str(i) for i in range(N)]
+    assert "per caption row" in split.features.describe()
+    np.testing.assert_array_equal(np.stack([split.features[i] for i in range(N)]), rows)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_any_float_dtype_becomes_float32(tmp_path, dtype):
+    rows = np.random.default_rng(1).random((N, K, C)).astype(dtype)
+    maps = np.random.default_rng(1).integers(0, 5, (N, 4, 4)).astype(np.uint8)
+    write(tmp_path, ims=rows, seg_maps=maps)
+    split = load(tmp_path)
+    assert split.features[2].dtype == split.seg_map[2].dtype == np.float32
+    np.testing.assert_array_equal(split.features[2], rows[2].astype(np.float32))
+    np.testing.assert_array_equal(split.seg_map[5], maps[5])
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pth"])
+@pytest.mark.parametrize("layout", ["KC", "HWC", "CHW", "1CHW"])
+def test_one_file_per_image(tmp_path, suffix, layout):
+    write(tmp_path, ims=None)
+    cells = np.random.default_rng(2).random((N, 2, 3, C)).astype(np.float16)
+    stored = {
+        "KC": cells.reshape(N, 6, C),
+        "HWC": cells,
+        "CHW": cells.transpose(0, 3, 1, 2),
+        "1CHW": cells.transpose(0, 3, 1, 2)[:, None],
+    }[layout]
+    folder = tmp_path / "f30k_precomp" / "grids"
+    folder.mkdir()
+    for i, array in enumerate(stored):
+        if suffix == ".npy":
+            np.save(folder / f"{100 + i}.npy", array)
+        else:
+            torch.save(torch.from_numpy(np.ascontiguousarray(array)), folder / f"{100 + i}.pth")
+    split = load(tmp_path, features={"folder": "grids"})
+    for i in range(N):
+        assert split.features[i].dtype == np.float32
+        np.testing.assert_array_equal(split.features[i], cells[i].reshape(6, C).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((C, 2, C), np.float32), "could be"),
+        (np.zeros((3, 7), np.float32), f"C = {C}"),
+        (np.zeros((0, C), np.float32), "holds 0 rows"),
+        (np.zeros((2, C, 2, 2), np.float32), "expected numbers of shape"),
+        (np.array(["x"]), "expected numbers of shape"),
+        (np.array([{}], object), "cannot be read as one array"),
+    ],
+)
+def test_bad_files_per_image(tmp_path, array, message):
+    np.save(tmp_path / "7.npy", array, allow_pickle=True)
+    with pytest.raises(InputError, match=message) as error:
+        FeatureFolder(tmp_path, ["7"], C, None)
+    assert "7.npy" in str(error.value)
+
+
+def test_missing_file_per_image(tmp_path):
+    np.save(tmp_path / "7.npy", np.zeros((3, C), np.float32))
+    with pytest.raises(InputError, match=r"lacks 8\.npy"):
+        FeatureFolder(tmp_path, ["7", "8"], C, None)
+    with pytest.raises(InputError, match="no such folder"):
+        FeatureFolder(tmp_path / "none", ["7"], C, None)
+    with pytest.raises(InputError, match="holds 3 rows, expected 36"):
+        FeatureFolder(tmp_path, ["7"], C, 36)
+
+
+def test_features_per_image_that_run_code_are_refused(tmp_path):
+    write(tmp_path, ims=None)
+    folder = tmp_path / "f30k_precomp" / "grids"
+    folder.mkdir()
+    for i in range(N):
+        (folder / f"{100 + i}.pth").write_bytes(pickle.dumps(Bomb(tmp_path / "burst")))
+    with pytest.raises(InputError, match="cannot be read"):
+        load(tmp_path, features={"folder": "grids"})
+    assert not (tmp_path / "burst").exists()
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize(
+    ("replace", "model", "message"),
+    [
+        ({"caps": ["x"] * 29}, {}, "29 captions, expected five per image"),
+        ({"caps": []}, {}, "0 captions, expected five per image"),
+        ({"ids": range(5)}, {}, "holds 5 ids, expected 6"),
+        ({"ids": [*range(29), 28]}, {}, "expected one id five times"),
+        ({"ims": np.zeros((5, K, C))}, {}, "holds 5 entries, expected 6"),
+        ({"ims": np.zeros((N, K, C + 1))}, {}, r"shape \(3, 9\), expected \(any, 8\)"),
+        ({"ims": np.zeros((N, 0, C))}, {}, "expected"),
+        ({"ims": np.zeros((N, K, C), complex)}, {}, "holds complex128"),
+        ({"ims": np.zeros((N, K, C), order="F")}, {}, "Fortran order"),
+        ({"ims": np.empty((N, K, C), object)}, {}, "pickled objects"),
+        ({"ims": None}, {}, "features.folder"),
+        ({"segmentations": np.zeros((N, 133, 7, 7))}, {}, r"expected \(5, 2, 2\)"),
+        ({"segmentations": np.zeros((4, 5, 2, 2))}, {}, "holds 4 entries"),
+        ({"seg_maps": np.zeros((N, 4, 5))}, {}, r"expected \(4, 4\)"),
+        ({"cat_onehots": np.zeros((N, 6))}, {}, "model.categories"),
+        ({"segmentations": None}, {}, "train_segmentations.npy: no such file"),
+    ],
+)
+def test_broken_splits_are_explained(tmp_path, replace, model, message):
+    write(tmp_path, **replace)
+    if any(value is None for value in replace.values()):
+        for name, value in replace.items():
+            assert value is None
+            (tmp_path / "f30k_precomp" / f"train_{name}.npy").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=message) as error:
+        load(tmp_path, model=model)
+    assert str(tmp_path) in str(error.value)
+
+
+def test_wrong_number_of_regions(tmp_path):
+    write(tmp_path)
+    assert len(load(tmp_path, features={"regions": K}).features[0]) == K
+    with pytest.raises(InputError, match=r"shape \(3, 8\), expected \(36, 8\)"):
+        load(tmp_path, features={"regions": 36})
+
+
+def test_files_that_a_model_does_not_use_need_not_exist(tmp_path):
+    write(tmp_path, segmentations=None, seg_maps=None, cat_onehots=None)
+    with pytest.raises(InputError, match="no such file"):
+        load(tmp_path)
+    split = load(tmp_path, model={"segmentation": False})
+    assert split.semantic is split.seg_map is split.categories is None
+
+
+def test_the_label_map_is_read_only_for_vspm(tmp_path):
+    write(tmp_path, seg_maps=None)
+    split = load(tmp_path, model={"vspm": False})
+    assert split.seg_map is None
+    assert split.semantic is not None
+
+
+def test_truncated_array(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "f30k_precomp" / "train_ims.npy"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="cut short; holds"):
+        load(tmp_path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError, match="no readable .npy"):
+        load(tmp_path)
+    path.write_bytes(pickle.dumps({"npts": 3}))
+    with pytest.raises(InputError, match="no readable .npy"):
+        load(tmp_path)
+
+
+def test_missing_dataset(tmp_path):
+    with pytest.raises(InputError, match=r"f30k_precomp nor .*f30k/precomp is a folder"):
+        load(tmp_path)
+
+
+def test_nan_names_the_entry(tmp_path):
+    rows = np.ones((N, K, C), np.float16)
+    rows[4, 1, 2] = np.nan
+    write(tmp_path, ims=rows)
+    split = load(tmp_path)
+    assert split.features[3].sum() == K * C
+    with pytest.raises(InputError, match="entry 4 holds NaN"):
+        split.features[4]
+
+
+def test_a_mapped_array_survives_pickling_and_giving_pages_back(tmp_path, monkeypatch):
+    rows = np.random.default_rng(0).random((40, 16, 64), np.float32)
+    np.save(tmp_path / "a.npy", rows)
+    monkeypatch.setattr("lib.data.arrays.RELEASE_AFTER", 10_000)
+    array = MappedArray(tmp_path / "a.npy", 40, (None, 64), "rows, channels")
+    again = pickle.loads(pickle.dumps(array))
+    for i in (0, 39, 7, 7, 0):
+        np.testing.assert_array_equal(array[i], rows[i])
+        np.testing.assert_array_equal(again[i], rows[i])
+
+
+def test_dropping_rows_packs_the_rest_and_never_takes_all():
+    rows = np.arange(36, dtype=np.float32)[:, None]
+    generator = np.random.default_rng(0)
+    kept = [drop_rows(rows, 0.2, generator)[:, 0] for _ in range(2000)]
+    assert np.mean([len(k) for k in kept]) == pytest.approx(0.8 * 36, rel=0.01)
+    assert all((np.diff(k) > 0).all() for k in kept)
+    survivors = [drop_rows(rows[:3], 1.0, generator)[:, 0].tolist() for _ in range(200)]
+    assert {tuple(s) for s in survivors} == {(0.0,), (1.0,), (2.0,)}
+
+
+def test_collated_rows_are_padded_with_zeros():
+    items = [(4, np.ones((2, C), np.float32), None, None, None)]
+    items.append((9, np.full((3, C), 2, np.float32), None, None, None))
+    batch = collate_images(items)
+    assert batch.lengths.tolist() == [2, 3]
+    assert batch.indices.tolist() == [4, 9]
+    assert batch.features[0, 2].abs().sum() == 0
+    assert batch.mask.tolist() == [[True, True, False], [True, True, True]]
+    assert batch.semantic is None
+
+
+def test_epochs_shuffle_everything_once():
+    batches = epoch_batches(103, 10, seed=1, epoch=0)
+    assert batches.shape == (10, 10)
+    assert len(set(batches.ravel().tolist())) == 100
+    assert (batches != epoch_batches(103, 10, seed=1, epoch=1)).any()
+    assert (batches == epoch_batches(103, 10, seed=1, epoch=0)).all()
+    with pytest.raises(InputError, match="choose a smaller batch"):
+        epoch_batches(9, 10, seed=1, epoch=0)
+
+
+def test_worker_count_does_not_change_what_is_trained_on(config):
+    settings = config()
+    split = open_split(settings, "train")
+    tokenizer = load_tokenizer(settings.model.bert)
+    captions = tokenise(split.captions, tokenizer, bert_of(tokenizer))
+    pairs = TrainingPairs(split, captions, settings)
+    batches = epoch_batches(len(captions), 16, seed=0, epoch=3)
+
+    def load(workers):
+        return [
+            (images.features, images.lengths, images.seg_map, texts.ids)
+            for images, texts in training_loader(pairs, 3, batches, workers, pin=False)
+        ]
+
+    alone, shared = load(0), load(3)
+    assert len(alone) == len(batches)
+    for one, other in zip(alone, shared, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert len({tuple(lengths.tolist()) for _, lengths, _, _ in alone}) > 1
+
+
+def bert_of(tokenizer):
+    class Sizes:
+        vocab_size, max_position_embeddings = len(tokenizer), 64
+
+    return Sizes
+
+
+def test_captions_are_batched_by_length(config):
+    settings = config()
+    tokenizer = load_tokenizer(settings.model.bert)
+    captions = tokenise(["cat " * n for n in (3, 9, 1, 5, 7)], tokenizer, bert_of(tokenizer))
+    batches = text_batches(captions, 5, 2)
+    assert [b.indices.tolist() for b in batches] == [[1, 4], [3, 0], [2]]
+    assert all(b.lengths[0] == b.ids.shape[1] for b in batches)
+
+
+SPARSE = """
+import resource, sys
+import numpy as np
+from lib.config import from_dict
+from lib.data.features import open_split
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
+
+root, bert = sys.argv[1:]
+config = from_dict({"data": {"root": root, "dataset": "coco"}}, "test")
+split = open_split(config, "train")
+class Sizes:
+    vocab_size, max_position_embeddings = 30522, 512
+captions = tokenise(split.captions, load_tokenizer(bert), Sizes)
+pairs = TrainingPairs(split, captions, config)
+batches = epoch_batches(len(captions), 128, 0, 0)[:50]
+for workers in (0, 2):
+    for images, texts in training_loader(pairs, 0, batches, workers, pin=False):
+        assert images.features.shape[2] == 2048
+for name, who in (("process", resource.RUSAGE_SELF), ("worker", resource.RUSAGE_CHILDREN)):
+    print(name, resource.getrusage(who).ru_maxrss // 1024, "MiB at most")
+    assert resource.getrusage(who).ru_maxrss < 1e9 / 1024
+"""
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="sparse files and peak memory as Linux has them"
+)
+def test_a_coco_sized_split_stays_under_a_gigabyte(tmp_path, world):
+    """113,287 x 36 x 2048 float32, 33 GB as a sparse file, opened and sampled for real."""
+    n = 113_287
+    folder = tmp_path / "coco_precomp"
+    folder.mkdir()
+    for name, shape in (
+        ("ims", (n, 36, 2048)),
+        ("segmentations", (n, 133, 7, 7)),
+        ("seg_maps", (n, 64, 64)),
+        ("cat_onehots", (n, 133)),
+    ):
+        with (folder / f"train_{name}.npy").open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            file.truncate(file.tell() + 4 * int(np.prod(shape)))
+    captions = "a brown dog with a red frisbee runs over the green grass\n"
+    (folder / "train_caps.txt").write_text(captions * (5 * n))
+    (folder / "train_ids.txt").write_text("".join(f"{i}\n" for i in range(n)))
+    try:
+        bert = world / "scenes_precomp" / "bert"
+        print(succeed("python", "-c", SPARSE, tmp_path, bert))
+    finally:
+        shutil.rmtree(folder)
+
+
+def test_check_data(world, settings, tmp_path):
+    command = ("python", "scripts/check_data.py", "--config", "configs/scenes_region.yaml")
+    printed = succeed(*command, *settings)
+    assert "24, one id per image" in printed
+    assert "(24, 6, 32) float16, one entry per image" in printed
+    assert "everything can be used" in printed
+    broken = tmp_path / "scenes_precomp"
+    shutil.copytree(world / "scenes_precomp", broken)
+    rows = np.load(broken / "dev_ims.npy")
+    rows[3, 0, 0] = np.inf
+    np.save(broken / "dev_ims.npy", rows)
+    (broken / "test_ids.txt").write_text("1\n2\n")
+    error = fail(*command, *settings, f"data.root={tmp_path}")
+    assert "entry 3 holds NaN or infinite" in error
+    assert "holds 2 ids, expected 10" in error
+    assert "2 problems" in error
+
+
+def test_default_config_needs_the_real_sizes():
+    assert Config().model.img_dim == 2048
+    assert (ROOT / "configs").is_dir()
