@@ -50,8 +50,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "training": checkpoint.training,
         "released": checkpoint.released,
     }
-    with replacing(path) as temporary:
-        torch.save(plain, temporary)
+    _write(path, plain)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -107,8 +106,15 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
     if checkpoint.config.model.title not in ("3SHNet", "VSE-infinity"):
         raise InputError(f"{path}: the release has no place for {checkpoint.config.model.title}")
     raw = to_released(checkpoint.config, checkpoint.model, checkpoint.progress, checkpoint.released)
+    _write(path, raw)
+
+
+def _write(path: str | Path, content: dict[str, Any]) -> None:
     with replacing(path) as temporary:
-        torch.save(raw, temporary)
+        try:
+            torch.save(content, temporary)
+        except RuntimeError as error:  # so torch reports a full disk, without saying so
+            raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
 
 
 def _read(path: Path) -> Any:
@@ -134,9 +140,13 @@ def _read(path: Path) -> Any:
         ) from error
     except Exception as error:  # a damaged file fails inside torch in ways that are not listed
         raise InputError(
-            f"{path}: cannot be read as a checkpoint ({str(error).splitlines()[0]}); "
+            f"{path}: cannot be read as a checkpoint ({_first_line(error)}); "
             f"is it cut short? It holds {path.stat().st_size:,} bytes"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

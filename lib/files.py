@@ -26,9 +26,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        if isinstance(error, RuntimeError) and "write" not in str(error):
-            raise
+    except OSError as error:
         kept = "; the file that stood there before is untouched" if path.is_file() else ""
         raise InputError(
             f"{path}: cannot be written ({str(error).splitlines()[0]}){kept}. "

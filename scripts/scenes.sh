@@ -4,6 +4,6 @@
 "$PYTHON" -m lib.data.scenes --out "$DATA_PATH/scenes_precomp" \
     --train 1200 --dev 200 --test 250 --regions 24 --img_dim 256 --map_size 16
 if [ ! -f "$DATA_PATH/scenes_precomp/bert/model.safetensors" ]; then
-    "$PYTHON" -m lib.models.small_bert --captions "$DATA_PATH/scenes_precomp/train_caps.txt" \
+    "$PYTHON" -m lib.data.small_bert --captions "$DATA_PATH/scenes_precomp/train_caps.txt" \
         --out "$DATA_PATH/scenes_precomp/bert"
 fi

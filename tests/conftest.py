@@ -8,7 +8,7 @@ import pytest
 from lib.config import load_config
 from lib.data.scenes.files import write_world
 from lib.data.scenes.world import World
-from lib.models.small_bert import write_small_bert
+from lib.data.small_bert import write_small_bert
 from tests.support import ROOT
 
 TINY = World(train=24, dev=8, test=10, regions=6, img_dim=32, map_size=16)

@@ -15,7 +15,7 @@ import torch
 from lib.errors import InputError
 
 CAPTIONS_PER_IMAGE = 5
-RELEASE_AFTER = 64 * 2**20  # bytes read from a map before its pages are given back
+RELEASE_AFTER = 64  # entries read from a map before its pages are given back
 
 
 class Entries(Protocol):
@@ -73,10 +73,9 @@ class MappedArray:
             InputError: NaN or infinite values, naming file and entry.
         """
         values = self._array[image * self.stride].astype(np.float32)
-        self._read += values.size * self.dtype.itemsize
-        if self._read > RELEASE_AFTER and hasattr(mmap, "MADV_DONTNEED"):
+        self._reads += 1
+        if self._reads % RELEASE_AFTER == 0 and hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)  # the page cache keeps them, the process not
-            self._read = 0
         if not np.isfinite(values).all():
             raise InputError(
                 f"{self.path}: entry {image * self.stride} holds NaN or infinite values; "
@@ -120,7 +119,7 @@ class MappedArray:
         return shape, dtype
 
     def _open(self) -> None:
-        self._read = 0
+        self._reads = 0
         with self.path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._array = np.ndarray(self._shape, self.dtype, self._map, self._offset)

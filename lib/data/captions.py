@@ -5,14 +5,14 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import BertTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from lib.errors import BERT_ADVICE, InputError
 
 # What happens to a touched word (3SHNet's release): masked, replaced, else deleted.
 MASK_SHARE = 0.5
 REPLACE_SHARE = 0.1
-CHUNK = 8192  # captions tokenised at once, to bound memory on 566,435 of them
+CHUNK = 1024  # captions tokenised at once, to bound memory on 566,435 of them
 
 
 def read_captions(path: str | Path) -> list[str]:
@@ -46,13 +46,9 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
         InputError: neither hub, cache nor folder has it; says how to pass a folder.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        if not tokenizer.is_fast or tokenizer.mask_token_id is None:
-            raise ValueError(f"{type(tokenizer).__name__} is no WordPiece tokenizer with [MASK]")
-        if Path(name).is_dir() and not list(Path(name).glob("vocab.txt")) + list(
-            Path(name).glob("tokenizer.json")
-        ):
-            raise ValueError("no vocab.txt")  # transformers would make up an empty vocabulary
+        tokenizer = BertTokenizer.from_pretrained(name)
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):
+            raise ValueError("no vocab.txt")  # transformers goes on with an empty vocabulary
     except (OSError, ValueError) as error:
         raise InputError(
             f"tokenizer {name!r}: not to be had ({str(error).splitlines()[0]}). "
@@ -66,7 +62,7 @@ class TokenisedCaptions:
     """All captions of a split as flat arrays: small in memory, and shared by forked workers."""
 
     pieces: np.ndarray  # (T,) int32, ids without [CLS] and [SEP]
-    words: np.ndarray  # (T,) int32, number of the word within its caption
+    words: np.ndarray  # (T,) int32, running number of the word that a piece belongs to
     starts: np.ndarray  # (captions + 1,) int64, where each caption begins
     start_id: int  # [CLS]
     end_id: int  # [SEP]
@@ -103,6 +99,7 @@ class TokenisedCaptions:
         pieces, words = self.pieces[span].copy(), self.words[span]
         if not len(pieces):
             return self._wrap(pieces)
+        words = words - words[0]
         touched = generator.random(words[-1] + 1) < rate
         action = generator.random(words[-1] + 1)
         mask = (touched & (action < MASK_SHARE))[words]
@@ -131,29 +128,24 @@ def tokenise(
             f"its config {bert.vocab_size}"
         )
     room = bert.max_position_embeddings - 2  # for [CLS] and [SEP]
+    backend = tokenizer.backend_tokenizer
+    backend.encode_special_tokens = True  # a caption that spells "[SEP]" means those characters
     pieces: list[np.ndarray] = []
-    words: list[np.ndarray] = []
     counts: list[int] = []
     cut = 0
     for start in range(0, len(captions), CHUNK):
-        # A caption that spells out "[SEP]" means those characters, not the control token.
-        encoded = tokenizer(
-            captions[start : start + CHUNK],
-            add_special_tokens=False,
-            split_special_tokens=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        kept = [ids[:room] for ids in encoded["input_ids"]]
-        cut += sum(len(ids) > room for ids in encoded["input_ids"])
+        chunk = captions[start : start + CHUNK]
+        ids = [e.ids for e in backend.encode_batch_fast(chunk, add_special_tokens=False)]
+        kept = [i[:room] for i in ids]
+        cut += sum(len(i) > room for i in ids)
         counts += map(len, kept)
         pieces.append(np.fromiter(chain.from_iterable(kept), np.int32))
-        numbers = (encoded.word_ids(i)[:room] for i in range(len(kept)))
-        words.append(np.fromiter(chain.from_iterable(numbers), np.int32))
+    flat = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
+    entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    begins_word = np.array([not text.startswith("##") for text, _ in entries])
     return TokenisedCaptions(
-        pieces=np.concatenate(pieces) if pieces else np.zeros(0, np.int32),
-        words=np.concatenate(words) if words else np.zeros(0, np.int32),
+        pieces=flat,
+        words=np.cumsum(begins_word[flat], dtype=np.int32),
         starts=np.concatenate(([0], np.cumsum(counts, dtype=np.int64))),
         start_id=tokenizer.cls_token_id,
         end_id=tokenizer.sep_token_id,

@@ -1,14 +1,38 @@
 """A small BERT made from captions, for the demo and the tests: nothing is downloaded.
 
-python -m lib.models.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
+python -m lib.data.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
 """
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
 import torch
-from tokenizers import BertWordPieceTokenizer
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, BertModel
+
+from lib.data.captions import read_captions
+from lib.files import replacing
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def word_pieces(captions: list[str], size: int) -> list[str]:
+    """A WordPiece vocabulary: special entries, every character, then the most frequent words.
+
+    The ``tokenizers`` library splits the words but does not choose the entries: its trainer breaks
+    ties by chance, and a world's results shall not.
+    """
+    normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for caption in captions:
+        words = splitter.pre_tokenize_str(normalizer.normalize_str(caption))
+        counts.update(word for word, _ in words)
+    characters = sorted(set("".join(counts)))
+    entries = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
+    words = sorted(counts.keys() - set(characters), key=lambda word: (-counts[word], word))
+    return entries + words[: max(0, size - len(entries))]
 
 
 def write_small_bert(
@@ -20,24 +44,24 @@ def write_small_bert(
     positions: int = 64,
     seed: int = 0,
 ) -> None:
-    """Train a WordPiece vocabulary on ``captions`` and save a randomly initialised BERT with it.
+    """Make a vocabulary from ``captions`` and save a randomly initialised BERT with it.
 
     Args:
         folder: gets ``vocab.txt``, ``config.json`` and ``model.safetensors``.
         captions: a caption file, one caption per line.
-        vocabulary: number of entries at most, the five special ones included.
+        vocabulary: number of entries at most, unless the characters alone are more.
         hidden: width; a head is 32 wide.
         layers: number of transformer layers.
         positions: longest caption in pieces.
         seed: of the initial weights.
     """
-    tokenizer = BertWordPieceTokenizer(lowercase=True)
-    tokenizer.train([str(captions)], vocab_size=vocabulary, show_progress=False)
+    entries = word_pieces(read_captions(captions), vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_model(str(folder))
+    with replacing(folder / "vocab.txt") as temporary:
+        temporary.write_text("".join(f"{entry}\n" for entry in entries), encoding="utf-8")
     torch.manual_seed(seed)
     config = BertConfig(
-        vocab_size=tokenizer.get_vocab_size(),
+        vocab_size=len(entries),
         hidden_size=hidden,
         num_hidden_layers=layers,
         num_attention_heads=hidden // 32,
