@@ -21,7 +21,8 @@ from lib.models import build_model
 from lib.models.text import load_bert
 
 
-def parse() -> argparse.Namespace:
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line, or ``words`` instead of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", required=True, help="model_best.pth of either format")
     parser.add_argument("--data_path", required=True, help="holds <dataset>_precomp/")
@@ -36,7 +37,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--save_results", metavar="F.npz", help="the score matrix and its ids")
     parser.add_argument("--save_embeddings", metavar="F.npz")
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     args.split = args.split or DEFAULT_SPLITS[args.dataset]
     if args.batch_size < 1 or args.workers < 0:
         parser.error("--batch_size must be at least 1, --workers at least 0")
@@ -44,6 +45,7 @@ def parse() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Encode once, score, print, save."""
     check_split(args.dataset, args.split)
     for path in filter(None, (args.save_results, args.save_embeddings, args.json)):
         check_writable(path)

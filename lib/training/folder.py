@@ -16,7 +16,7 @@ from lib.config import Config
 from lib.errors import InputError
 from lib.files import check_writable, replacing
 
-PACKAGES = ("torch", "numpy", "transformers", "tokenizers", "tensorboard")
+PACKAGES = ("numpy", "transformers", "tokenizers", "tensorboard")
 # Settings that may differ when a run is resumed, because no result depends on them; more epochs
 # only make it longer.
 FREE_ON_RESUME = {
@@ -120,6 +120,7 @@ def environment(command: list[str]) -> dict:
         "command": command,
         "commit": git.stdout.strip() or None,
         "python": platform.python_version(),
+        "torch": torch.__version__,  # names the CUDA it was built for, as the metadata does not
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "gpu": gpu,
         "threads": torch.get_num_threads(),

@@ -142,7 +142,7 @@ class Run:
             loader, f"epoch {epoch}", len(batches), initial=first, leave=False, dynamic_ncols=True
         ) as bar:
             ready = time.perf_counter()
-            for images, texts in bar:
+            for images, texts in stop.guard(bar):
                 arrived = time.perf_counter()
                 loss, scalars = self._step(images.to(self.device), texts.to(self.device))
                 total += loss
@@ -156,8 +156,6 @@ class Run:
                     for name, value in scalars.items():
                         writer.add_scalar(name, value, progress["updates"])
                     bar.set_postfix(loss=f"{loss / len(images.lengths):.3f}")
-                if stop.requested:
-                    raise Stopped(stop.requested)
                 ready = now
         taken = max(len(batches) - first, 1)
         return total / taken / config.train.batch_size

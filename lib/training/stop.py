@@ -1,9 +1,12 @@
 """Ctrl-C and SIGTERM as a request that the loop answers where its state is whole."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+Batch = TypeVar("Batch")
 
 
 class Stopped(Exception):
@@ -30,6 +33,21 @@ class StopSignal:
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+
+    def guard(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, until a signal raises :class:`Stopped` between two of them."""
+        iterator = iter(batches)
+        while not self.requested:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except RuntimeError:  # the signal may have ended the loader's workers
+                if self.requested:
+                    break
+                raise
+            yield batch
+        raise Stopped(self.requested)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -1,0 +1,150 @@
+"""eval.py as a user meets it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig
+
+import eval as eval_script
+from lib.config import load_config
+from lib.errors import InputError
+from lib.training.loop import Run
+from tests.support import ROOT, fail, run, succeed
+
+
+@pytest.fixture(scope="module")
+def checkpoint(settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("eval") / "run"
+    overrides = [*settings, f"run.out={out}", "train.epochs=1"]
+    Run(load_config(ROOT / "configs/scenes_region.yaml", overrides), False, False).fit(["test"])
+    return out / "model_best.pth"
+
+
+def evaluate(checkpoint, world, *flags):
+    return (
+        "python", "eval.py", "--checkpoint", checkpoint, "--data_path", world,
+        "--workers", "0", "--device", "cpu", *flags,
+    )  # fmt: skip
+
+
+def test_everything_is_saved_and_agrees(checkpoint, world, tmp_path):
+    results, embeddings, figures = (tmp_path / n for n in ("r.npz", "e.npz", "f.json"))
+    printed = succeed(
+        *evaluate(checkpoint, world, "--dataset", "scenes", "--batch_size", "7"),
+        "--save_results", results, "--save_embeddings", embeddings, "--json", figures,
+    )  # fmt: skip
+    assert "test, 10 images" in printed
+    assert "3SHNet on scenes" in printed
+    with np.load(results, allow_pickle=False) as saved:
+        scores, ids = saved["scores"], saved["image_ids"]
+        assert scores.shape == (10, 50)
+        assert scores.dtype == np.float32
+        assert (str(saved["dataset"]), str(saved["split"])) == ("scenes", "test")
+        assert str(saved["checkpoint"]) == str(checkpoint)
+    with np.load(embeddings, allow_pickle=False) as saved:
+        images, captions = saved["images"], saved["captions"]
+        assert captions.shape == (50, 32)
+        assert saved["image_ids"].tolist() == ids.tolist()
+    np.testing.assert_allclose(images @ captions.T, scores, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=1e-5)
+    written = json.loads(figures.read_text())
+    (result,) = written["results"]
+    best = np.array([[scores[i, 5 * j : 5 * j + 5].max() for j in range(10)] for i in range(10)])
+    first = 100 * np.mean(best.argmax(axis=1) == np.arange(10))
+    assert result["i2t"]["r1"] == pytest.approx(first)
+    assert f"{result['rsum']:.1f}" in printed
+    assert ids.tolist() == (world / "scenes_precomp" / "test_ids.txt").read_text().split()
+
+
+def test_batches_and_precision_do_not_change_the_scores(checkpoint, world, tmp_path):
+    scores = {}
+    for name, flags in {"one": ("--batch_size", "1"), "bf16": ("--precision", "bf16")}.items():
+        path = tmp_path / f"{name}.npz"
+        flags = ("--dataset", "scenes", "--save_results", path, *flags)
+        succeed(*evaluate(checkpoint, world, *flags))
+        with np.load(path) as saved:
+            scores[name] = saved["scores"]
+    np.testing.assert_allclose(scores["one"], scores["bf16"], atol=0.03)
+    assert np.abs(scores["one"] - scores["bf16"]).max() > 0
+
+
+def test_coco_gives_both_protocols_from_one_encoding(checkpoint, world, tmp_path):
+    folder = tmp_path / "coco_precomp"
+    folder.mkdir()
+    for path in (world / "scenes_precomp").glob("test_*"):
+        shutil.copy(path, folder / path.name.replace("test", "testall"))
+    printed = succeed(*evaluate(checkpoint, tmp_path, "--dataset", "coco"))
+    assert "testall, mean of 5 folds of 2" in printed
+    assert "testall, all 10 images" in printed
+    assert printed.count("  fold ") == 5
+    assert "538.0" not in printed  # published of 1,000 images a fold, not of two
+    error = fail(*evaluate(checkpoint, tmp_path, "--dataset", "coco", "--split", "test"))
+    assert "one encoding" not in error
+    assert "--split testall" in error
+
+
+def test_a_config_and_a_vocabulary_are_enough(checkpoint, world, tmp_path):
+    for name in ("config.json", "vocab.txt"):
+        shutil.copy(world / "scenes_precomp" / "bert" / name, tmp_path)
+    flags = ("--dataset", "scenes", "--bert", tmp_path)
+    assert "rSum" in succeed(*evaluate(checkpoint, world, *flags))
+
+
+def test_captions_that_are_cut_or_empty_are_said_once(checkpoint, world, tmp_path):
+    shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
+    path = tmp_path / "scenes_precomp" / "test_caps.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(["", "a dog " * 60, *lines[2:]]) + "\n")
+    done = run(*evaluate(checkpoint, tmp_path, "--dataset", "scenes"))
+    assert done.returncode == 0
+    assert done.stderr.count("1 captions are longer than 64 pieces and were cut") == 1
+    assert done.stderr.count("1 captions are empty") == 1
+
+
+def test_one_image_is_scored(checkpoint, world, tmp_path):
+    from tests.test_training import cut_split
+
+    cut_split(world, tmp_path, "test", 1)
+    printed = succeed(*evaluate(checkpoint, tmp_path, "--dataset", "scenes"))
+    assert "600.0" in printed
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--dataset", "f30k"), "f30k_precomp nor"),
+        (("--dataset", "scenes", "--split", "val"), "val_caps.txt: no such caption file"),
+        (("--dataset", "scenes", "--bert", "nowhere/bert"), "--bert FOLDER"),
+        (("--dataset", "scenes", "--save_results", "/dev/null/r.npz"), "cannot be written"),
+        (("--dataset", "scenes", "--features_folder", "grids"), "no such folder of features"),
+    ],
+)
+def test_bad_arguments(checkpoint, world, flags, message):
+    words = [str(word) for word in evaluate(checkpoint, world, *flags)[2:]]
+    with pytest.raises(InputError, match=message):
+        eval_script.run(eval_script.parse(words))
+
+
+@pytest.mark.parametrize("flags", [("--dataset", "coco2"), ("--dataset", "f30k", "--workers=-1")])
+def test_bad_words_show_the_usage(flags, capsys):
+    with pytest.raises(SystemExit):
+        eval_script.parse(["--checkpoint", "c", "--data_path", "d", *flags])
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_another_bert_is_refused(checkpoint, world, tmp_path):
+    shutil.copy(world / "scenes_precomp" / "bert" / "vocab.txt", tmp_path)
+    BertConfig(vocab_size=500, hidden_size=64, num_attention_heads=2).save_pretrained(tmp_path)
+    error = fail(*evaluate(checkpoint, world, "--dataset", "scenes", "--bert", tmp_path))
+    assert "does not fit the model" in error
+    assert "text_encoder.bert" in error
+
+
+def test_a_bomb_is_refused(world, tmp_path):
+    torch.save({"model": [print, print]}, tmp_path / "m.pth")
+    error = fail(*evaluate(tmp_path / "m.pth", world, "--dataset", "scenes"))
+    assert "refused" in error
+    assert "print" in error

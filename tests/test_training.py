@@ -1,0 +1,315 @@
+"""Runs: what they keep, how they stop, and that going on equals never having stopped."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lib.checkpoint import load_checkpoint
+from lib.config import load_config
+from lib.errors import InputError
+from lib.training.loop import Run
+from lib.training.optim import build_optimizer, rate_factor
+from lib.training.stop import Stopped
+from tests.support import ROOT, fail, succeed
+
+TRAIN = ("python", "train.py", "--config", "configs/scenes_region.yaml")
+
+
+def fit(config, **flags):
+    run = Run(config, flags.get("resume", False), flags.get("overwrite", False))
+    run.fit(["test"])
+    return run
+
+
+def same(one, other):
+    """Two checkpoints, bit for bit: weights, optimizer, progress and random states."""
+    assert one.model.keys() == other.model.keys()
+    for key, value in one.model.items():
+        assert torch.equal(value, other.model[key]), key
+    for a, b in zip(one.training["optimizer"]["state"].values(),
+                    other.training["optimizer"]["state"].values(), strict=True):  # fmt: skip
+        assert all(torch.equal(a[k], b[k]) for k in ("step", "exp_avg", "exp_avg_sq"))
+    assert one.progress == other.progress
+    assert torch.equal(one.training["random"]["cpu"], other.training["random"]["cpu"])
+
+
+@pytest.fixture(scope="module")
+def trained(settings, tmp_path_factory):
+    """A finished run by the command line: two epochs."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    printed = succeed(*TRAIN, *settings, f"run.out={out}")
+    return out, printed
+
+
+def test_a_run_keeps_what_it_is_a_function_of(trained):
+    out, _ = trained
+    config = load_config(out / "config.yaml")
+    assert config.train.epochs == 2
+    (session,) = json.loads((out / "environment.json").read_text())
+    assert session["torch"] == torch.__version__
+    assert "train.py" in session["command"][0]
+    log = (out / "train.log").read_text()
+    assert "epoch 0 (sum)" in log
+    assert "epoch 1 (hardest)" in log
+    assert "done: best dev rSum" in log
+    assert list((out / "tensorboard").glob("events*"))
+    best, last = (load_checkpoint(out / f"{n}.pth") for n in ("model_best", "checkpoint"))
+    assert last.progress["epoch"] == 2
+    assert best.progress["rsum"] == last.progress["best_rsum"]
+    assert best.training.keys() == {"optimizer", "random"}
+    assert not list(out.glob(".*"))
+
+
+def test_tensorboard_has_every_curve(config):
+    run = fit(config("train.epochs=2", "train.batch_size=8"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.folder.tensorboard))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "loss", "gradient_norm", "score/positive", "score/hardest_negative", "time/data",
+        "time/step", "rate/text_head", "rate/bert", "rate/image", "dev/rSum",
+        *(f"dev/{side}_R@{k}" for side in ("i2t", "t2i") for k in (1, 5, 10)),
+    }  # fmt: skip
+    assert len(events.Scalars("dev/rSum")) == 2
+    assert events.Scalars("loss")[0].step == 10
+
+
+def test_finished_runs_are_not_overwritten_unasked(trained, settings):
+    out, _ = trained
+    before = (out / "checkpoint.pth").read_bytes()
+    error = fail(*TRAIN, *settings, f"run.out={out}")
+    assert "holds a finished run (2 of 2 epochs done)" in error
+    assert "--overwrite" in error
+    assert "epochs are done" in succeed(*TRAIN, *settings, f"run.out={out}", "--resume")
+    assert (out / "checkpoint.pth").read_bytes() == before
+
+
+def test_resuming_with_other_settings_is_refused(trained, settings):
+    out, _ = trained
+    config = load_config(ROOT / "configs/scenes_region.yaml", [*settings, f"run.out={out}"])
+    for override, message in (
+        ("train.lr=0.5", r"train.lr \(0.001 then, 0.5 now\)"),
+        ("model.embed_size=64", r"model.embed_size \(32 then, 64 now\)"),
+    ):
+        other = load_config(out / "config.yaml", [override])
+        with pytest.raises(InputError, match=message):
+            Run(other, resume=True, overwrite=False)
+    with pytest.raises(InputError, match="exclude each other"):
+        Run(config, resume=True, overwrite=True)
+
+
+def test_overwriting_starts_afresh(config):
+    first = fit(config())
+    again = fit(config(), overwrite=True)
+    same(*(load_checkpoint(r.folder.last) for r in (first, again)))
+    assert (again.folder.path / "train.log").read_text().count("started") == 1
+
+
+def test_killed_and_resumed_equals_uninterrupted(settings, tmp_path):
+    """SIGKILL in the middle, by the command line, and a second life with other workers."""
+    longer = [*settings, "train.epochs=4"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    succeed(*TRAIN, *longer, f"run.out={whole}")
+    command = [sys.executable, *TRAIN[1:], *longer, f"run.out={killed}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.time() + 120
+        while not (killed / "checkpoint.pth").exists() and time.time() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    at = load_checkpoint(killed / "checkpoint.pth").progress["epoch"]
+    print(f"killed with {at} of 4 epochs saved")
+    assert 1 <= at < 4
+    succeed(*TRAIN, *longer, "data.workers=2", f"run.out={killed}", "--resume")
+    same(*(load_checkpoint(out / "checkpoint.pth") for out in (whole, killed)))
+    for out in (whole, killed):
+        shutil.rmtree(out / "tensorboard")
+
+
+class SignalledRun(Run):
+    """Sends a real signal to itself before update ``at``, or in validation."""
+
+    def arrange(self, signum, at):
+        self.signum, self.at = signum, at
+        return self
+
+    def _step(self, images, texts):
+        if self.progress["updates"] == self.at:
+            signal.raise_signal(self.signum)
+        return super()._step(images, texts)
+
+    def _validate(self):
+        if self.at == "validation" and self.progress["epoch"] == 1:
+            signal.raise_signal(self.signum)
+        return super()._validate()
+
+
+@pytest.mark.parametrize(
+    ("signum", "at"),
+    [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")],
+)
+def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
+    whole = fit(config(f"run.out={tmp_path / 'whole'}"))
+    stopped = SignalledRun(config(), False, False).arrange(signum, at)
+    with pytest.raises(Stopped, match="--resume") as stop:
+        stopped.fit(["test"])
+    assert stop.value.signum == signum
+    saved = load_checkpoint(stopped.folder.last).progress
+    assert saved["updates"] == (14 if at == "validation" else at + 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    resumed = fit(config(), resume=True)
+    same(*(load_checkpoint(run.folder.last) for run in (whole, resumed)))
+    same(*(load_checkpoint(run.folder.best) for run in (whole, resumed)))
+
+
+def test_a_signal_ends_the_command_cleanly(settings, tmp_path):
+    """The whole process group gets SIGINT, workers included, as Ctrl-C in a terminal sends it."""
+    out = tmp_path / "run"
+    command = [sys.executable, *TRAIN[1:], *settings, "data.workers=2", "train.epochs=500"]
+    with subprocess.Popen(
+        [*command, f"run.out={out}"], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        deadline = time.time() + 120
+        while not (out / "checkpoint.pth").exists() and time.time() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "go on with --resume" in printed + errors
+    assert "Traceback" not in errors
+    assert load_checkpoint(out / "checkpoint.pth").training is not None
+
+
+class PoisonedRun(Run):
+    """Breaks a weight in the second epoch."""
+
+    def _step(self, images, texts):
+        if self.progress["updates"] == 9:
+            with torch.no_grad():
+                self.model.image_encoder.projection.weight[0, 0] = torch.nan
+        return super()._step(images, texts)
+
+
+def test_a_broken_loss_stops_with_the_ids_and_keeps_the_checkpoint(config):
+    run = PoisonedRun(config(), False, False)
+    with pytest.raises(InputError, match=r"loss is nan in epoch 1, step 2") as error:
+        run.fit(["test"])
+    assert f"last good checkpoint is {run.folder.last}" in str(error.value)
+    ids = str(error.value).rsplit("Images of the batch: ", 1)[1].split(", ")
+    assert len(ids) == 16
+    assert set(ids) <= set(run.train_split.image_ids)
+    saved = load_checkpoint(run.folder.last)
+    assert saved.progress["epoch"] == 1
+    assert all(torch.isfinite(v).all() for v in saved.model.values())
+
+
+def test_nan_features_stop_a_run_with_one_sentence(world, settings, tmp_path):
+    shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
+    rows = np.load(tmp_path / "scenes_precomp" / "train_ims.npy")
+    rows[5] = np.nan
+    np.save(tmp_path / "scenes_precomp" / "train_ims.npy", rows)
+    out = tmp_path / "run"
+    error = fail(*TRAIN, *settings, f"data.root={tmp_path}", "data.workers=1", f"run.out={out}")
+    assert "train_ims.npy: entry 5 holds NaN" in error
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["train.batch_size=121"], "has 120 captions; choose a smaller batch"),
+        (["data.root=nowhere"], "nowhere/scenes_precomp nor"),
+        (["model.img_dim=64"], r"expected \(6, 64\)"),
+        (["model.categories=80"], r"expected \(80, 7, 7\)"),
+        (["model.map_size=64"], r"expected \(64, 64\)"),
+        (["model.bert=no/bert"], "pass a local folder"),
+        (["model.family=cmsei2"], "model.family is 'cmsei2'"),
+        (["run.out=/dev/null/run"], "cannot be written"),
+        (["run.device=cuda"], "no CUDA GPU"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(config, overrides, message):
+    if overrides == ["run.device=cuda"] and torch.cuda.is_available():
+        pytest.skip("has a GPU")
+    settings = config(*overrides)
+    with pytest.raises(InputError, match=message):
+        Run(settings, resume=False, overwrite=False)
+    assert not list(Path(settings.run.out).glob("*"))
+
+
+def cut_split(world, target, split, images):
+    """The world with ``split`` cut to its first images."""
+    shutil.copytree(world / "scenes_precomp", target / "scenes_precomp")
+    folder = target / "scenes_precomp"
+    for path in folder.glob(f"{split}_*.npy"):
+        np.save(path, np.load(path)[:images])
+    for name, lines in (("caps", 5 * images), ("ids", images)):
+        path = folder / f"{split}_{name}.txt"
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:lines]))
+    return target
+
+
+def test_one_image_trains_and_an_empty_split_is_refused(world, config, tmp_path):
+    one = cut_split(world, tmp_path / "one", "train", 1)
+    run = fit(config(f"data.root={one}", "train.batch_size=4", "train.epochs=1"))
+    assert run.progress["updates"] == 1
+    none = cut_split(world, tmp_path / "none", "dev", 0)
+    with pytest.raises(InputError, match="holds 0 captions"):
+        Run(config(f"data.root={none}"), resume=False, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "switch", ["model.vsem=false", "model.vspm=false", "model.segmentation=false",
+               "train.mask_same_image=true"],
+)  # fmt: skip
+def test_switches_train(config, switch):
+    run = fit(config(switch, "train.epochs=1"))
+    names = set(dict(run.model.image_encoder.named_modules()))
+    assert ("semantic" in names) == (switch not in ("model.vsem=false", "model.segmentation=false"))
+    assert ("spatial" in names) == (switch not in ("model.vspm=false", "model.segmentation=false"))
+
+
+def test_masking_changes_the_loss(config):
+    plain, masked = config(), config("train.mask_same_image=true")
+    losses = []
+    for settings in (plain, masked):
+        run = Run(settings, resume=False, overwrite=True)
+        from lib.data.dataset import TrainingPairs, training_loader
+
+        pairs = TrainingPairs(run.train_split, run.train_captions, settings)
+        batch = np.arange(10)[None]  # all captions of two images
+        images, texts = next(iter(training_loader(pairs, 0, batch, 0, pin=False)))
+        losses.append(run._step(images, texts)[0])
+    assert losses[1] < losses[0]
+
+
+def test_three_groups_and_the_schedule(config):
+    settings = config("train.lr=1e-3", "train.bert_lr_scale=0.1", "train.decay_epoch=15")
+    run = Run(settings, resume=False, overwrite=False)
+    groups = build_optimizer(run.model, settings.train).param_groups
+    assert [(g["name"], g["lr"], g["weight_decay"]) for g in groups] == [
+        ("text_head", 1e-3, 1e-4), ("bert", 1e-4, 1e-4), ("image", 1e-3, 1e-4)
+    ]  # fmt: skip
+    grouped = [id(p) for g in groups for p in g["params"]]
+    assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
+    factors = [rate_factor(epoch, settings.train) for epoch in (0, 14, 15, 24)]
+    assert factors == [1, 1, 0.1, 0.1]
+
+
+def test_initial_projection_is_xavier_uniform(config):
+    layer = Run(config(), False, False).model.image_encoder.projection
+    bound = (6 / (32 + 32)) ** 0.5
+    assert layer.weight.abs().max() <= bound
+    assert layer.weight.abs().max() > 0.95 * bound
+    assert layer.bias.abs().max() == 0
