@@ -1,13 +1,14 @@
 #!/bin/sh
 # What each part of 3SHNet adds on the demo world: five models, three seeds each, one table of rSum.
 # Slow: 15 trainings of some minutes. Finished runs are kept, so it may be stopped and started again.
-#   [DATA_PATH=data] [JOBS=2] sh scripts/ablation_scenes.sh [section.key=value ...]
+#   [DATA_PATH=data] [OUT=runs/ablation] [SEEDS="0 1 2"] [JOBS=2] \
+#       sh scripts/ablation_scenes.sh [section.key=value ...]
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
 DATA_PATH=${DATA_PATH:-data}
 . scripts/scenes.sh
-out=runs/ablation
+out=${OUT:-runs/ablation}
 mkdir -p "$out"
 
 one() { # one NAME SEED [section.key=value ...]
@@ -28,7 +29,7 @@ export OMP_NUM_THREADS=1
 JOBS=${JOBS:-2}
 running=0
 pids=
-for seed in 0 1 2; do
+for seed in ${SEEDS:-0 1 2}; do
     for variant in full: no_vsem:model.vsem=false no_vspm:model.vspm=false \
         no_branches:model.vsem=false,model.vspm=false no_segmentation:model.segmentation=false; do
         settings=$(echo "${variant#*:}" | tr ',' ' ')

@@ -26,7 +26,8 @@ def scan(split: Split) -> list[str]:
     }
     arrays = {name: array for name, array in named.items() if array is not None}
     problems = []
-    for image in tqdm(range(len(split.image_ids)), f"{split.name}: NaN/Inf", leave=False):
+    images = range(len(split.image_ids))
+    for image in tqdm(images, f"{split.name}: NaN/Inf", leave=False, disable=None):
         for array in arrays.values():
             try:
                 array[image]

@@ -159,6 +159,26 @@ def test_region_scripts_run_on_a_miniature_of_the_real_files(
     assert ("5 folds of 2" if dataset == "coco" else "test, 10 images") in printed
 
 
+def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_path):
+    out = tmp_path / "demo"
+    env = environment | {"DATA_PATH": str(world), "OUT": str(out)}
+    printed = succeed("sh", "scripts/demo.sh", *settings, env=env)
+    assert "test, 10 images" in printed
+    for name in ("retrieval.png", "results.npz", "embeddings.npz", "results.json", "tensorboard"):
+        assert (out / name).exists()
+
+
+@pytest.mark.slow
+def test_the_ablation_runs_on_a_miniature_world(world, settings, environment, tmp_path):
+    env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
+    printed = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)
+    rows = [line for line in printed.splitlines() if line.startswith(("| 3SHNet", "| without"))]
+    assert len(rows) == 5
+    assert (tmp_path / "no_vspm-4" / "results.json").exists()
+    again = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)  # trains nothing
+    assert again == printed
+
+
 def test_the_ablation_table(tmp_path):
     sums = {"full": (500, 510), "no_vsem": (490, 490), "no_vspm": (480, 484)}
     sums |= {"no_branches": (470, 470), "no_segmentation": (400, 402)}

@@ -122,34 +122,30 @@ def _leave_signals_to_the_parent(_: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
-def training_loader(
-    pairs: TrainingPairs, epoch: int, batches: np.ndarray, workers: int, pin: bool
-) -> DataLoader:
-    """Loads the given batches of an epoch in order: (ImageBatch, TextBatch) each."""
-    keys = [[(epoch, int(caption)) for caption in batch] for batch in batches]
+def _loader(dataset: Dataset, workers: int, pin: bool, **batching: object) -> DataLoader:
     return DataLoader(
-        pairs,
-        batch_sampler=keys,
-        collate_fn=collate_pairs,
+        dataset,
         num_workers=workers,
         pin_memory=pin,
         worker_init_fn=_leave_signals_to_the_parent,
         # Its own generator: a loader draws a seed, and dropout's random state must not notice.
         generator=torch.Generator(),
+        **batching,
     )
+
+
+def training_loader(
+    pairs: TrainingPairs, epoch: int, batches: np.ndarray, workers: int, pin: bool
+) -> DataLoader:
+    """Loads the given batches of an epoch in order: (ImageBatch, TextBatch) each."""
+    keys = [[(epoch, int(caption)) for caption in batch] for batch in batches]
+    return _loader(pairs, workers, pin, batch_sampler=keys, collate_fn=collate_pairs)
 
 
 def image_loader(split: Split, images: int, batch_size: int, workers: int, pin: bool) -> DataLoader:
     """Loads the first ``images`` images of a split in order: an ImageBatch each."""
-    return DataLoader(
-        EvaluationImages(split, images),
-        batch_size=batch_size,
-        collate_fn=collate_images,
-        num_workers=workers,
-        pin_memory=pin,
-        worker_init_fn=_leave_signals_to_the_parent,
-        generator=torch.Generator(),
-    )
+    dataset = EvaluationImages(split, images)
+    return _loader(dataset, workers, pin, batch_size=batch_size, collate_fn=collate_images)
 
 
 def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> list[TextBatch]:

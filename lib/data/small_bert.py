@@ -11,6 +11,7 @@ import torch
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, BertModel
+from transformers.utils.logging import disable_progress_bar
 
 from lib.data.captions import read_captions
 from lib.files import replacing
@@ -59,6 +60,7 @@ def write_small_bert(
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "vocab.txt") as temporary:
         temporary.write_text("".join(f"{entry}\n" for entry in entries), encoding="utf-8")
+    disable_progress_bar()  # one small file
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=len(entries),

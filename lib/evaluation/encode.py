@@ -67,16 +67,12 @@ def encode_split(
             loader = image_loader(split, count, batch_size, workers, device.type == "cuda")
             encoded = [
                 model.encode_images(batch.to(device)).float().cpu()
-                for batch in tqdm(
-                    loader, f"images of {split.name}", leave=False, dynamic_ncols=True
-                )
+                for batch in tqdm(loader, f"images of {split.name}", leave=False, disable=None)
             ]
             texts = text_batches(captions, count * CAPTIONS_PER_IMAGE, batch_size)
             encoded_texts = [
                 model.encode_texts(batch.to(device)).float().cpu()
-                for batch in tqdm(
-                    texts, f"captions of {split.name}", leave=False, dynamic_ncols=True
-                )
+                for batch in tqdm(texts, f"captions of {split.name}", leave=False, disable=None)
             ]
     finally:
         model.train(was_training)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel
+from transformers.utils.logging import disable_progress_bar
 
 from lib.batch import TextBatch
 from lib.errors import BERT_ADVICE, InputError
@@ -23,6 +24,7 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
     """
     try:
         if pretrained:
+            disable_progress_bar()  # flashes by, and looks like training
             return BertModel.from_pretrained(name)
         config = AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:

@@ -139,7 +139,7 @@ class Run:
         self.model.train()
         total = 0.0
         with tqdm(
-            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, dynamic_ncols=True
+            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, disable=None
         ) as bar:
             ready = time.perf_counter()
             for images, texts in stop.guard(bar):

@@ -56,7 +56,8 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
             path = stack.enter_context(replacing(folder / f"{split}_{name}.npy"))
             dtype = "uint8" if name == "seg_maps" else world.dtype
             arrays.append(np.lib.format.open_memmap(path, "w+", dtype, (count, *shape)))
-        for i, (five, values) in enumerate(tqdm(_in_parallel(jobs), f"{split} pictures", count)):
+        progress = tqdm(_in_parallel(jobs), f"{split} pictures", count, disable=None)
+        for i, (five, values) in enumerate(progress):
             lines += five
             for array, value in zip(arrays, values, strict=True):
                 array[i] = value
