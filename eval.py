@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
     features = replace(config.features, folder=args.features_folder or config.features.folder)
     config = replace(config, data=data, features=features)
     split = open_split(config, args.split)
+    check_split(args.dataset, args.split, len(split.image_ids))
     name = args.bert or config.model.bert
     tokenizer = load_tokenizer(name)
     bert = load_bert(name, pretrained=False)
@@ -91,3 +92,5 @@ if __name__ == "__main__":
         run(parse())
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -21,6 +21,8 @@ def main() -> None:
         run.fit(sys.argv)
     except InputError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:  # before training began, or a second Ctrl-C
+        sys.exit(130)
     except Stopped as stopped:
         sys.exit(128 + stopped.signum)
 

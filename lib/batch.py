@@ -1,12 +1,13 @@
 """What the encoders receive: tensors that travel with their lengths."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-Batch = TypeVar("Batch", "ImageBatch", "TextBatch")
+Batch = TypeVar("Batch", bound="_Tensors")
 
 
 def row_mask(lengths: Tensor, width: int) -> Tensor:
@@ -14,15 +15,25 @@ def row_mask(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
-def _move(batch: Batch, device: torch.device) -> Batch:
-    values = (getattr(batch, field.name) for field in fields(batch))
-    # Non-blocking copies overlap with work where the loader pins its memory.
-    moved = (v if v is None else v.to(device, non_blocking=True) for v in values)
-    return type(batch)(*moved)
+class _Tensors:
+    """A dataclass of tensors, or None, that move together."""
+
+    def to(self: Batch, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        # Non-blocking copies overlap with work where the loader pins its memory.
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self: Batch) -> Batch:
+        """The same batch in page-locked memory; a DataLoader that pins asks for it."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+        values = (getattr(self, field.name) for field in fields(self))
+        return type(self)(*(v if v is None else change(v) for v in values))
 
 
 @dataclass(frozen=True)
-class ImageBatch:
+class ImageBatch(_Tensors):
     """B images, padded at the end with zero rows to the largest number of regions, K.
 
     The three segmentation arrays are None for a model that does not use them.
@@ -35,10 +46,6 @@ class ImageBatch:
     seg_map: Tensor | None = None  # (B, map_size, map_size) float32; raw category numbers
     categories: Tensor | None = None  # (B, categories) float32; one where present
 
-    def to(self, device: torch.device) -> "ImageBatch":
-        """The same batch on ``device``."""
-        return _move(self, device)
-
     @property
     def mask(self) -> Tensor:
         """(B, K) bool, true on real rows."""
@@ -46,16 +53,12 @@ class ImageBatch:
 
 
 @dataclass(frozen=True)
-class TextBatch:
+class TextBatch(_Tensors):
     """B captions, padded at the end with id 0 to the longest, N."""
 
     ids: Tensor  # (B, N) int64; WordPiece ids with [CLS] and [SEP]
     lengths: Tensor  # (B,) int64; [CLS] and [SEP] counted
     indices: Tensor  # (B,) int64; position of the caption in its split
-
-    def to(self, device: torch.device) -> "TextBatch":
-        """The same batch on ``device``."""
-        return _move(self, device)
 
     @property
     def mask(self) -> Tensor:

@@ -61,8 +61,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     raw = _read(Path(path))
     if isinstance(raw, dict) and raw.get("format") == FORMAT:
-        if raw["version"] != VERSION:
-            found = raw["version"]
+        if (found := raw.get("version")) != VERSION:
             raise InputError(f"{path}: has version {found}, this code reads version {VERSION}")
         config = from_dict(raw["config"], str(path))
         return Checkpoint(config, *(raw[k] for k in ("model", "progress", "training", "released")))

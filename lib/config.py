@@ -13,6 +13,8 @@ import yaml
 
 from lib.errors import InputError
 
+DATASETS = ("coco", "f30k", "scenes")
+
 
 def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
     return field(default=default, metadata={"low": low, "high": high})
@@ -162,7 +164,7 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
         InputError: an unknown key (with the closest valid name), a wrong type or range.
     """
     config = _build(Config, values, "", source)
-    _choice("data.dataset", config.data.dataset, ("coco", "f30k", "scenes"), source)
+    _choice("data.dataset", config.data.dataset, DATASETS, source)
     _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
     return config
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig
 
-from lib.config import Config, DataConfig, ModelConfig, TrainConfig
+from lib.config import DATASETS, Config, DataConfig, ModelConfig, TrainConfig
 
 # Released prefix -> ours. An MLP's inner names are mapped by MLP_NAMES.
 MLP_NAMES = {"layers.0": "hidden", "bns.0": "norm", "layers.1": "output"}
@@ -62,8 +62,9 @@ def from_released(
                 state[prefix + _our_name(key, names)] = value
     metadata = {key: _plain(value) for key, value in raw.items() if key not in ("model", "opt")}
     metadata |= {"opt": _plain(opt), "position_ids": POSITION_IDS in text}
+    dataset = str(opt.get("data_name")).split("_")[0]
     config = Config(
-        data=DataConfig(dataset=str(opt.get("data_name", "coco")).split("_")[0]),
+        data=DataConfig(dataset=dataset) if dataset in DATASETS else DataConfig(),
         model=_infer_model(image, opt),
         train=TrainConfig(margin=float(opt.get("margin", 0.2))),
     )

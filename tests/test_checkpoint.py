@@ -68,6 +68,12 @@ def test_vse_infinity_loads_without_segmentation(tmp_path):
     assert checkpoint.config.data.dataset == "f30k"
 
 
+def test_other_dataset_names_survive_conversion(tmp_path):
+    save_small(tmp_path / "m.pth", data_name="mine_precomp")
+    save_checkpoint(tmp_path / "ours.pth", load_checkpoint(tmp_path / "m.pth"))
+    assert load_checkpoint(tmp_path / "ours.pth").released["opt"]["data_name"] == "mine_precomp"
+
+
 def test_normalisation_options_are_read(tmp_path):
     save_small(tmp_path / "m.pth", no_imgnorm=True)
     model = load_checkpoint(tmp_path / "m.pth").config.model

@@ -121,6 +121,8 @@ def test_coco_test_alone_is_refused():
     with pytest.raises(InputError, match="testall"):
         check_split("coco", "test")
     check_split("f30k", "test")
+    with pytest.raises(InputError, match="five equal folds"):
+        check_split("coco", "testall", 4999)
 
 
 @pytest.mark.parametrize("shape", [(0, 0), (5, 24), (5, 5)])

@@ -108,6 +108,17 @@ def test_resuming_with_other_settings_is_refused(trained, settings):
         Run(config, resume=True, overwrite=True)
 
 
+def test_a_stray_best_model_is_not_overwritten_unasked(config):
+    settings = config()
+    best = Path(settings.run.out) / "model_best.pth"
+    best.parent.mkdir(parents=True)
+    best.write_text("somebody's")
+    for resume in (False, True):
+        with pytest.raises(InputError, match="--overwrite to discard it"):
+            Run(settings, resume, overwrite=False)
+    assert best.read_text() == "somebody's"
+
+
 def test_overwriting_starts_afresh(config):
     first = fit(config())
     again = fit(config(), overwrite=True)

@@ -22,16 +22,27 @@ class ProtocolResult:
     folds: list[RetrievalMetrics] = field(default_factory=list)
 
 
-def check_split(dataset: str, split: str) -> None:
-    """Refuse the field's well-known trap.
+def check_split(dataset: str, split: str, images: int | None = None) -> None:
+    """Refuse what no published number can be compared with.
+
+    Args:
+        dataset: ``coco``, ``f30k`` or ``scenes``.
+        split: name of the split.
+        images: how many it holds, once that is known.
 
     Raises:
-        InputError: COCO's ``test``, which is one fold of the five that make COCO-1K.
+        InputError: COCO's ``test``, which is one fold of the five that make COCO-1K (the field's
+            well-known trap), or COCO images that do not make five equal folds.
     """
     if dataset == "coco" and split == "test":
         raise InputError(
             "coco's test split is the first of testall's five folds; scoring it alone and calling "
             "it COCO-1K is not comparable to any published number. Use --split testall"
+        )
+    if dataset == "coco" and images is not None and images % FOLDS:
+        raise InputError(
+            f"coco's {split} holds {images} images, which do not make five equal folds; "
+            "testall has 5,000"
         )
 
 
@@ -46,19 +57,14 @@ def evaluate(scores: np.ndarray, dataset: str, split: str) -> list[ProtocolResul
     Raises:
         InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
     """
-    check_split(dataset, split)
     n = len(scores)
+    check_split(dataset, split, n)
     if n == 0 or scores.shape != (n, n * CAPTIONS_PER_IMAGE):
         raise InputError(f"the score matrix is {scores.shape}, expected (n, 5n) with n at least 1")
     owner = np.arange(n * CAPTIONS_PER_IMAGE) // CAPTIONS_PER_IMAGE
     whole = retrieval_metrics(scores, owner)
     if dataset != "coco":
         return [ProtocolResult(f"{split}, {n:,} images", n, whole)]
-    if n % FOLDS:
-        raise InputError(
-            f"coco's {split} holds {n} images, which do not make five equal folds; "
-            "testall has 5,000"
-        )
     size = n // FOLDS
     per_fold = owner[: size * CAPTIONS_PER_IMAGE]
     folds = [

@@ -56,7 +56,14 @@ class RunFolder:
         if resume and overwrite:
             raise InputError("--resume and --overwrite exclude each other")
         check_writable(self.last)
-        if not self.last.exists() or overwrite:
+        if overwrite:
+            return None
+        if not self.last.exists():
+            if self.best.exists():
+                raise InputError(
+                    f"{self.best}: is there without a checkpoint.pth beside it. Pass --overwrite "
+                    "to discard it, or another run.out"
+                )
             return None
         checkpoint = load_checkpoint(self.last)
         epoch, epochs = checkpoint.progress["epoch"], checkpoint.config.train.epochs
