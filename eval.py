@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
     results = evaluate(scores, args.dataset, args.split)
     title = config.model.title
     print(f"{args.checkpoint}: {title} on {args.dataset}, {len(split.image_ids):,} images")
+    print(f"features: {split.features.describe()}")
     print(format_table(title, args.dataset, args.split, results))
     ids = split.image_ids
     if args.save_results:

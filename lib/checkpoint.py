@@ -1,7 +1,6 @@
 """Checkpoint files: our own format and the public release's, read safely, written whole."""
 
 import argparse
-import pickle
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from transformers import BertModel
 
 from lib.config import Config, from_dict
-from lib.errors import InputError
+from lib.errors import InputError, first_line
 from lib.files import replacing
 from lib.models import build_model
 from lib.released import from_released, released_name, to_released
@@ -63,6 +62,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if isinstance(raw, dict) and raw.get("format") == FORMAT:
         if (found := raw.get("version")) != VERSION:
             raise InputError(f"{path}: has version {found}, this code reads version {VERSION}")
+        missing = {"config", "model", "progress", "training", "released"} - raw.keys()
+        if missing:
+            raise InputError(f"{path}: lacks {', '.join(sorted(missing))}")
         config = from_dict(raw["config"], str(path))
         return Checkpoint(config, *(raw[k] for k in ("model", "progress", "training", "released")))
     if isinstance(raw, dict) and isinstance(raw.get("model"), list) and len(raw["model"]) == 2:
@@ -89,6 +91,8 @@ def _load_released(raw: dict[str, Any], path: str | Path) -> Checkpoint:
         config, bert, state, metadata = from_released(raw)
     except KeyError as error:
         raise InputError(f"{path}: lacks {error.args[0]}, which every released file has") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is no released checkpoint ({first_line(error)})") from error
     with torch.device("meta"):
         expected = build_model(config.model, BertModel(bert)).state_dict()
     _compare(_shapes(expected), _shapes(state), path, released_name)
@@ -113,7 +117,7 @@ def _write(path: str | Path, content: dict[str, Any]) -> None:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:  # so torch reports a full disk, without saying so
-            raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from error
+            raise OSError(f"is the disk full? {first_line(error)}") from error
 
 
 def _read(path: Path) -> Any:
@@ -130,22 +134,17 @@ def _read(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        name = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it names {name[1]}" if name else "it is no whole pickle"
-        raise InputError(
-            f"{path}: refused, because a checkpoint may hold tensors and plain values only and "
-            f"{what}; loading it could run foreign code"
-        ) from error
     except Exception as error:  # a damaged file fails inside torch in ways that are not listed
+        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if foreign:
+            raise InputError(
+                f"{path}: refused, because a checkpoint may hold tensors and plain values only and "
+                f"it names {foreign[1]}; loading it could run foreign code"
+            ) from error
         raise InputError(
-            f"{path}: cannot be read as a checkpoint ({_first_line(error)}); "
-            f"is it cut short? It holds {path.stat().st_size:,} bytes"
+            f"{path}: cannot be read as a checkpoint ({first_line(error)}); "
+            f"is it cut short, or a web page? It holds {path.stat().st_size:,} bytes"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -87,7 +87,7 @@ class RunConfig:
     """Where a run lives and what it starts from."""
 
     out: str = "runs/latest"
-    seed: int = _bounded(0, 0)
+    seed: int = _bounded(0, 0, 2**63 - 1)
     device: str = "auto"  # auto, cpu or cuda
 
 
@@ -152,6 +152,18 @@ def _build(kind: type, values: Any, prefix: str, source: str) -> Any:
     return kind(**built)
 
 
+def _parse(text: str, section: str, key: str) -> Any:
+    """An override's value: literal where text is wanted (a path may look like YAML), else YAML."""
+    outer = next((f.type for f in fields(Config) if f.name == section), None)
+    kind = next((f.type for f in fields(outer) if f.name == key), None) if outer else None
+    if kind is str or (kind == (str | None) and text != "null"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
 def _choice(name: str, value: str, allowed: tuple[str, ...], source: str) -> None:
     if value not in allowed:
         raise InputError(f"{source}: {name} is {value!r}, expected one of {', '.join(allowed)}")
@@ -188,10 +200,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         section, dot, key = name.partition(".")
         if not (equals and dot and key):
             raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+        value = _parse(text, section, key)
         from_dict({section: {key: value}}, f"override {override!r}")
         values.setdefault(section, {})[key] = value
     return from_dict(values, str(path))

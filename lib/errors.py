@@ -14,6 +14,11 @@ class InputError(ValueError):
         super().__init__(message.rsplit("InputError: ", 1)[-1].strip())
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 BERT_ADVICE = (
     "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
     "--bert FOLDER to eval.py) with "

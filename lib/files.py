@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lib.errors import InputError
+from lib.errors import InputError, first_line
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         kept = "; the file that stood there before is untouched" if path.is_file() else ""
         raise InputError(
-            f"{path}: cannot be written ({str(error).splitlines()[0]}){kept}. "
+            f"{path}: cannot be written ({first_line(error)}){kept}. "
             "Check the folder's permissions and the free space."
         ) from error
     finally:
@@ -38,14 +38,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise :class:`InputError` now if a file at ``path`` could not be written later."""
+    """Raise :class:`InputError` now if a file at ``path`` could not be written later.
+
+    Creates nothing: it looks at the nearest folder that exists.
+    """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected the name of a file to write")
-    probe = path.with_name(f".{path.name}.probe-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder, expected the name of a file to write")
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        if not folder.is_dir():
+            raise InputError(f"{path}: cannot be written, {folder} is no folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"{path}: cannot be written, {folder} does not allow it")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error})") from error
+        raise InputError(f"{path}: cannot be written ({first_line(error)})") from error

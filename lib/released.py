@@ -102,6 +102,8 @@ def to_released(
         "data_name": f"{config.data.dataset}_precomp",
         "img_dim": config.model.img_dim,
         "embed_size": config.model.embed_size,
+        "map_size": config.model.map_size,  # the release has 64 and 7, and leaves these unread
+        "cells": config.model.cells,
         "margin": config.train.margin,
         "no_imgnorm": not config.model.normalise_images,
         "no_txtnorm": not config.model.normalise_texts,
@@ -158,6 +160,8 @@ def _infer_model(image: dict[str, Tensor], opt: dict[str, Any]) -> ModelConfig:
         embed_size=size,
         normalise_images=not opt.get("no_imgnorm", False),
         normalise_texts=not opt.get("no_txtnorm", False),
+        map_size=opt.get("map_size", 64),
+        cells=opt.get("cells", 7),
     )
     if not any(key.startswith(("embed_", "seg_", "crossmodal", "fusion")) for key in image):
         return replace(config, segmentation=False)

@@ -63,7 +63,7 @@ def check(config: Config, name: str) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True)
-    parser.add_argument("--splits", nargs="+", help="default: every <split>_caps.txt there is")
+    parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args()
     try:
@@ -72,7 +72,7 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"error: {error}")
     found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
-    splits = args.splits or found
+    splits = args.splits.split(",") if args.splits else found
     print(f"{folder}: splits {', '.join(splits) or 'none'}")
     problems = [p for name in splits for p in check(config, name)]
     if not splits:

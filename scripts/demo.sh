@@ -4,7 +4,7 @@
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
 #       bash scripts/demo.sh [section.key=value ...]
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 DATA_PATH=${DATA_PATH:-data}
 OUT=${OUT:-runs/demo}

@@ -4,6 +4,7 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
+from zipfile import BadZipFile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -57,7 +58,7 @@ def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed
     try:
         with np.load(embeddings, allow_pickle=False) as arrays:
             images, texts, ids = (arrays[k] for k in ("images", "captions", "image_ids"))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise InputError(f"{embeddings}: is no file of --save_embeddings ({error})") from error
     captions = read_captions(data / f"{split}_caps.txt")
     if len(captions) != len(texts):

@@ -15,9 +15,9 @@ assert all(r.specifier.contains(version(r.name), prereleases=True) for r in want
 PY
 }
 
-if [ ! -f requirements.txt ]; then
-    cd "$(dirname "$0")/.."
-fi
+case $0 in
+*setup.sh) CDPATH='' cd -- "$(dirname -- "$0")/.." ;; # alone; who sources it is at the root
+esac
 
 PYTHON=
 for candidate in python python3 .venv/bin/python; do
@@ -42,9 +42,13 @@ if [ -z "$PYTHON" ]; then
         exit 1
     fi
     if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-        "$base" -m venv --clear .venv
+        "$base" -m venv .venv # completes one that was interrupted
     fi
     PYTHON=.venv/bin/python
+    if ! "$PYTHON" -c 'import sys; assert sys.version_info >= (3, 10)' 2>/dev/null; then
+        echo "error: .venv has a Python older than 3.10; remove the folder and start again" >&2
+        exit 1
+    fi
     echo "Installing the pins of requirements.txt into .venv (some minutes, about 5 GB)..." >&2
     if ! "$PYTHON" -m pip install --quiet --disable-pip-version-check -r requirements.txt \
         >.venv/pip.log 2>&1; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sets itself up, checks the style, runs the tests:  bash scripts/test.sh [pytest arguments]
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .

@@ -2,6 +2,6 @@
 # Trains region-level 3SHNet on MS-COCO.
 #   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] sh scripts/train_region_coco.sh [--resume] [section.key=value ...]
 set -eu
-cd "$(dirname "$0")/.."
+CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 exec "$PYTHON" train.py --config configs/coco_region.yaml data.root="${DATA_PATH:-data}" "$@"

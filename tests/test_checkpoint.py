@@ -200,6 +200,7 @@ def test_our_run_can_be_exported_and_read_back(tmp_path):
     succeed(*convert(tmp_path / "c.pth", tmp_path / "r.pth"))
     again = load_checkpoint(tmp_path / "r.pth")
     assert again.is_released
+    assert again.config.model == checkpoint.config.model
     assert all(torch.equal(v, again.model[k]) for k, v in model.state_dict().items())
 
 
@@ -211,6 +212,28 @@ def test_a_checkpoint_cut_short(tmp_path, share):
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match=r"c\.pth: cannot be read as a checkpoint"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"model": [{}, {}]},
+        {"model": [[1], [2]]},
+        {"model": [{"module.fc.weight": torch.ones(3)}, {}]},
+        {"format": "3SHNet"},
+        {"format": "3SHNet", "version": 1, "model": {}},
+    ],
+)
+def test_damaged_contents_are_explained(tmp_path, content):
+    torch.save(content, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"c\.pth: "):
+        load_checkpoint(tmp_path / "c.pth")
+
+
+def test_a_web_page_is_no_checkpoint(tmp_path):
+    (tmp_path / "c.pth").write_text("<!DOCTYPE html><html>Google Drive can't scan this file</html>")
+    with pytest.raises(InputError, match="or a web page"):
+        load_checkpoint(tmp_path / "c.pth")
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, [1, 2], {"model": {}}])

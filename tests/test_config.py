@@ -61,6 +61,14 @@ def test_bad_files_are_explained(tmp_path, text, message):
     assert message in str(error.value)
 
 
+def test_text_is_taken_literally():
+    config = load_config(
+        CONFIGS[0], ["run.out=/tmp/x #1", "data.root=2024", "model.bert=no", "features.folder=null"]
+    )
+    assert (config.run.out, config.data.root, config.model.bert) == ("/tmp/x #1", "2024", "no")
+    assert config.features.folder is None
+
+
 def test_missing_file():
     with pytest.raises(InputError, match="no such config"):
         load_config("nowhere.yaml")

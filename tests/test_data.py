@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.config import Config, from_dict
+from lib.config import from_dict
 from lib.data.arrays import FeatureFolder, MappedArray
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import (
@@ -21,7 +21,7 @@ from lib.data.dataset import (
 )
 from lib.data.features import open_split
 from lib.errors import InputError
-from tests.support import ROOT, fail, succeed
+from tests.support import fail, succeed
 
 N, K, C = 6, 3, 8
 SIZES = {"img_dim": C, "categories": 5, "cells": 2, "map_size": 4}
@@ -129,13 +129,24 @@ def test_one_file_per_image(tmp_path, suffix, layout):
         (np.zeros((2, C, 2, 2), np.float32), "expected numbers of shape"),
         (np.array(["x"]), "expected numbers of shape"),
         (np.array([{}], object), "cannot be read as one array"),
+        ({"a": np.zeros(3)}, "cannot be read as one array"),
     ],
 )
 def test_bad_files_per_image(tmp_path, array, message):
-    np.save(tmp_path / "7.npy", array, allow_pickle=True)
+    if isinstance(array, dict):
+        with (tmp_path / "7.npy").open("wb") as file:
+            np.savez(file, **array)
+    else:
+        np.save(tmp_path / "7.npy", array, allow_pickle=True)
     with pytest.raises(InputError, match=message) as error:
         FeatureFolder(tmp_path, ["7"], C, None)
     assert "7.npy" in str(error.value)
+
+
+def test_splits_may_differ_in_layout(tmp_path):
+    arrays = write(tmp_path)
+    split = load(tmp_path, features={"folder": "regions"})  # of another split
+    np.testing.assert_array_equal(split.features[1], arrays["ims"][1])
 
 
 def test_missing_file_per_image(tmp_path):
@@ -228,6 +239,9 @@ def test_truncated_array(tmp_path):
     with pytest.raises(InputError, match="cut short; holds"):
         load(tmp_path)
     path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(InputError, match=r"no readable \.npy"):
+        load(tmp_path)
+    path.write_bytes(b"\x93NUMPY\x01\x00\x10\x00{'descr': '<f4', ")
     with pytest.raises(InputError, match=r"no readable \.npy"):
         load(tmp_path)
     path.write_bytes(pickle.dumps({"npts": 3}))
@@ -409,8 +423,3 @@ def test_check_data(world, settings, tmp_path):
     assert "entry 3 holds NaN or infinite" in error
     assert "holds 2 ids, expected 10" in error
     assert "2 problems" in error
-
-
-def test_default_config_needs_the_real_sizes():
-    assert Config().model.img_dim == 2048
-    assert (ROOT / "configs").is_dir()

@@ -55,15 +55,6 @@ def test_rooms_import_whom_they_may(path):
             assert room_of(name) in allowed, f"{module} imports {name}"
 
 
-def test_no_family_imports_another():
-    from lib.models import FAMILIES
-
-    modules = {family.__module__ for family in FAMILIES.values()}
-    for module in modules:
-        path = ROOT / (module.replace(".", "/") + ".py")
-        assert not modules - {module} & set(imports(path))
-
-
 def test_entry_scripts_are_short():
     for name in ("train.py", "eval.py"):
         assert len((ROOT / name).read_text().splitlines()) < 100

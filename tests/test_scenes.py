@@ -45,6 +45,22 @@ def test_a_world_is_a_function_of_its_settings(tmp_path):
     assert set(one) >= {f"{s}_{kind}" for s in SPLITS for kind in ("caps.txt", "ims.npy")}
 
 
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "train_caps.txt").write_text("precious\n")
+    with pytest.raises(InputError, match="holds other files"):
+        write_world(SMALL, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["train_caps.txt"]
+
+
+def test_an_interrupted_world_is_written_again(tmp_path):
+    write_world(SMALL, tmp_path / "whole")
+    write_world(SMALL, tmp_path / "again")
+    (tmp_path / "again" / "scenes.json").rename(tmp_path / "again" / "scenes.unfinished")
+    (tmp_path / "again" / "test_ims.npy").unlink()
+    assert write_world(SMALL, tmp_path / "again")
+    assert files(tmp_path / "again") == files(tmp_path / "whole")
+
+
 def test_an_unwritable_folder(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):

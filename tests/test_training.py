@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from transformers import BertModel
 
-from lib.checkpoint import load_checkpoint
+from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
 from lib.errors import InputError
 from lib.training.loop import Run
@@ -82,6 +84,51 @@ def test_tensorboard_has_every_curve(config):
     }  # fmt: skip
     assert len(events.Scalars("dev/rSum")) == 2
     assert events.Scalars("loss")[0].step == 10
+
+
+def test_resuming_keeps_the_curves(config):
+    fit(config("train.epochs=1"))
+    run = fit(config("train.epochs=3"), resume=True)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.folder.tensorboard))
+    events.Reload()
+    assert [point.step for point in events.Scalars("dev/rSum")] == [7, 14, 21]
+
+
+def test_a_machine_without_git_trains(config, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    run = fit(config("train.epochs=1"))
+    (session,) = json.loads((run.folder.path / "environment.json").read_text())
+    assert session["commit"] is None
+
+
+def test_a_half_precision_bert_trains_in_float32(config, world, tmp_path):
+    shutil.copytree(world / "scenes_precomp" / "bert", tmp_path / "bert")
+    BertModel.from_pretrained(tmp_path / "bert").half().save_pretrained(tmp_path / "bert")
+    run = fit(config(f"model.bert={tmp_path / 'bert'}", "train.epochs=1"))
+    assert {p.dtype for p in run.model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign"])
+def test_damaged_bert_weights_are_refused(config, world, tmp_path, damage):
+    shutil.copytree(world / "scenes_precomp" / "bert", tmp_path / "bert")
+    path = tmp_path / "bert" / "model.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        save_file({"other.weight": torch.zeros(3)}, path, metadata={"format": "pt"})
+    with pytest.raises(InputError, match="cannot be loaded from this folder"):
+        Run(config(f"model.bert={tmp_path / 'bert'}"), False, False)
+
+
+def test_weights_alone_cannot_be_resumed(config, trained):
+    checkpoint = load_checkpoint(trained[0] / "checkpoint.pth")
+    checkpoint.training = None
+    settings = config()
+    save_checkpoint(Path(settings.run.out) / "checkpoint.pth", checkpoint)
+    with pytest.raises(InputError, match="holds weights alone"):
+        Run(settings, resume=True, overwrite=False)
 
 
 def test_finished_runs_are_not_overwritten_unasked(trained, settings):
@@ -256,7 +303,7 @@ def test_bad_input_is_refused_before_anything_is_written(config, overrides, mess
     settings = config(*overrides)
     with pytest.raises(InputError, match=message):
         Run(settings, resume=False, overwrite=False)
-    assert not list(Path(settings.run.out).glob("*"))
+    assert not Path(settings.run.out).exists()
 
 
 def cut_split(world, target, split, images):

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from lib.errors import InputError
+from lib.errors import InputError, first_line
 
 CAPTIONS_PER_IMAGE = 5
 RELEASE_AFTER = 64  # entries read from a map before its pages are given back
@@ -100,8 +100,10 @@ class MappedArray:
                 self._offset = file.tell()
         except FileNotFoundError:
             raise InputError(f"{self.path}: no such file") from None
-        except (OSError, ValueError, KeyError) as error:
-            raise InputError(f"{self.path}: is no readable .npy file ({error})") from error
+        except Exception as error:  # NumPy parses the header with Python's own tokenizer
+            raise InputError(
+                f"{self.path}: is no readable .npy file ({first_line(error)})"
+            ) from error
         if dtype.hasobject:
             raise InputError(f"{self.path}: holds pickled objects, expected numbers; refused")
         if dtype.kind not in "fiub" or fortran or not shape:
@@ -136,7 +138,7 @@ class FeatureFolder:
     """Region or grid features in one file per image, ``<id>.npy`` or ``<id>.pth``."""
 
     def __init__(self, folder: Path, image_ids: list[str], img_dim: int, regions: int | None):
-        """Find every image's file; read and check the first one.
+        """Find every image's file; read and check the first one, the others when they are read.
 
         Raises:
             InputError: no such folder, a missing file, or the first file's layout is wrong.
@@ -180,10 +182,13 @@ class FeatureFolder:
             if path.suffix == ".pth":
                 tensor = torch.load(path, map_location="cpu", weights_only=True)
                 return tensor.float().numpy()
-            return np.load(path, allow_pickle=False)
+            array = np.load(path, allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                raise ValueError("it holds several arrays")
+            return array
         except Exception as error:  # damaged files fail inside torch and NumPy in many ways
             raise InputError(
-                f"{path}: cannot be read as one array ({str(error).splitlines()[0]})"
+                f"{path}: cannot be read as one array ({first_line(error)})"
             ) from error
 
     def _rows(self, image: int, array: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from transformers import BertTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from lib.errors import BERT_ADVICE, InputError
+from lib.errors import BERT_ADVICE, InputError, first_line
 
 # What happens to a touched word (3SHNet's release): masked, replaced, else deleted.
 MASK_SHARE = 0.5
@@ -25,6 +25,8 @@ def read_captions(path: str | Path) -> list[str]:
         lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except FileNotFoundError:
         raise InputError(f"{path}: no such caption file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
     if not lines[-1]:
         lines.pop()
     captions = []
@@ -51,7 +53,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
             raise ValueError("no vocab.txt")  # transformers goes on with an empty vocabulary
     except (OSError, ValueError) as error:
         raise InputError(
-            f"tokenizer {name!r}: not to be had ({str(error).splitlines()[0]}). "
+            f"tokenizer {name!r}: not to be had ({first_line(error)}). "
             f"{BERT_ADVICE}config.json and vocab.txt."
         ) from error
     return tokenizer

@@ -59,7 +59,8 @@ def open_split(config: Config, name: str) -> Split:
     image_ids, repeats = _read_ids(folder / f"{name}_ids.txt", n)
     array = folder / f"{name}_ims.npy"
     entries: Entries
-    if features.folder is not None:
+    # Splits may differ in layout (COCO: train in single files, testall in one array).
+    if features.folder is not None and ((folder / features.folder).is_dir() or not array.is_file()):
         entries = FeatureFolder(
             folder / features.folder, image_ids, model.img_dim, features.regions
         )
@@ -90,11 +91,11 @@ def open_split(config: Config, name: str) -> Split:
 
 def _read_ids(path: Path, images: int) -> tuple[list[str], int]:
     try:
-        ids = path.read_text(encoding="utf-8").split()
+        ids = path.read_text(encoding="utf-8-sig").split()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file of image ids") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not UTF-8 ({error})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 ({error})") from error
     if len(ids) == images:
         return ids, 1
     if len(ids) != CAPTIONS_PER_IMAGE * images:

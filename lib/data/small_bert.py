@@ -4,6 +4,9 @@ python -m lib.data.small_bert --captions data/scenes_precomp/train_caps.txt --ou
 """
 
 import argparse
+import os
+import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +17,7 @@ from transformers import BertConfig, BertModel
 from transformers.utils.logging import disable_progress_bar
 
 from lib.data.captions import read_captions
-from lib.files import replacing
+from lib.errors import InputError
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -48,18 +51,18 @@ def write_small_bert(
     """Make a vocabulary from ``captions`` and save a randomly initialised BERT with it.
 
     Args:
-        folder: gets ``vocab.txt``, ``config.json`` and ``model.safetensors``.
+        folder: made with ``vocab.txt``, ``config.json`` and ``model.safetensors``; must be new.
         captions: a caption file, one caption per line.
         vocabulary: number of entries at most, unless the characters alone are more.
         hidden: width; a head is 32 wide.
         layers: number of transformer layers.
         positions: longest caption in pieces.
         seed: of the initial weights.
+
+    Raises:
+        InputError: no such captions, or ``folder`` is there already or cannot be written.
     """
     entries = word_pieces(read_captions(captions), vocabulary)
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / "vocab.txt") as temporary:
-        temporary.write_text("".join(f"{entry}\n" for entry in entries), encoding="utf-8")
     disable_progress_bar()  # one small file
     torch.manual_seed(seed)
     config = BertConfig(
@@ -70,7 +73,17 @@ def write_small_bert(
         intermediate_size=2 * hidden,
         max_position_embeddings=positions,
     )
-    BertModel(config).save_pretrained(folder)
+    # Into a folder beside it, renamed when whole: half a BERT would pass for one.
+    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    try:
+        BertModel(config).save_pretrained(temporary)
+        text = "".join(f"{entry}\n" for entry in entries)
+        (temporary / "vocab.txt").write_text(text, encoding="utf-8")
+        temporary.replace(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}); is it there already?") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def main() -> None:
@@ -81,7 +94,10 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     args = parser.parse_args()
-    write_small_bert(args.out, args.captions, args.vocabulary, args.hidden, args.layers)
+    try:
+        write_small_bert(args.out, args.captions, args.vocabulary, args.hidden, args.layers)
+    except InputError as error:
+        sys.exit(f"error: {error}")
     print(f"{args.out}: a BERT of {args.layers} layers, width {args.hidden}, random weights")
 
 

@@ -19,7 +19,7 @@ class PublishedRow:
 
 
 NONE = (None, None, None)
-# (model, dataset, images per gallery, split kind) -> row.
+# (model, dataset, images per gallery) -> row.
 PUBLISHED = {
     ("3SHNet", "coco", 1000): PublishedRow(
         "3SHNet, published", (83.6, 97.4, 99.2), (68.7, 92.6, 96.6), 538.0, "authors' re-run"

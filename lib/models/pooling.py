@@ -60,4 +60,5 @@ class GeneralizedPooling(nn.Module):
         ranked = lines.contiguous().sort(dim=-1, descending=True).values
         behind = torch.arange(rows.shape[1], device=rows.device) >= lengths[:, None]
         ranked = ranked.masked_fill(behind[:, None], 0.0)
-        return torch.einsum("bdn,bn->bd", ranked, weights)
+        with torch.autocast(rows.device.type, enabled=False):  # the sum stays float32 in bf16 runs
+            return torch.einsum("bdn,bn->bd", ranked, weights)

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, BertConfig, BertModel
 from transformers.utils.logging import disable_progress_bar
 
 from lib.batch import TextBatch
-from lib.errors import BERT_ADVICE, InputError
+from lib.errors import BERT_ADVICE, InputError, first_line
 from lib.models.layers import unit
 from lib.models.pooling import GeneralizedPooling
 
@@ -22,20 +23,26 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
     Raises:
         InputError: neither hub, cache nor folder has it; says how to pass a folder.
     """
+    needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
     try:
-        if pretrained:
-            disable_progress_bar()  # flashes by, and looks like training
-            return BertModel.from_pretrained(name)
         config = AutoConfig.from_pretrained(name)
-    except (OSError, ValueError) as error:
-        needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
-        found = f"the folder lacks one of {needs}" if Path(name).is_dir() else "not to be had"
+        if not isinstance(config, BertConfig):
+            raise ValueError(f"its config.json is of {config.model_type!r}, expected 'bert'")
+        if not pretrained:
+            return BertModel(config)
+        disable_progress_bar()  # flashes by, and looks like training
+        bert, report = BertModel.from_pretrained(
+            name, config=config, dtype=torch.float32, output_loading_info=True
+        )
+        if report["missing_keys"]:  # transformers would leave them random
+            missing = sorted(report["missing_keys"])
+            raise ValueError(f"its weights lack {len(missing)} tensors, among them {missing[0]}")
+    except Exception as error:  # damaged weights fail in ways that transformers does not list
+        found = "cannot be loaded from this folder" if Path(name).is_dir() else "is not to be had"
         raise InputError(
-            f"BERT {name!r}: {found} ({str(error).splitlines()[0]}). {BERT_ADVICE}{needs}."
+            f"BERT {name!r}: {found} ({first_line(error)}). {BERT_ADVICE}{needs}."
         ) from error
-    if not isinstance(config, BertConfig):
-        raise InputError(f"BERT {name!r}: config.json is of a {config.model_type!r}, expected bert")
-    return BertModel(config)
+    return bert
 
 
 class TextEncoder(nn.Module):

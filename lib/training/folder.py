@@ -66,6 +66,8 @@ class RunFolder:
                 )
             return None
         checkpoint = load_checkpoint(self.last)
+        if checkpoint.training is None:
+            raise InputError(f"{self.last}: holds weights alone, a run cannot go on from it")
         epoch, epochs = checkpoint.progress["epoch"], checkpoint.config.train.epochs
         if not resume:
             state = "a finished run" if epoch >= epochs else "an unfinished run"
@@ -88,6 +90,9 @@ class RunFolder:
 
     def start(self, command: list[str], fresh: bool) -> logging.Logger:
         """Open the folder for a run; ``fresh`` discards what an overwritten one left."""
+        session = environment(command)
+        for stale in self.path.glob(".*.writing-*"):  # of a save that was killed
+            stale.unlink()
         if fresh:
             for path in (self.last, self.best, self.path / "train.log", self._environment):
                 path.unlink(missing_ok=True)
@@ -96,7 +101,7 @@ class RunFolder:
             temporary.write_text(self.config.to_yaml(), encoding="utf-8")
         sessions = json.loads(self._environment.read_text()) if self._environment.exists() else []
         with replacing(self._environment) as temporary:
-            temporary.write_text(json.dumps([*sessions, environment(command)], indent=1) + "\n")
+            temporary.write_text(json.dumps([*sessions, session], indent=1) + "\n")
         logger = logging.getLogger(f"run.{self.path}")
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -119,13 +124,15 @@ class RunFolder:
 def environment(command: list[str]) -> dict:
     """Command line, library versions, commit and hardware, as plain data."""
     root = Path(__file__).parents[2]
-    git = subprocess.run(
-        ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True
-    )
+    command_line = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        commit = subprocess.run(command_line, capture_output=True, text=True).stdout.strip()
+    except OSError:  # a machine without git
+        commit = ""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "command": command,
-        "commit": git.stdout.strip() or None,
+        "commit": commit or None,
         "python": platform.python_version(),
         "torch": torch.__version__,  # names the CUDA it was built for, as the metadata does not
         **{name: importlib.metadata.version(name) for name in PACKAGES},

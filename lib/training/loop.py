@@ -83,7 +83,9 @@ class Run:
             return
         log = self.folder.start(command, fresh=not self.resumed)
         self._introduce(log)
-        writer = SummaryWriter(self.folder.tensorboard, purge_step=progress["updates"])
+        # Points that a killed run wrote after its last checkpoint are written again.
+        purge = progress["updates"] + 1 if self.resumed else None
+        writer = SummaryWriter(self.folder.tensorboard, purge_step=purge)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
         with StopSignal() as stop:
             try:

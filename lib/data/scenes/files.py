@@ -83,6 +83,7 @@ def write_world(world: World, folder: Path) -> bool:
         InputError: ``folder`` holds another world or something else, or cannot be written.
     """
     marker = folder / "scenes.json"  # written last: a world without it is not whole
+    unfinished = folder / "scenes.unfinished"  # so that an interrupted one may be written again
     wanted = asdict(world)
     if marker.is_file():
         found = json.loads(marker.read_text())
@@ -90,7 +91,10 @@ def write_world(world: World, folder: Path) -> bool:
             return False
         raise InputError(f"{folder}: holds another world ({found}); remove it or choose --out")
     try:
+        if folder.is_dir() and any(folder.iterdir()) and not unfinished.exists():
+            raise InputError(f"{folder}: holds other files; choose another --out")
         (folder / "images").mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error})") from error
     first_id = 1
@@ -99,4 +103,5 @@ def write_world(world: World, folder: Path) -> bool:
         first_id += getattr(world, split)
     with replacing(marker) as temporary:
         temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+    unfinished.unlink()
     return True
