@@ -28,7 +28,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data_path", required=True, help="holds <dataset>_precomp/")
     parser.add_argument("--dataset", required=True, choices=DEFAULT_SPLITS)
     parser.add_argument("--split", help="default: testall for coco, else test")
-    parser.add_argument("--features_folder", help="for features in one file per image")
+    parser.add_argument("--features_folder", help="of one file per image; '' for *_ims.npy")
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--batch_size", type=int, default=128)
@@ -53,8 +53,10 @@ def run(args: argparse.Namespace) -> None:
     checkpoint = load_checkpoint(args.checkpoint)
     config = checkpoint.config
     data = replace(config.data, root=args.data_path, dataset=args.dataset)
-    features = replace(config.features, folder=args.features_folder or config.features.folder)
-    config = replace(config, data=data, features=features)
+    config = replace(config, data=data)
+    if args.features_folder is not None:
+        features = replace(config.features, folder=args.features_folder or None)
+        config = replace(config, features=features)
     split = open_split(config, args.split)
     check_split(args.dataset, args.split, len(split.image_ids))
     name = args.bert or config.model.bert

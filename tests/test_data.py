@@ -143,10 +143,10 @@ def test_bad_files_per_image(tmp_path, array, message):
     assert "7.npy" in str(error.value)
 
 
-def test_splits_may_differ_in_layout(tmp_path):
-    arrays = write(tmp_path)
-    split = load(tmp_path, features={"folder": "regions"})  # of another split
-    np.testing.assert_array_equal(split.features[1], arrays["ims"][1])
+def test_a_folder_that_is_named_is_never_replaced_by_the_array(tmp_path):
+    write(tmp_path)  # has train_ims.npy, of other features perhaps
+    with pytest.raises(InputError, match="grids: no such folder"):
+        load(tmp_path, features={"folder": "grids"})
 
 
 def test_missing_file_per_image(tmp_path):

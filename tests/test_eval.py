@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from transformers import BertConfig
 
 import eval as eval_script
+from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
 from lib.errors import InputError
 from lib.training.loop import Run
@@ -96,6 +98,17 @@ def test_a_config_and_a_vocabulary_are_enough(checkpoint, world, tmp_path):
     assert "rSum" in succeed(*evaluate(checkpoint, world, *flags))
 
 
+def test_an_empty_features_folder_goes_back_to_the_array(checkpoint, world, tmp_path):
+    trained_on_files = load_checkpoint(checkpoint)
+    config = trained_on_files.config
+    trained_on_files.config = replace(config, features=replace(config.features, folder="regions"))
+    save_checkpoint(tmp_path / "m.pth", trained_on_files)
+    words = [str(w) for w in evaluate(tmp_path / "m.pth", world, "--dataset", "scenes")[2:]]
+    with pytest.raises(InputError, match="regions: no such folder"):
+        eval_script.run(eval_script.parse(words))
+    eval_script.run(eval_script.parse([*words, "--features_folder", ""]))
+
+
 def test_captions_that_are_cut_or_empty_are_said_once(checkpoint, world, tmp_path):
     shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
     path = tmp_path / "scenes_precomp" / "test_caps.txt"
@@ -122,6 +135,7 @@ def test_one_image_is_scored(checkpoint, world, tmp_path):
         (("--dataset", "scenes", "--split", "val"), "val_caps.txt: no such caption file"),
         (("--dataset", "scenes", "--bert", "nowhere/bert"), "--bert FOLDER"),
         (("--dataset", "scenes", "--save_results", "/dev/null/r.npz"), "cannot be written"),
+        (("--dataset", "scenes", "--features_folder", "grids"), "no such folder of features"),
     ],
 )
 def test_bad_arguments(checkpoint, world, flags, message):

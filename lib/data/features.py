@@ -59,8 +59,7 @@ def open_split(config: Config, name: str) -> Split:
     image_ids, repeats = _read_ids(folder / f"{name}_ids.txt", n)
     array = folder / f"{name}_ims.npy"
     entries: Entries
-    # Splits may differ in layout (COCO: train in single files, testall in one array).
-    if features.folder is not None and ((folder / features.folder).is_dir() or not array.is_file()):
+    if features.folder is not None:
         entries = FeatureFolder(
             folder / features.folder, image_ids, model.img_dim, features.regions
         )

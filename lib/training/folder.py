@@ -105,6 +105,9 @@ class RunFolder:
         logger = logging.getLogger(f"run.{self.path}")
         logger.setLevel(logging.INFO)
         logger.propagate = False
+        for handler in list(logger.handlers):  # of an earlier run in this process
+            logger.removeHandler(handler)
+            handler.close()
         for handler in (_Console(), logging.FileHandler(self.path / "train.log")):
             handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
