@@ -21,23 +21,21 @@ def read_captions(path: str | Path) -> list[str]:
     Raises:
         InputError: no such file, or a line that is not UTF-8, by its number.
     """
+    captions = []
     try:
-        lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        with Path(path).open("rb") as file:
+            for number, line in enumerate(file, 1):
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                captions.append(line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such caption file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: line {number} is not UTF-8 ({error.reason} at byte {error.start}); "
+            "convert the file, e.g. with iconv -f latin1 -t utf-8"
+        ) from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
-    if not lines[-1]:
-        lines.pop()
-    captions = []
-    for number, line in enumerate(lines, 1):
-        try:
-            captions.append(line.decode("utf-8").removesuffix("\r"))
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}: line {number} is not UTF-8 ({error.reason} at byte {error.start}); "
-                "convert the file, e.g. with iconv -f latin1 -t utf-8"
-            ) from None
     return captions
 
 
