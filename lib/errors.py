@@ -1,5 +1,7 @@
 """The exception that means: what the user gave is at fault, and the message says how."""
 
+import pickle
+
 
 class InputError(ValueError):
     """Which file or setting, what was found, what was expected, what to do.
@@ -16,6 +18,8 @@ class InputError(ValueError):
 
 def first_line(error: Exception) -> str:
     """What an error says, in one line; its kind where it says nothing."""
+    if isinstance(error, pickle.UnpicklingError):  # torch's text advises to drop the protection
+        return "it is no PyTorch file of tensors and plain values"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
