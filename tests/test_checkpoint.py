@@ -232,7 +232,7 @@ def test_damaged_contents_are_explained(tmp_path, content):
 
 def test_a_web_page_is_no_checkpoint(tmp_path):
     (tmp_path / "c.pth").write_text("<!DOCTYPE html><html>Google Drive can't scan this file</html>")
-    with pytest.raises(InputError, match="no PyTorch file.*or a web page"):
+    with pytest.raises(InputError, match=r"no PyTorch file.*or a web page"):
         load_checkpoint(tmp_path / "c.pth")
 
 
