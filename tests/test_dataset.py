@@ -1,0 +1,87 @@
+"""What a split becomes on its way to the model: dropped rows, batches, epochs, workers."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import (
+    TrainingPairs,
+    collate_images,
+    drop_rows,
+    epoch_batches,
+    text_batches,
+    training_loader,
+)
+from lib.data.features import open_split
+from lib.errors import InputError
+
+C = 8
+
+
+def test_dropping_rows_packs_the_rest_and_never_takes_all():
+    rows = np.arange(36, dtype=np.float32)[:, None]
+    generator = np.random.default_rng(0)
+    kept = [drop_rows(rows, 0.2, generator)[:, 0] for _ in range(2000)]
+    assert np.mean([len(k) for k in kept]) == pytest.approx(0.8 * 36, rel=0.01)
+    assert all((np.diff(k) > 0).all() for k in kept)
+    survivors = [drop_rows(rows[:3], 1.0, generator)[:, 0].tolist() for _ in range(200)]
+    assert {tuple(s) for s in survivors} == {(0.0,), (1.0,), (2.0,)}
+
+
+def test_collated_rows_are_padded_with_zeros():
+    items = [(4, np.ones((2, C), np.float32), None, None, None)]
+    items.append((9, np.full((3, C), 2, np.float32), None, None, None))
+    batch = collate_images(items)
+    assert batch.lengths.tolist() == [2, 3]
+    assert batch.indices.tolist() == [4, 9]
+    assert batch.features[0, 2].abs().sum() == 0
+    assert batch.mask.tolist() == [[True, True, False], [True, True, True]]
+    assert batch.semantic is None
+
+
+def test_epochs_shuffle_everything_once():
+    batches = epoch_batches(103, 10, seed=1, epoch=0)
+    assert batches.shape == (10, 10)
+    assert len(set(batches.ravel().tolist())) == 100
+    assert (batches != epoch_batches(103, 10, seed=1, epoch=1)).any()
+    assert (batches == epoch_batches(103, 10, seed=1, epoch=0)).all()
+    with pytest.raises(InputError, match="choose a smaller batch"):
+        epoch_batches(9, 10, seed=1, epoch=0)
+
+
+def test_worker_count_does_not_change_what_is_trained_on(config):
+    settings = config()
+    split = open_split(settings, "train")
+    tokenizer = load_tokenizer(settings.model.bert)
+    captions = tokenise(split.captions, tokenizer, bert_of(tokenizer))
+    pairs = TrainingPairs(split, captions, settings)
+    batches = epoch_batches(len(captions), 16, seed=0, epoch=3)
+
+    def load(workers):
+        return [
+            (images.features, images.lengths, images.seg_map, texts.ids)
+            for images, texts in training_loader(pairs, 3, batches, workers, pin=False)
+        ]
+
+    alone, shared = load(0), load(3)
+    assert len(alone) == len(batches)
+    for one, other in zip(alone, shared, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    assert len({tuple(lengths.tolist()) for _, lengths, _, _ in alone}) > 1
+
+
+def bert_of(tokenizer):
+    class Sizes:
+        vocab_size, max_position_embeddings = len(tokenizer), 64
+
+    return Sizes
+
+
+def test_captions_are_batched_by_length(config):
+    settings = config()
+    tokenizer = load_tokenizer(settings.model.bert)
+    captions = tokenise(["cat " * n for n in (3, 9, 1, 5, 7)], tokenizer, bert_of(tokenizer))
+    batches = text_batches(captions, 5, 2)
+    assert [b.indices.tolist() for b in batches] == [[1, 4], [3, 0], [2]]
+    assert all(b.lengths[0] == b.ids.shape[1] for b in batches)
