@@ -16,7 +16,7 @@ from lib.config import Config, from_dict
 from lib.errors import InputError, first_line
 from lib.files import replacing
 from lib.models import build_model
-from lib.released import from_released, released_name, to_released
+from lib.released import dataset_of, from_released, released_name, to_released
 
 FORMAT = "3SHNet"
 VERSION = 1
@@ -32,6 +32,13 @@ class Checkpoint:
     training: dict[str, Any] | None = None  # optimizer and random states; None: not resumable
     released: dict[str, Any] | None = None  # metadata of a released file, as plain values
     is_released: bool = False  # read from the release's format
+
+    @property
+    def source(self) -> str | None:
+        """The dataset it was trained on; None where a released file does not say."""
+        if self.released is not None and dataset_of(self.released.get("opt")) is None:
+            return None
+        return self.config.data.dataset
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:

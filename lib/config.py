@@ -13,7 +13,9 @@ import yaml
 
 from lib.errors import InputError
 
-DATASETS = ("coco", "f30k", "scenes")
+DATASETS = ("coco", "f30k", "scenes", "scenes_b")
+FEATURE_TYPES = ("region", "grid")
+DROP_SCHEMES = ("each", "vse_infinity")
 
 
 def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -25,7 +27,7 @@ class DataConfig:
     """Where the files are and how captions are read."""
 
     root: str = "data"  # holds <dataset>_precomp/ or <dataset>/precomp/
-    dataset: str = "f30k"  # coco, f30k or scenes
+    dataset: str = "f30k"  # coco, f30k, scenes or scenes_b
     workers: int = _bounded(4, 0)  # processes that load batches
     word_augment: float = _bounded(0.2, 0, 1)  # share of words touched in training
 
@@ -34,9 +36,12 @@ class DataConfig:
 class FeaturesConfig:
     """The image rows: detected regions or grid cells."""
 
+    type: str = "region"  # region, or grid for the cells of a convolutional map
     folder: str | None = None  # one file per image, inside the dataset's folder; null: *_ims.npy
     regions: int | None = _bounded(None, 1)  # rows that every image must have; null: any number
-    drop: float = _bounded(0.2, 0, 1)  # share of rows dropped in training
+    grid_size: int | None = _bounded(7, 1)  # maps are pooled to this side; null: all cells stay
+    drop: float = _bounded(0.2, 0, 1)  # rate at which rows are dropped in training
+    drop_scheme: str = "each"  # each: every row at the rate; vse_infinity: see dataset.drop_rate
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,8 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
     """
     config = _build(Config, values, "", source)
     _choice("data.dataset", config.data.dataset, DATASETS, source)
+    _choice("features.type", config.features.type, FEATURE_TYPES, source)
+    _choice("features.drop_scheme", config.features.drop_scheme, DROP_SCHEMES, source)
     _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
     return config
 

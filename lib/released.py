@@ -62,13 +62,20 @@ def from_released(
                 state[prefix + _our_name(key, names)] = value
     metadata = {key: _plain(value) for key, value in raw.items() if key not in ("model", "opt")}
     metadata |= {"opt": _plain(opt), "position_ids": POSITION_IDS in text}
-    dataset = str(opt.get("data_name")).split("_")[0]
+    dataset = dataset_of(opt)
     config = Config(
-        data=DataConfig(dataset=dataset) if dataset in DATASETS else DataConfig(),
+        data=DataConfig(dataset=dataset) if dataset else DataConfig(),
         model=_infer_model(image, opt),
         train=TrainConfig(margin=float(opt.get("margin", 0.2))),
     )
     return config, _infer_bert(text), state, metadata
+
+
+def dataset_of(opt: Any) -> str | None:
+    """The dataset that a released file's options name, as in ``data_name="coco_precomp"``."""
+    named = str(opt.get("data_name")) if isinstance(opt, dict) else ""
+    longest_first = sorted(DATASETS, key=len, reverse=True)
+    return next((d for d in longest_first if f"{named}_".startswith(f"{d}_")), None)
 
 
 def to_released(

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The whole system in one go, in under ten minutes on two CPU cores, set-up aside: renders a small
-# world, trains region-level 3SHNet on it, evaluates, draws runs/demo/retrieval.png.
+# The whole system in one go, in under 15 minutes on two CPU cores, set-up aside: renders a small
+# world and a second one of another domain, trains 3SHNet on regions and on grids of the first,
+# evaluates both, their hybrid, and all three across domains; draws OUT/region/retrieval.png.
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
 #       bash scripts/demo.sh [section.key=value ...]
 set -eu
@@ -9,16 +10,43 @@ CDPATH='' cd -- "$(dirname -- "$0")/.."
 DATA_PATH=${DATA_PATH:-data}
 OUT=${OUT:-runs/demo}
 started=$(date +%s)
-echo "== 1 of 4: rendering the world"
+
+echo "== 1 of 7: rendering the world, and one of another domain (other colours, words, mixtures)"
 . scripts/scenes.sh
-echo "== 2 of 4: training"
-"$PYTHON" train.py --config configs/scenes_region.yaml --overwrite \
-    data.root="$DATA_PATH" model.bert="$DATA_PATH/scenes_precomp/bert" run.out="$OUT" "$@"
-echo "== 3 of 4: evaluating on pictures that training never saw"
-"$PYTHON" eval.py --checkpoint "$OUT/model_best.pth" --data_path "$DATA_PATH" --dataset scenes \
-    --save_results "$OUT/results.npz" --save_embeddings "$OUT/embeddings.npz" \
-    --json "$OUT/results.json"
-echo "== 4 of 4: drawing"
-"$PYTHON" scripts/draw_retrieval.py --embeddings "$OUT/embeddings.npz" \
-    --data "$DATA_PATH/scenes_precomp" --split test --out "$OUT/retrieval.png"
-echo "Done in $(($(date +%s) - started)) s. Curves: tensorboard --logdir $OUT/tensorboard"
+if [ ! -f "$DATA_PATH/scenes_b_precomp/scenes.json" ]; then
+    "$PYTHON" -m lib.data.scenes --out "$DATA_PATH/scenes_b_precomp" --domain b --seed 1 \
+        --train 1 --dev 1 --test 250 --regions 24 --img_dim 256 --map_size 16
+fi
+
+number=2
+for features in region grid; do
+    echo "== $number of 7: training on ${features}s"
+    "$PYTHON" train.py --config "configs/scenes_$features.yaml" --overwrite \
+        data.root="$DATA_PATH" model.bert="$DATA_PATH/scenes_precomp/bert" \
+        run.out="$OUT/$features" "$@"
+    number=$((number + 1))
+done
+
+echo "== 4 of 7: evaluating both on pictures that training never saw"
+for features in region grid; do
+    "$PYTHON" eval.py --checkpoint "$OUT/$features/model_best.pth" --data_path "$DATA_PATH" \
+        --dataset scenes --save_results "$OUT/$features/results.npz" \
+        --save_embeddings "$OUT/$features/embeddings.npz" --json "$OUT/$features/results.json"
+done
+
+echo "== 5 of 7: evaluating the hybrid, region + grid, from their saved scores"
+"$PYTHON" eval_ensemble.py "$OUT/region/results.npz" "$OUT/grid/results.npz" \
+    --json "$OUT/hybrid/results.json"
+
+echo "== 6 of 7: evaluating all three on the other domain, without tuning"
+"$PYTHON" eval_cross_ensemble.py --data_path "$DATA_PATH" --dataset scenes_b \
+    --checkpoints "$OUT/region/model_best.pth" "$OUT/grid/model_best.pth" \
+    --json "$OUT/cross/results.json"
+
+echo "== 7 of 7: drawing what the region-level model retrieves, and the table of all"
+"$PYTHON" scripts/draw_retrieval.py --embeddings "$OUT/region/embeddings.npz" \
+    --data "$DATA_PATH/scenes_precomp" --split test --out "$OUT/region/retrieval.png"
+"$PYTHON" scripts/results_table.py --format markdown \
+    "$OUT/region" "$OUT/grid" "$OUT/hybrid" "$OUT/cross"
+echo
+echo "Done in $(($(date +%s) - started)) s. Curves: tensorboard --logdir $OUT"

@@ -6,10 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 
 from lib.config import from_dict
-from lib.data.arrays import FeatureFolder, MappedArray
+from lib.data.arrays import MappedArray
 from lib.data.features import open_split
 from lib.errors import InputError
 from tests.support import fail, succeed
@@ -85,88 +84,6 @@ def test_any_float_dtype_becomes_float32(tmp_path, dtype):
     assert split.features[2].dtype == split.seg_map[2].dtype == np.float32
     np.testing.assert_array_equal(split.features[2], rows[2].astype(np.float32))
     np.testing.assert_array_equal(split.seg_map[5], maps[5])
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".pth"])
-@pytest.mark.parametrize("layout", ["KC", "HWC", "CHW", "1CHW"])
-def test_one_file_per_image(tmp_path, suffix, layout):
-    write(tmp_path, ims=None)
-    cells = np.random.default_rng(2).random((N, 2, 3, C)).astype(np.float16)
-    stored = {
-        "KC": cells.reshape(N, 6, C),
-        "HWC": cells,
-        "CHW": cells.transpose(0, 3, 1, 2),
-        "1CHW": cells.transpose(0, 3, 1, 2)[:, None],
-    }[layout]
-    folder = tmp_path / "f30k_precomp" / "grids"
-    folder.mkdir()
-    for i, array in enumerate(stored):
-        if suffix == ".npy":
-            np.save(folder / f"{100 + i}.npy", array)
-        else:
-            torch.save(torch.from_numpy(np.ascontiguousarray(array)), folder / f"{100 + i}.pth")
-    split = load(tmp_path, features={"folder": "grids"})
-    for i in range(N):
-        assert split.features[i].dtype == np.float32
-        np.testing.assert_array_equal(split.features[i], cells[i].reshape(6, C).astype(np.float32))
-
-
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((C, 2, C), np.float32), "could be"),
-        (np.zeros((3, 7), np.float32), f"C = {C}"),
-        (np.zeros((0, C), np.float32), "holds 0 rows"),
-        (np.zeros((2, C, 2, 2), np.float32), "expected numbers of shape"),
-        (np.array(["x"]), "expected numbers of shape"),
-        (np.array([{}], object), "cannot be read as one array"),
-        ({"a": np.zeros(3)}, "cannot be read as one array"),
-    ],
-)
-def test_bad_files_per_image(tmp_path, array, message):
-    if isinstance(array, dict):
-        with (tmp_path / "7.npy").open("wb") as file:
-            np.savez(file, **array)
-    else:
-        np.save(tmp_path / "7.npy", array, allow_pickle=True)
-    with pytest.raises(InputError, match=message) as error:
-        FeatureFolder(tmp_path, ["7"], C, None)
-    assert "7.npy" in str(error.value)
-
-
-def test_a_folder_that_is_named_is_never_replaced_by_the_array(tmp_path):
-    write(tmp_path)  # has train_ims.npy, of other features perhaps
-    with pytest.raises(InputError, match="grids: no such folder"):
-        load(tmp_path, features={"folder": "grids"})
-
-
-def test_missing_file_per_image(tmp_path):
-    np.save(tmp_path / "7.npy", np.zeros((3, C), np.float32))
-    with pytest.raises(InputError, match=r"lacks 8\.npy"):
-        FeatureFolder(tmp_path, ["7", "8"], C, None)
-    with pytest.raises(InputError, match="no such folder"):
-        FeatureFolder(tmp_path / "none", ["7"], C, None)
-    with pytest.raises(InputError, match="holds 3 rows, expected 36"):
-        FeatureFolder(tmp_path, ["7"], C, 36)
-
-
-def test_features_per_image_that_run_code_are_refused(tmp_path):
-    write(tmp_path, ims=None)
-    folder = tmp_path / "f30k_precomp" / "grids"
-    folder.mkdir()
-    for i in range(N):
-        (folder / f"{100 + i}.pth").write_bytes(pickle.dumps(Bomb(tmp_path / "burst")))
-    with pytest.raises(InputError, match="cannot be read"):
-        load(tmp_path, features={"folder": "grids"})
-    assert not (tmp_path / "burst").exists()
-
-
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,27 @@ from torch.utils.data import DataLoader, Dataset
 
 from lib.batch import ImageBatch, TextBatch
 from lib.config import Config
-from lib.data.arrays import CAPTIONS_PER_IMAGE
+from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries
 from lib.data.captions import TokenisedCaptions
 from lib.data.features import Split
 from lib.errors import InputError
 
 ImageItem = tuple[int, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+
+
+def drop_rate(scheme: str, rate: float, generator: np.random.Generator) -> float:
+    """The rate at which one picture loses rows in training.
+
+    Args:
+        scheme: ``each``: ``rate``, always. ``vse_infinity``: with probability 0.8 it is
+            ``rate * u``, u uniform in [0.2, 1], else 0; VSE-infinity's size augmentation of grids.
+        rate: ``features.drop``.
+        generator: not drawn from by ``each``.
+    """
+    if scheme == "each":
+        return rate
+    u = generator.random()  # in [0.2, 1] with probability 0.8, and uniform there
+    return rate * u if u >= 0.2 else 0.0
 
 
 def drop_rows(rows: np.ndarray, rate: float, generator: np.random.Generator) -> np.ndarray:
@@ -62,7 +77,7 @@ class TrainingPairs(Dataset):
 
     def __init__(self, split: Split, captions: TokenisedCaptions, config: Config):
         self.split, self.captions = split, captions
-        self.drop, self.word_augment = config.features.drop, config.data.word_augment
+        self.features, self.word_augment = config.features, config.data.word_augment
         self.seed = config.run.seed
 
     def __len__(self) -> int:
@@ -73,7 +88,8 @@ class TrainingPairs(Dataset):
         epoch, caption = key
         generator = np.random.default_rng((self.seed, epoch, caption))
         image = caption // CAPTIONS_PER_IMAGE
-        rows = drop_rows(self.split.features[image], self.drop, generator)
+        rate = drop_rate(self.features.drop_scheme, self.features.drop, generator)
+        rows = drop_rows(self.split.features[image], rate, generator)
         ids = self.captions.augmented(caption, self.word_augment, generator)
         return _image_item(self.split, image, rows), (caption, ids)
 
@@ -146,6 +162,16 @@ def image_loader(split: Split, images: int, batch_size: int, workers: int, pin: 
     """Loads the first ``images`` images of a split in order: an ImageBatch each."""
     dataset = EvaluationImages(split, images)
     return _loader(dataset, workers, pin, batch_size=batch_size, collate_fn=collate_images)
+
+
+def row_loader(entries: Entries, first: int, workers: int) -> DataLoader:
+    """Reads the entries from number ``first`` on in order, one (K, C) float32 array each."""
+    rest = range(first, len(entries))
+    return _loader(entries, workers, False, batch_size=None, sampler=rest, collate_fn=_as_it_is)
+
+
+def _as_it_is(rows: np.ndarray) -> np.ndarray:
+    return rows
 
 
 def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> list[TextBatch]:

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.config import Config
-from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries, FeatureFolder, MappedArray
+from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries, MappedArray
 from lib.data.captions import read_captions
+from lib.data.folder import FeatureFolder
+from lib.data.index import FolderIndex
+from lib.data.pack import Pack
 from lib.errors import InputError
 
 
@@ -40,13 +43,18 @@ def dataset_folder(root: str | Path, dataset: str) -> Path:
     )
 
 
-def open_split(config: Config, name: str) -> Split:
+def open_split(config: Config, name: str, index: FolderIndex | None = None) -> Split:
     """Open one split of ``config.data`` and check its files against each other and the model.
+
+    Args:
+        config: names the dataset, its features and the model that they must suit.
+        name: of the split.
+        index: remembers the listings of folders with one file per image; None lists anew.
 
     Raises:
         InputError: names the file, what it holds and what was expected.
     """
-    model, features = config.model, config.features
+    model = config.model
     folder = dataset_folder(config.data.root, config.data.dataset)
     captions_path = folder / f"{name}_caps.txt"
     captions = read_captions(captions_path)
@@ -57,21 +65,7 @@ def open_split(config: Config, name: str) -> Split:
             "at least five"
         )
     image_ids, repeats = _read_ids(folder / f"{name}_ids.txt", n)
-    array = folder / f"{name}_ims.npy"
-    entries: Entries
-    if features.folder is not None:
-        entries = FeatureFolder(
-            folder / features.folder, image_ids, model.img_dim, features.regions
-        )
-    elif array.is_file():
-        entries = MappedArray(
-            array, n, (features.regions, model.img_dim), "regions, channels (model.img_dim)"
-        )
-    else:
-        raise InputError(
-            f"{array}: no such file; where features lie in one file per image, name their folder "
-            "with features.folder=FOLDER (--features_folder for eval.py)"
-        )
+    entries = _open_features(config, folder, name, image_ids, index or FolderIndex())
     share = model.categories
     opened = {
         "semantic": ("segmentations", (share, model.cells, model.cells), "categories, cells"),
@@ -86,6 +80,31 @@ def open_split(config: Config, name: str) -> Split:
         for key, (stem, shape, meaning) in opened.items()
     }
     return Split(folder, name, image_ids, captions, repeats, entries, **arrays)
+
+
+def _open_features(
+    config: Config, folder: Path, name: str, image_ids: list[str], index: FolderIndex
+) -> Entries:
+    """One file per image, their pack, or one array per split, as ``config.features`` says."""
+    features, img_dim = config.features, config.model.img_dim
+    if features.folder is not None:
+        named = folder / features.folder
+        if Pack.is_at(named, name):
+            return Pack(named, name, image_ids, img_dim, features)
+        return FeatureFolder(named, image_ids, img_dim, features, index)
+    if features.type == "grid":
+        raise InputError(
+            "grid features lie in one file per image, or in their pack: name the folder inside "
+            f"{folder} with features.folder=FOLDER (--features_folder for eval.py)"
+        )
+    array = folder / f"{name}_ims.npy"
+    if not array.is_file():
+        raise InputError(
+            f"{array}: no such file; where features lie in one file per image, name their folder "
+            "with features.folder=FOLDER (--features_folder for eval.py)"
+        )
+    shape = (features.regions, img_dim)
+    return MappedArray(array, len(image_ids), shape, "regions, channels (model.img_dim)")
 
 
 def _read_ids(path: Path, images: int) -> tuple[list[str], int]:

@@ -46,7 +46,8 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """0-based ranks of the ground truth, without sorting.
 
     Args:
-        scores: (n, m) float; rows are images, columns captions.
+        scores: (n, m) float; rows are images, columns captions. Anything with ``shape``, ``dtype``
+            and slices of rows will do: it is read twice, in chunks.
         owner: (m,) integer, the image each caption belongs to; every image owns at least one.
 
     Returns:
@@ -57,17 +58,20 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
         InputError: NaN among the scores, which would rank above everything.
     """
     images, captions = scores.shape
-    own = scores[owner, np.arange(captions)]  # (m,)
+    own = np.empty(captions, scores.dtype)
+    chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, images, CHUNK_ROWS)]
+    for rows in chunks:
+        columns = np.flatnonzero((owner >= rows.start) & (owner < rows.stop))
+        own[columns] = scores[rows][owner[columns] - rows.start, columns]
     best = np.full(images, -np.inf, scores.dtype)
     np.maximum.at(best, owner, own)
     i2t = np.zeros(images, np.int64)
     t2i = np.zeros(captions, np.int64)
-    for start in range(0, images, CHUNK_ROWS):
-        rows = slice(start, start + CHUNK_ROWS)
+    for rows in chunks:
         block = scores[rows]
         if np.isnan(block).any():
             raise InputError("the score matrix holds NaN; the model or its inputs are broken")
-        theirs = owner[None] != np.arange(start, start + len(block))[:, None]
+        theirs = owner[None] != np.arange(rows.start, rows.start + len(block))[:, None]
         i2t[rows] = ((block >= best[rows, None]) & theirs).sum(axis=1)
         t2i += ((block >= own) & theirs).sum(axis=0)
     return i2t, t2i

@@ -9,7 +9,7 @@ from lib.evaluation.metrics import RetrievalMetrics, mean_metrics, retrieval_met
 
 FOLDS = 5
 CAPTIONS_PER_IMAGE = 5
-DEFAULT_SPLITS = {"coco": "testall", "f30k": "test", "scenes": "test"}
+DEFAULT_SPLITS = {"coco": "testall", "f30k": "test", "scenes": "test", "scenes_b": "test"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def check_split(dataset: str, split: str, images: int | None = None) -> None:
     """Refuse what no published number can be compared with.
 
     Args:
-        dataset: ``coco``, ``f30k`` or ``scenes``.
+        dataset: one of DEFAULT_SPLITS.
         split: name of the split.
         images: how many it holds, once that is known.
 
@@ -50,14 +50,15 @@ def evaluate(scores: np.ndarray, dataset: str, split: str) -> list[ProtocolResul
     """All protocols of a dataset.
 
     Args:
-        scores: (n, 5n) float; captions 5i..5i+4 belong to image i.
+        scores: (n, 5n) float; captions 5i..5i+4 belong to image i. An array, or a
+            :class:`lib.evaluation.saved.SavedScores`, which is read chunk by chunk.
         dataset: ``coco`` gives five consecutive folds and the whole; others the whole alone.
         split: name of the split, checked by :func:`check_split`.
 
     Raises:
         InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
     """
-    n = len(scores)
+    n = scores.shape[0]
     check_split(dataset, split, n)
     if n == 0 or scores.shape != (n, n * CAPTIONS_PER_IMAGE):
         raise InputError(f"the score matrix is {scores.shape}, expected (n, 5n) with n at least 1")
@@ -69,7 +70,11 @@ def evaluate(scores: np.ndarray, dataset: str, split: str) -> list[ProtocolResul
     per_fold = owner[: size * CAPTIONS_PER_IMAGE]
     folds = [
         retrieval_metrics(
-            scores[start : start + size, start * CAPTIONS_PER_IMAGE :][:, : len(per_fold)], per_fold
+            scores[
+                start : start + size,
+                start * CAPTIONS_PER_IMAGE : (start + size) * CAPTIONS_PER_IMAGE,
+            ],
+            per_fold,
         )
         for start in range(0, n, size)
     ]

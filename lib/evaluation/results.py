@@ -1,10 +1,37 @@
 """Saved scores and embeddings: ``.npz`` files of plain arrays, written whole or not at all."""
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lib.files import replacing
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose scores they are."""
+
+    checkpoint: str = UNKNOWN
+    model: str = UNKNOWN  # its title in tables, as in "3SHNet without VSpM"
+    features: str = UNKNOWN  # region or grid
+    source: str = UNKNOWN  # the dataset it was trained on
+    seed: int | None = None
+    epoch: int | None = None  # that the weights are of, counted from 0
+    config: dict[str, Any] | None = None  # resolved settings of the training
+
+    @property
+    def title(self) -> str:
+        """As in "3SHNet region"."""
+        return self.model if self.features == UNKNOWN else f"{self.model} {self.features}"
+
+    def is_cross_dataset(self, dataset: str) -> bool:
+        """Whether ``dataset`` is another than the one trained on."""
+        return self.source not in (dataset, UNKNOWN)
 
 
 def save_results(
@@ -13,7 +40,7 @@ def save_results(
     image_ids: list[str],
     dataset: str,
     split: str,
-    checkpoint: str,
+    origin: Origin,
 ) -> None:
     """Write ``scores`` (n, 5n) float32, ``image_ids`` (n,), and what they are of.
 
@@ -26,7 +53,8 @@ def save_results(
         image_ids=np.array(image_ids),
         dataset=np.array(dataset),
         split=np.array(split),
-        checkpoint=np.array(checkpoint),
+        checkpoint=np.array(origin.checkpoint),
+        origin=np.array(json.dumps(asdict(origin))),
     )
 
 

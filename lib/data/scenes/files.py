@@ -1,4 +1,4 @@
-"""Writes a world: pictures, captions, and every array of a dataset, under the usual names."""
+"""Writes a world: pictures, captions, grids, and every array of a dataset, by the usual names."""
 
 import json
 import multiprocessing
@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from lib.data.scenes.features import (
@@ -17,18 +18,23 @@ from lib.data.scenes.features import (
     region_features,
     segmentation_arrays,
 )
+from lib.data.scenes.grid import grid_features
 from lib.data.scenes.phrases import captions
 from lib.data.scenes.world import SPLITS, Scene, World, render, sample_scenes
 from lib.errors import InputError
 from lib.files import replacing
 
+LAYOUT = 2  # of a world's folder; 1 had no grids
 
-def _make_image(job: tuple[World, str, int, Scene, Path]) -> tuple:
-    """Render one image, save its picture, return its captions and arrays."""
-    world, split, index, scene, path = job
+
+def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
+    """Render one image, save its picture and grid, return its captions and arrays."""
+    world, split, index, scene, folder, image_id = job
     generator = np.random.default_rng((world.seed, SPLITS.index(split), index + 1))
     picture, labels, things = render(scene, world.domain, generator)
-    picture.save(path, compress_level=1)
+    picture.save(folder / "images" / f"{image_id}.png", compress_level=1)
+    grid = grid_features(picture, world.img_dim).astype(world.dtype)
+    np.save(folder / "grids" / f"{image_id}.npy", grid)
     lines = captions(scene.groups, scene.setting, world.domain, generator)
     boxes = propose_boxes(things, world.regions, generator)
     features = region_features(picture, labels, boxes, world.img_dim, generator)
@@ -45,10 +51,7 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
         "cat_onehots": (CATEGORIES,),
     }
     scenes = sample_scenes(world, split, count)
-    jobs = [
-        (world, split, i, scene, folder / "images" / f"{ids[i]}.png")
-        for i, scene in enumerate(scenes)
-    ]
+    jobs = [(world, split, i, scene, folder, ids[i]) for i, scene in enumerate(scenes)]
     lines: list[str] = []
     with ExitStack() as stack:
         arrays = []
@@ -69,12 +72,12 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
 
 
 def _in_parallel(jobs: list[tuple]) -> Iterator[tuple]:
-    with multiprocessing.Pool() as pool:
+    with multiprocessing.Pool(initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield from pool.imap(_make_image, jobs, chunksize=8)
 
 
 def write_world(world: World, folder: Path) -> bool:
-    """Write every file of section 2 for train, dev and test, and ``images/<id>.png``.
+    """Write every file of a dataset for train, dev and test, ``images/`` and ``grids/``.
 
     Returns:
         False where ``folder`` holds this very world already, True after writing it.
@@ -84,7 +87,7 @@ def write_world(world: World, folder: Path) -> bool:
     """
     marker = folder / "scenes.json"  # written last: a world without it is not whole
     unfinished = folder / "scenes.unfinished"  # so that an interrupted one may be written again
-    wanted = asdict(world)
+    wanted = {"layout": LAYOUT, **asdict(world)}
     if marker.is_file():
         found = json.loads(marker.read_text())
         if found == wanted:
@@ -93,7 +96,8 @@ def write_world(world: World, folder: Path) -> bool:
     try:
         if folder.is_dir() and any(folder.iterdir()) and not unfinished.exists():
             raise InputError(f"{folder}: holds other files; choose another --out")
-        (folder / "images").mkdir(parents=True, exist_ok=True)
+        for name in ("images", "grids"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
         unfinished.touch()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error})") from error

@@ -1,0 +1,74 @@
+"""Score models on a dataset that none of them was trained on, each alone and their mean:
+python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
+
+import argparse
+import sys
+
+import numpy as np
+
+from lib.checkpoint import load_checkpoint
+from lib.errors import InputError
+from lib.evaluation.ensemble import Member
+from lib.evaluation.protocols import evaluate
+from lib.evaluation.record import ensemble_record, write_record
+from lib.evaluation.report import format_ensemble
+from lib.files import check_writable
+from lib.scoring import add_arguments, check_arguments, score_checkpoint
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line, or ``words`` instead of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--checkpoints", nargs="+", required=True, help="one or more")
+    add_arguments(parser, each=True)
+    parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
+    args = parser.parse_args(words)
+    check_arguments(parser, args)
+    count = len(args.checkpoints)
+    for name in ("features", "features_folder"):
+        given = getattr(args, name) or [None] * count
+        if len(given) != count:
+            parser.error(f"--{name} wants one value per checkpoint: {count}, not {len(given)}")
+        setattr(args, name, given)
+    return args
+
+
+def require_another_dataset(args: argparse.Namespace) -> None:
+    """Refuse a model that was trained on the target: its row would not be a cross-dataset one."""
+    for path in args.checkpoints:
+        if load_checkpoint(path).source == args.dataset:
+            raise InputError(
+                f"{path}: was trained on {args.dataset} itself; its scores there are eval.py's and "
+                "eval_ensemble.py's to give"
+            )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score each checkpoint, then the mean of their matrices, all with equal say."""
+    if args.json:
+        check_writable(args.json)
+    require_another_dataset(args)
+    members, mean, ids = [], np.float32(0), None
+    weight = 1 / len(args.checkpoints)  # nothing is tuned on the target, weights neither
+    for path, kind, folder in zip(
+        args.checkpoints, args.features, args.features_folder, strict=True
+    ):
+        scored = score_checkpoint(path, args, kind, folder)
+        mean = mean + np.float32(weight) * scored.scores
+        results = evaluate(scored.scores, args.dataset, args.split)
+        members.append(Member(path, scored.origin, weight, results))
+        ids = scored.split.image_ids
+    print(f"{len(members)} models on {args.dataset}, {len(ids):,} images")
+    results = evaluate(mean, args.dataset, args.split)
+    print(format_ensemble(members, args.dataset, args.split, results))
+    if args.json:
+        write_record(args.json, ensemble_record(members, args.dataset, args.split, results))
+
+
+if __name__ == "__main__":
+    try:
+        run(parse())
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

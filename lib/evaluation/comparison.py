@@ -1,0 +1,180 @@
+"""Many runs' results side by side: rows averaged over seeds, published rows beneath."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from lib.evaluation.ensemble import ensemble_features, ensemble_model
+from lib.evaluation.published import published_rows
+from lib.evaluation.results import UNKNOWN, Origin
+
+FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
+# Settings that tell where and how a run was done; rows that differ in these alone are one.
+NO_SETTING = ("run.", "data.root", "data.workers", "data.dataset", "features.type", "model.bert")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over seeds, percent; ``sd`` is the sample's, None for a single one."""
+
+    mean: float | None
+    sd: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    setting: str
+    features: str
+    models: str  # "single" or "ensemble of 2"
+    trained_on: str
+    seeds: str
+    epoch: str  # chosen on dev, from 0
+    figures: tuple[Spread, ...]  # as FIGURES
+    source: str = "ours"
+
+
+@dataclass
+class Table:
+    """The rows of one dataset, split and protocol."""
+
+    title: str
+    rows: list[Row] = field(default_factory=list)
+    published: list[Row] = field(default_factory=list)
+
+
+def compare(records: Iterable[dict[str, Any]]) -> list[Table]:
+    """Tables of records as :mod:`lib.evaluation.record` writes them, one per protocol.
+
+    Runs that differ in nothing but their seed become one row of means; single models and
+    ensembles never do. An ensemble's members count as runs of their own, once each.
+    """
+    runs = _distinct(records)
+    differing = _differing_settings(runs)
+    groups: dict[tuple, list[tuple[dict, dict]]] = {}
+    for run in runs:
+        label = _label(run, differing)
+        for result in run["results"]:
+            protocol = (run["dataset"], run["split"], result["protocol"], result["images"])
+            groups.setdefault((protocol, *label), []).append((run, result))
+    tables: dict[tuple, Table] = {}
+    for (protocol, *_), members in groups.items():
+        dataset, split, name, images = protocol
+        if protocol not in tables:
+            published = [_published(row) for row in published_rows(dataset, split, images)]
+            tables[protocol] = Table(f"{dataset} {name}", published=published)
+        tables[protocol].rows.append(_row(members, differing))
+    for table in tables.values():
+        table.rows.sort(key=lambda row: (row.models != "single", row.models))
+    return list(tables.values())
+
+
+def _distinct(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every single run once, whether it came in its own file or as an ensemble's member."""
+    runs: dict[tuple, dict[str, Any]] = {}
+    for record in records:
+        for run in (*record.get("members", ()), record):
+            names = tuple(m["checkpoint"] for m in run.get("members", ()))
+            weights = tuple(m["weight"] for m in run.get("members", ()))
+            key = (run["dataset"], run["split"], run.get("checkpoint"), names, weights)
+            runs.setdefault(key, run)
+    return list(runs.values())
+
+
+def _origins(run: dict[str, Any]) -> list[Origin]:
+    fields = Origin.__dataclass_fields__
+    return [Origin(**{k: m[k] for k in fields if k in m}) for m in run.get("members", [run])]
+
+
+def _settings(origin: Origin) -> dict[str, Any]:
+    flat = {f"{s}.{k}": v for s, values in (origin.config or {}).items() for k, v in values.items()}
+    return {k: v for k, v in flat.items() if not k.startswith(NO_SETTING)}
+
+
+def _differing_settings(runs: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[str]]:
+    """Per model, features and training data, the settings in which their runs differ."""
+    found: dict[tuple[str, str, str], dict[str, set]] = {}
+    for origin in (o for run in runs for o in _origins(run) if o.config is not None):
+        values = found.setdefault((origin.model, origin.features, origin.source), {})
+        for key, value in _settings(origin).items():
+            values.setdefault(key, set()).add(repr(value))
+    # What the model's title says already is not repeated.
+    titled = ("model.vsem", "model.vspm", "model.segmentation")
+    return {
+        which: [key for key, seen in values.items() if len(seen) > 1 and key not in titled]
+        for which, values in found.items()
+    }
+
+
+def _setting(origin: Origin, differing: dict[tuple[str, str, str], list[str]]) -> str:
+    keys = differing.get((origin.model, origin.features, origin.source), [])
+    settings = _settings(origin)
+    told = ", ".join(f"{key}={settings[key]}" for key in keys if key in settings)
+    return f"{origin.model} ({told})" if told else origin.model
+
+
+def _label(run: dict[str, Any], differing: dict[tuple[str, str, str], list[str]]) -> tuple:
+    """What runs must share to be one row: all but the seed."""
+    origins = _origins(run)
+    weights = tuple(round(member["weight"], 6) for member in run.get("members", ()))
+    # Checkpoints that tell no recipe are each a setting of their own.
+    parts = (
+        (_setting(o, differing), o.features, o.source, None if o.config else o.checkpoint)
+        for o in origins
+    )
+    return run["models"], tuple(parts), weights
+
+
+def _row(members: list[tuple[dict, dict]], differing: dict) -> Row:
+    runs, results = zip(*members, strict=True)
+    first = _origins(runs[0])
+    all_origins = [_origins(run) for run in runs]
+
+    def listing(name: str) -> str:
+        """A value per run; within a run, its members'."""
+        per_run = []
+        for origins in all_origins:
+            values = ["-" if (v := getattr(o, name)) is None else str(v) for o in origins]
+            per_run.append(values[0] if len(set(values)) == 1 else "+".join(values))
+        return ", ".join(per_run) if set(per_run) != {"-"} else "-"
+
+    settings = list(dict.fromkeys(_setting(origin, differing) for origin in first))
+    plain = ensemble_model(first) if len(first) > 1 else settings[0]
+    setting = plain if len(first) == 1 or len(settings) > 2 else " and ".join(settings)
+    weights = [member["weight"] for member in runs[0].get("members", ())]
+    if weights and max(weights) - min(weights) > 1e-6:
+        setting += f" (weights {', '.join(f'{w:.3g}' for w in weights)})"
+    sources = dict.fromkeys(o.source for o in first)
+    return Row(
+        setting,
+        ensemble_features(first) if len(first) > 1 else first[0].features,
+        "single" if runs[0]["models"] == "single" else f"ensemble of {len(first)}",
+        ", ".join(sources) + _crossing(sources, runs[0]["dataset"]),
+        listing("seed"),
+        listing("epoch"),
+        tuple(_spread(values) for values in zip(*map(_figures, results), strict=True)),
+    )
+
+
+def _crossing(sources: Iterable[str], dataset: str) -> str:
+    return " (cross-dataset)" if set(sources) - {dataset, UNKNOWN} else ""
+
+
+def _figures(result: dict[str, Any]) -> list[float]:
+    recalls = [result[side][k] for side in ("i2t", "t2i") for k in ("r1", "r5", "r10")]
+    return [*recalls, result["rsum"]]
+
+
+def _spread(values: tuple[float, ...]) -> Spread:
+    return Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
+
+
+def _published(row: Any) -> Row:
+    figures = (Spread(value) for value in (*row.i2t, *row.t2i, row.rsum))
+    stated = "not stated"
+    return Row(
+        row.title, row.features or stated, row.models or stated, row.dataset, "-", "-",
+        tuple(figures), row.source,
+    )  # fmt: skip

@@ -1,0 +1,79 @@
+"""Packs features of one file per image into one mapped array per split, which loads faster.
+
+python scripts/pack_features.py --config configs/coco_grid.yaml data.root=data
+python train.py --config configs/coco_grid.yaml features.folder=grids_packed
+
+Batches are the same. A stopped packing goes on when it is started again; a finished one is only
+verified.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tqdm import tqdm
+
+from lib.config import Config, load_config
+from lib.data.dataset import row_loader
+from lib.data.features import dataset_folder, open_split
+from lib.data.folder import FeatureFolder
+from lib.data.pack import Pack, Packer
+from lib.errors import InputError
+
+
+def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
+    """Pack one split, or go on with it, and read it back."""
+    split = open_split(config, name)
+    features, img_dim = config.features, config.model.img_dim
+    if not isinstance(split.features, FeatureFolder):
+        raise InputError(f"features.folder={features.folder}: is no folder of one file per image")
+    out = split.folder / (args.out or f"{features.folder}_packed")
+    if out.resolve() == split.features.folder.resolve():
+        raise InputError(f"{out}: is the folder to pack; choose another --out")
+    pooled = features.type == "grid" and features.grid_size is not None
+    exact = "float16" if split.features.first_dtype == "float16" and not pooled else "float32"
+    dtype, count = args.dtype or exact, len(split.image_ids)
+    if args.overwrite or not Pack.is_at(out, name):
+        packer = Packer(
+            out, name, split.image_ids, img_dim, features, dtype, rounding=args.dtype is not None
+        )
+        rest = row_loader(split.features, packer.done, args.workers)
+        packer.write(tqdm(rest, f"packing {name}", count, initial=packer.done, disable=None))
+    pack = Pack(out, name, split.image_ids, img_dim, features)
+    broken = [i for i in tqdm(range(count), f"verifying {name}", disable=None) if pack.broken(i)]
+    if broken:
+        raise InputError(
+            f"{out / name}.npy: {len(broken)} images differ from what was packed, the first is "
+            f"{split.image_ids[broken[0]]}; pack again with --overwrite"
+        )
+    print(f"{out / name}.npy: {pack.describe()}; verified")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", required=True)
+    parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
+    parser.add_argument("--out", help="inside the dataset's folder; default: <folder>_packed")
+    parser.add_argument("--dtype", choices=("float16", "float32"), help="default: loses nothing")
+    parser.add_argument("--workers", type=int, default=4, help="processes that read files")
+    parser.add_argument("--overwrite", action="store_true", help="pack what is packed already")
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    args = parser.parse_intermixed_args()
+    try:
+        config = load_config(args.config, args.overrides)
+        folder = dataset_folder(config.data.root, config.data.dataset)
+        found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
+        for name in args.splits.split(",") if args.splits else found:
+            pack_split(config, name, args)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

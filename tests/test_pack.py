@@ -1,0 +1,200 @@
+"""Packed features: the same batches, whatever happens while they are packed."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from lib.config import load_config
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
+from lib.data.features import open_split
+from lib.data.pack import Pack
+from tests.support import ROOT, fail, succeed
+
+CONFIG = "configs/scenes_grid.yaml"
+
+
+@pytest.fixture
+def data(world, tmp_path):
+    """A copy of the tiny world that may be written to."""
+    shutil.copytree(world / "scenes_precomp", tmp_path / "data" / "scenes_precomp")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def overrides(settings, data):
+    return [s for s in settings if "regions" not in s] + [f"data.root={data}"]
+
+
+def pack(overrides, *flags):
+    return (
+        "python", "scripts/pack_features.py", "--config", CONFIG, "--workers", "0", *flags,
+        *overrides,
+    )  # fmt: skip
+
+
+def batches(overrides, *more):
+    config = load_config(ROOT / CONFIG, [*overrides, *more])
+    split = open_split(config, "train")
+
+    class Sizes:
+        vocab_size, max_position_embeddings = 1000, 64
+
+    captions = tokenise(split.captions, load_tokenizer(config.model.bert), Sizes)
+    pairs = TrainingPairs(split, captions, config)
+    order = epoch_batches(len(captions), 16, 0, 0)
+    return [
+        (images.features, images.lengths, texts.ids)
+        for images, texts in training_loader(pairs, 0, order, 0, pin=False)
+    ]
+
+
+def equal(one, other):
+    assert len(one) == len(other) > 0
+    return all(
+        torch.equal(a, b)
+        for first, second in zip(one, other, strict=True)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize("side", ["3", "null"])
+def test_a_pack_gives_the_same_batches(overrides, data, side):
+    overrides = [*overrides, f"features.grid_size={side}"]
+    printed = succeed(*pack(overrides))
+    assert printed.count("verified") == 3
+    packed = np.load(data / "scenes_precomp" / "grids_packed" / "train.npy", mmap_mode="r")
+    # Cells as they were stay float16; averages of them are not.
+    assert packed.dtype == (np.float16 if side == "null" else np.float32)
+    assert packed.shape == (24 * (49 if side == "null" else 9), 32)
+    assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+    assert not list((data / "scenes_precomp" / "grids_packed").glob(".*"))
+
+
+def test_maps_of_different_sizes_are_packed(overrides, data):
+    folder = data / "scenes_precomp" / "grids"
+    for i, path in enumerate(sorted(folder.iterdir())):
+        np.save(path, np.load(path)[: 3 + i % 5, : 2 + i % 3])
+    overrides = [*overrides, "features.grid_size=null"]
+    succeed(*pack(overrides, "--splits", "train"))
+    assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, "scripts")
+import pack_features
+from lib.data import dataset, pack
+from lib.data.folder import FeatureFolder
+
+pack.SYNC_EVERY = 4
+read = FeatureFolder.__getitem__
+
+def slowly(self, image):
+    time.sleep(0.05)
+    return read(self, image)
+
+FeatureFolder.__getitem__ = slowly
+pack_features.main()
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_packing_goes_on(overrides, data, signum):
+    folder = data / "scenes_precomp" / "grids_packed"
+    words = [str(w) for w in pack(overrides, "--splits", "train")[2:]]
+    process = subprocess.Popen([sys.executable, "-c", KILLED, *words], cwd=ROOT, text=True)
+    journal = folder / ".train.packing.journal"
+    while not (journal.exists() and journal.stat().st_size >= 8 * 12):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signum)
+    process.wait()
+    assert not Pack.is_at(folder, "train")
+    done = journal.stat().st_size // 12
+    assert 8 <= done < 24
+    unread = data / "scenes_precomp" / "grids" / "000001.npy"
+    kept = np.load(unread)
+    np.save(unread, np.zeros_like(kept))  # a restart would pack this instead
+    printed = succeed(*pack(overrides, "--splits", "train"))
+    assert "verified" in printed
+    np.save(unread, kept)
+    assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+
+
+def test_a_torn_end_is_packed_again(overrides, data):
+    """Power went: the journal speaks of rows that never reached the disk."""
+    folder = data / "scenes_precomp" / "grids_packed"
+    succeed(*pack(overrides, "--splits", "train"))
+    with np.load(folder / "train.npz") as index:
+        entries = index["entries"]
+    from lib.data.pack import Packer
+
+    config = load_config(ROOT / CONFIG, overrides)
+    split = open_split(config, "train")
+    rows = (folder / "train.npy").read_bytes()
+    shutil.rmtree(folder)
+    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False)
+    with pytest.raises(ZeroDivisionError):
+        packer.write(1 / 0 for _ in range(1))
+    (folder / ".train.packing.journal").write_bytes(entries.tobytes()[:-5])
+    (folder / ".train.packing.npy").write_bytes(rows[: len(rows) // 2])
+    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False)
+    assert packer.done == 11  # of 24, half of the rows behind the header
+    succeed(*pack(overrides, "--splits", "train"))
+    assert (folder / "train.npy").read_bytes() == rows
+
+
+def test_damage_is_found_and_mended(overrides, data):
+    folder = data / "scenes_precomp" / "grids_packed"
+    command = pack(overrides, "--splits", "dev")
+    succeed(*command)
+    whole = (folder / "dev.npy").read_bytes()
+    (folder / "dev.npy").write_bytes(whole[:-3] + b"\0\1\2")
+    assert "1 images differ from what was packed, the first is 000032" in fail(*command)
+    succeed(*command, "--overwrite")
+    assert (folder / "dev.npy").read_bytes() == whole
+    (folder / "dev.npy").write_bytes(whole[:-3])
+    assert "cut short" in fail(*command)
+    (folder / "dev.npz").write_bytes(b"PK nonsense")
+    assert "is no pack's index" in fail(*command)
+
+
+def test_other_settings_are_refused(overrides, data):
+    folder = data / "scenes_precomp" / "grids_packed"
+    succeed(*pack(overrides, "--splits", "dev"))
+    again = pack(overrides, "--splits", "dev", "--out", "grids_packed")
+    assert "features.grid_size 7, asked for is 3" in fail(*again, "features.grid_size=3")
+    ids = data / "scenes_precomp" / "dev_ids.txt"
+    lines = ids.read_text().split()
+    ids.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
+    assert "their order does" in fail(*again)
+    assert "no folder of one file per image" in fail(*pack(overrides, "features.folder=null"))
+    assert "choose another --out" in fail(*pack(overrides, "--out", "grids"))
+    assert (folder / "dev.npz").exists()
+
+
+def test_float16_rounds_only_when_asked(overrides, data):
+    path = data / "scenes_precomp" / "grids" / "000027.npy"
+    odd = np.load(path).astype(np.float32)
+    odd[0, 0, 0] = 1 / 3
+    np.save(path, odd)
+    whole = [*overrides, "features.grid_size=null"]
+    assert "is not float16; pack with --dtype float32" in fail(*pack(whole, "--splits", "dev"))
+    succeed(*pack(whole, "--splits", "dev", "--dtype", "float32", "--out", "exact"))
+    odd[0, 0, 0] = 1e6
+    np.save(path, odd)
+    half = pack(overrides, "--splits", "dev", "--dtype", "float16", "--out", "half")
+    assert "overflows float16" in fail(*half)
+    odd[0, 0, 0] = 1
+    np.save(path, odd)
+    succeed(*half)
+    loose = open_split(load_config(ROOT / CONFIG, overrides), "dev").features
+    packed = open_split(load_config(ROOT / CONFIG, [*overrides, "features.folder=half"]), "dev")
+    np.testing.assert_allclose(packed.features[2], loose[2], rtol=1e-3)
