@@ -10,8 +10,8 @@ from lib.checkpoint import load_checkpoint
 from lib.errors import InputError
 from lib.evaluation.ensemble import Member
 from lib.evaluation.protocols import evaluate
-from lib.evaluation.record import ensemble_record, write_record
-from lib.evaluation.report import format_ensemble
+from lib.evaluation.record import ensemble_record, single_record, write_record
+from lib.evaluation.report import format_ensemble, format_table, transfer
 from lib.files import check_writable
 from lib.scoring import add_arguments, check_arguments, score_checkpoint
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(args.json)
     require_another_dataset(args)
-    members, mean, ids = [], np.float32(0), None
+    members, mean = [], np.float32(0)
     weight = 1 / len(args.checkpoints)  # nothing is tuned on the target, weights neither
     for path, kind, folder in zip(
         args.checkpoints, args.features, args.features_folder, strict=True
@@ -57,12 +57,19 @@ def run(args: argparse.Namespace) -> None:
         mean = mean + np.float32(weight) * scored.scores
         results = evaluate(scored.scores, args.dataset, args.split)
         members.append(Member(path, scored.origin, weight, results))
-        ids = scored.split.image_ids
-    print(f"{len(members)} models on {args.dataset}, {len(ids):,} images")
-    results = evaluate(mean, args.dataset, args.split)
-    print(format_ensemble(members, args.dataset, args.split, results))
+    print(f"{len(members)} models on {args.dataset}, {len(mean):,} images")
+    target = (args.dataset, args.split)
+    if len(members) == 1:
+        only = members[0]
+        print(transfer([only.origin], args.dataset))
+        print(format_table(only.origin, *target, only.results))
+        record = single_record(only.origin, *target, only.results)
+    else:
+        results = evaluate(mean, *target)
+        print(format_ensemble(members, *target, results))
+        record = ensemble_record(members, *target, results)
     if args.json:
-        write_record(args.json, ensemble_record(members, args.dataset, args.split, results))
+        write_record(args.json, record)
 
 
 if __name__ == "__main__":

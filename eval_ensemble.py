@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> None:
     check_split(dataset, split, files[0].shape[0])
     for file in files:
         if file.image_ids is None:
-            print(f"note: {file.path} names no ids; its images are taken to be in the same order")
+            note = f"note: {file.path} names no ids; its images are taken to be in the same order"
+            print(note, file=sys.stderr)
     members = [
         Member(str(file.path), file.origin, weight, evaluate(file, dataset, split))
         for file, weight in zip(files, weights, strict=True)

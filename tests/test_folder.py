@@ -89,7 +89,7 @@ def test_rows_without_a_height_are_pooled_already_or_refused(tmp_path):
 
 def test_a_map_is_no_list_of_regions(tmp_path):
     write(tmp_path)
-    with pytest.raises(InputError, match="features.type=grid"):
+    with pytest.raises(InputError, match=r"features\.type=grid"):
         read(tmp_path, type="region")
     write(tmp_path, "KC")
     assert read(tmp_path, type="region", grid_size=7)[0].shape == (6, C)

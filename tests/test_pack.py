@@ -175,7 +175,9 @@ def test_other_settings_are_refused(overrides, data):
     lines = ids.read_text().split()
     ids.write_text("\n".join([lines[1], lines[0], *lines[2:]]))
     assert "their order does" in fail(*again)
-    assert "no folder of one file per image" in fail(*pack(overrides, "features.folder=null"))
+    ids.write_text("\n".join(lines))
+    packed = pack(overrides, "--splits", "dev", "features.folder=grids_packed")
+    assert "no folder of one file per image" in fail(*packed)
     assert "choose another --out" in fail(*pack(overrides, "--out", "grids"))
     assert (folder / "dev.npz").exists()
 

@@ -58,7 +58,11 @@ class SavedScores:
         return self.shape[0]
 
     def __getitem__(self, key: slice | tuple[slice, slice]) -> np.ndarray:
-        """Rows, or rows and columns, by slices of step 1: float32."""
+        """Rows, or rows and columns, by slices of step 1: float32.
+
+        Raises:
+            InputError: NaN, or the file was cut short since it was opened.
+        """
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         start, stop, _ = rows.indices(self.shape[0])
         width = len(range(*columns.indices(self.shape[1])))
@@ -69,6 +73,8 @@ class SavedScores:
             chunk = np.empty((last - first, self.shape[1]), self._stored)
             if self._file.readinto(chunk) != chunk.nbytes:
                 raise InputError(f"{self.path}: is cut short")
+            if np.isnan(chunk).any():
+                raise InputError(f"{self.path}: holds NaN; the model that made it was broken")
             result[first - start : last - start] = chunk[:, columns]
         return result
 
@@ -108,7 +114,8 @@ class SavedScores:
         try:
             file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the matrix
             for start in range(0, len(scores), CHUNK_ROWS):
-                file.write(scores[start : start + CHUNK_ROWS].astype(np.float32))
+                rows = scores[start : start + CHUNK_ROWS]
+                file.write(np.ascontiguousarray(rows, np.float32))
             file.flush()
         except OSError as error:
             raise _no_room(error) from error

@@ -1,0 +1,286 @@
+"""eval_ensemble.py: what it averages, what it refuses, what it needs."""
+
+import json
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+
+import eval_ensemble
+from lib.errors import InputError
+from lib.evaluation import saved
+from lib.evaluation.ensemble import mean_scores, normalised_weights
+from lib.evaluation.protocols import evaluate
+from lib.evaluation.results import Origin, save_results
+from lib.evaluation.saved import SavedScores
+from tests.support import fail, succeed
+
+N = 10
+TRUTH = np.repeat(np.eye(N), 5, axis=1)
+
+
+def scores(seed, n=N):
+    noise = np.random.default_rng(seed).standard_normal((n, 5 * n))
+    return (np.repeat(np.eye(n), 5, axis=1) + 0.6 * noise).astype(np.float32)
+
+
+def write(path, noise=0, dataset="f30k", split="test", ids=None, n=N, **origin):
+    ids = [f"{i}" for i in range(n)] if ids is None else ids
+    origin = Origin(**{"checkpoint": f"{path.stem}.pth", "model": "3SHNet"} | origin)
+    save_results(path, scores(noise, n), ids, dataset, split, origin)
+    return path
+
+
+def run(*words):
+    eval_ensemble.run(eval_ensemble.parse([str(word) for word in words]))
+
+
+def released(path, content, protocol=3):
+    """As the release's np.save of a dict does it, whichever NumPy it had."""
+    with path.open("wb") as file:
+        header = {"descr": "|O", "fortran_order": False, "shape": ()}
+        np.lib.format.write_array_header_1_0(file, header)
+        pickle.dump(np.array(content, object), file, protocol=protocol)
+    return path
+
+
+def test_the_mean_of_two_is_scored_again(tmp_path, capsys):
+    a = write(tmp_path / "a.npz", 1, features="region", source="f30k", seed=3, epoch=7)
+    b = write(tmp_path / "b.npz", 2, features="grid", source="f30k")
+    run(a, b, "--json", tmp_path / "h" / "results.json")
+    printed = capsys.readouterr().out
+    (expected,) = evaluate((scores(1) + scores(2)) / 2, "f30k", "test")
+    one, two = (evaluate(scores(seed), "f30k", "test")[0] for seed in (1, 2))
+    assert re.search(rf"hybrid of 2 .* {expected.metrics.rsum:.1f} ", printed)
+    gain = expected.metrics.rsum - max(one.metrics.rsum, two.metrics.rsum)
+    assert re.search(rf"gain over the best member .* {re.escape(f'{gain:+.1f}')}\n", printed)
+    assert "1: 3SHNet region" in printed and "2: 3SHNet grid" in printed
+    assert "cross-dataset" not in printed
+    record = json.loads((tmp_path / "h" / "results.json").read_text())
+    assert record["models"] == "ensemble"
+    assert record["results"][0]["rsum"] == pytest.approx(expected.metrics.rsum)
+    assert record["results"][0]["rsum_gain"] == pytest.approx(gain)
+    assert [m["results"][0]["rsum"] for m in record["members"]] == [
+        one.metrics.rsum, two.metrics.rsum,
+    ]  # fmt: skip
+    assert (record["members"][0]["seed"], record["members"][0]["epoch"]) == (3, 7)
+
+
+def test_coco_gives_both_protocols(tmp_path, capsys):
+    for name, seed in (("a", 1), ("b", 2), ("c", 3)):
+        write(tmp_path / f"{name}.npz", seed, "coco", "testall")
+    files = [tmp_path / f"{name}.npz" for name in "abc"]
+    run(*files, "--weights", "1", "1", "2")
+    printed = capsys.readouterr().out
+    mean = 0.25 * scores(1) + 0.25 * scores(2) + 0.5 * scores(3)
+    for result in evaluate(mean, "coco", "testall"):
+        assert result.name in printed
+        assert re.search(rf"ensemble of 3 .* {result.metrics.rsum:.1f} ", printed)
+    assert "testall, mean of 5 folds of 2" in printed
+    assert "weight 0.5:" in printed
+
+
+def test_reading_in_chunks_is_reading(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved, "CHUNK_ROWS", 3)
+    monkeypatch.setattr("lib.evaluation.metrics.CHUNK_ROWS", 4)
+    monkeypatch.setattr("lib.evaluation.ensemble.CHUNK_ROWS", 3)
+    file = SavedScores(write(tmp_path / "a.npz", 1, "coco", "testall"))
+    matrix = scores(1)
+    np.testing.assert_array_equal(file[:], matrix)
+    np.testing.assert_array_equal(file[2:9], matrix[2:9])
+    np.testing.assert_array_equal(file[4:40], matrix[4:40])
+    np.testing.assert_array_equal(file[1:6, 10:25], matrix[1:6, 10:25])
+    assert evaluate(file, "coco", "testall") == evaluate(matrix, "coco", "testall")
+    other = SavedScores(write(tmp_path / "b.npz", 2, "coco", "testall"))
+    np.testing.assert_allclose(
+        mean_scores([file, other], [0.3, 0.7]), 0.3 * matrix + 0.7 * scores(2), atol=1e-6
+    )
+
+
+def test_a_compressed_file_is_read(tmp_path):
+    path = write(tmp_path / "a.npz", 1)
+    with np.load(path) as content:
+        np.savez_compressed(tmp_path / "c.npz", **content)
+    np.testing.assert_array_equal(SavedScores(tmp_path / "c.npz")[:], scores(1))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"dataset": "scenes"}, r"different datasets .*a\.npz is f30k, .*b\.npz is scenes"),
+        ({"split": "dev"}, r"different splits .* is test, .* is dev"),
+        ({"n": 5}, "different sizes .* 10 images x 50 captions, .* 5 images x 25 captions"),
+        ({"ids": [*"012345678", "x"]}, "different ids .* 1 of 10 .* image 10: 9 there, x here"),
+        ({"ids": [*"1023456789"]}, "the same ids in another order.* image 1: 0 there, 1 here"),
+    ],
+)
+def test_what_differs_is_not_averaged(tmp_path, other, message):
+    a, b = write(tmp_path / "a.npz"), write(tmp_path / "b.npz", **other)
+    with pytest.raises(InputError, match=message):
+        run(a, b, "--json", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_the_arguments_must_agree_with_the_files(tmp_path):
+    a, b = write(tmp_path / "a.npz"), write(tmp_path / "b.npz")
+    with pytest.raises(InputError, match=r"different datasets .* --dataset is coco"):
+        run(a, b, "--dataset", "coco")
+    for weights, message in (("1 2 3", "3 numbers for 2"), ("-1 2", "from 0"), ("0 0", "from 0")):
+        with pytest.raises(InputError, match=message):
+            run(a, b, "--weights", *weights.split())
+    assert normalised_weights([1, 3], 2) == [0.25, 0.75]
+    for words in ([a], [a, tmp_path / "." / "a.npz"]):
+        with pytest.raises(SystemExit):
+            run(*words)
+
+
+def test_cocos_small_test_split_is_refused(tmp_path):
+    files = [write(tmp_path / f"{name}.npz", dataset="coco", split="test") for name in "ab"]
+    with pytest.raises(InputError, match="first of testall's five folds"):
+        run(*files)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_released_files_are_read(tmp_path, protocol, dtype, capsys):
+    matrix = scores(2).astype(dtype)
+    theirs = released(tmp_path / "r.npy", {"npts": N, "sims": matrix}, protocol)
+    np.testing.assert_array_equal(SavedScores(theirs)[:], matrix.astype(np.float32))
+    run(write(tmp_path / "a.npz", 1), theirs)
+    captured = capsys.readouterr()
+    (expected,) = evaluate((scores(1) + scores(2)) / 2, "f30k", "test")
+    assert f" {expected.metrics.rsum:.1f} " in captured.out
+    assert "r.npy names no ids" in captured.err
+
+
+def test_numpys_own_file_is_read(tmp_path):
+    content = {"npts": np.int64(N), "sims": np.asfortranarray(scores(2)), "note": "x"}
+    np.save(tmp_path / "r.npy", content, allow_pickle=True)
+    np.testing.assert_array_equal(SavedScores(tmp_path / "r.npy")[:], scores(2))
+
+
+def test_released_files_alone_need_names(tmp_path, capsys):
+    files = [released(tmp_path / f"{i}.npy", {"npts": N, "sims": scores(i)}) for i in range(2)]
+    with pytest.raises(InputError, match="name it with --dataset"):
+        run(*files)
+    with pytest.raises(InputError, match="name it with --split"):
+        run(*files, "--dataset", "coco")
+    run(*files, "--dataset", "coco", "--split", "testall")
+    assert "5 folds of 2" in capsys.readouterr().out
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+class Eval:
+    def __reduce__(self):
+        return eval, ("__import__('os').system('true')",)
+
+
+@pytest.mark.parametrize("wrap", [lambda b: b, lambda b: {"npts": b, "sims": b}])
+def test_a_malicious_file_is_refused(tmp_path, wrap):
+    a = write(tmp_path / "a.npz")
+    for bomb, name in ((Bomb(tmp_path / "burst"), "open"), (Eval(), r"builtin\w*.eval")):
+        for protocol in (2, 4):
+            path = released(tmp_path / "r.npy", wrap(bomb), protocol)
+            error = fail("python", "eval_ensemble.py", a, path) if protocol == 4 else None
+            if error is not None:
+                assert "refused" in error
+            with pytest.raises(InputError, match=f"refused.*{name}"):
+                SavedScores(path)
+    assert not (tmp_path / "burst").exists()
+
+
+def test_a_pickle_may_not_rebuild_arrays_of_objects(tmp_path):
+    """NumPy's dtype and array states are never handed to NumPy."""
+    for sims in (np.array([[1, "x"]], object), np.array(["a"]), np.zeros(3, complex)):
+        path = released(tmp_path / "r.npy", {"npts": 1, "sims": sims})
+        with pytest.raises(InputError, match="no result file of the public release"):
+            SavedScores(path)
+
+
+def damaged(path, kind):
+    whole = write(path.with_name("whole.npz")).read_bytes()
+    if kind == "cut":
+        path.write_bytes(whole[:-2000])
+    elif kind == "text":
+        path.write_text("<html>404</html>")
+    elif kind == "embeddings":
+        np.savez(path, images=np.zeros((3, 4)), captions=np.zeros((15, 4)))
+    elif kind == "array":
+        with path.open("wb") as file:
+            np.save(file, scores(0))
+    elif kind == "dict":
+        released(path, {"sims": scores(0)})
+    elif kind == "shape":
+        released(path, {"npts": 3, "sims": np.zeros((3, 14))})
+    elif kind == "integers":
+        released(path, {"npts": 3, "sims": np.zeros((3, 15), int)})
+    elif kind == "ids":
+        write(path, ids=["1", "2"])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("none", "cannot be read"),
+        ("cut", "no whole result file"),
+        ("text", "neither a result file"),
+        ("embeddings", "no whole result file"),
+        ("array", "no result file of the public release"),
+        ("dict", "no dict of npts and sims"),
+        ("shape", r"shape \(3, 14\)"),
+        ("integers", "expected .* floats"),
+        ("ids", "2 ids for 10 images"),
+    ],
+)
+def test_files_that_are_no_good(tmp_path, kind, message):
+    with pytest.raises(InputError, match=message):
+        SavedScores(damaged(tmp_path / "bad.npz", kind))
+
+
+def test_nan_names_the_file(tmp_path):
+    a = write(tmp_path / "a.npz")
+    broken = scores(3)
+    broken[7, 2] = np.nan
+    save_results(tmp_path / "b.npz", broken, [str(i) for i in range(N)], "f30k", "test", Origin())
+    with pytest.raises(InputError, match=r"b\.npz.*NaN"):
+        run(a, tmp_path / "b.npz")
+
+
+MEASURED = """
+import re, sys
+from pathlib import Path
+import eval_ensemble
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+before = peak()
+eval_ensemble.run(eval_ensemble.parse(sys.argv[1:]))
+print(f"peak above the start: {peak() - before:.0f} MB")
+assert "torch" not in sys.modules and "transformers" not in sys.modules
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_one_matrix_and_a_chunk_is_all_it_holds_and_no_torch(tmp_path):
+    """1,500 x 7,500 float32 is 45 MB; members more than that would show."""
+    n = 1500
+    matrix = np.random.default_rng(0).random((n, 5 * n), np.float32)
+    for i in range(3):
+        ids = [str(j) for j in range(n)]
+        save_results(tmp_path / f"{i}.npz", matrix, ids, "coco", "testall", Origin())
+    released(tmp_path / "r.npy", {"npts": n, "sims": matrix}, 4)
+    files = [tmp_path / name for name in ("0.npz", "1.npz", "2.npz", "r.npy")]
+    printed = succeed("python", "-c", MEASURED, *files)
+    above = int(re.search(r"start: (\d+) MB", printed)[1])
+    assert 45 <= above < 45 + 40
