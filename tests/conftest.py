@@ -28,11 +28,10 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def settings(world):
-    """Overrides that make configs/scenes_region.yaml fit the tiny world."""
+    """Overrides that make configs/scenes_{region,grid}.yaml fit the tiny world."""
     return [
         f"data.root={world}",
         "data.workers=0",
-        "features.regions=6",
         "model.img_dim=32",
         "model.embed_size=32",
         "model.map_size=16",

@@ -24,8 +24,8 @@ from tests.support import ROOT, bert_config, fail, released_checkpoint, succeed
 def runs(settings, tmp_path_factory):
     """Two tiny models of scenes, one on regions and one on grids."""
     out = tmp_path_factory.mktemp("cross")
-    for kind, more in (("region", []), ("grid", ["features.regions=null"])):
-        overrides = [*settings, *more, f"run.out={out / kind}", "train.epochs=1", "run.seed=5"]
+    for kind in ("region", "grid"):
+        overrides = [*settings, f"run.out={out / kind}", "train.epochs=1", "run.seed=5"]
         Run(load_config(ROOT / f"configs/scenes_{kind}.yaml", overrides), False, False).fit(["t"])
     return out
 

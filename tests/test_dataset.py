@@ -8,6 +8,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import (
     TrainingPairs,
     collate_images,
+    drop_rate,
     drop_rows,
     epoch_batches,
     text_batches,
@@ -27,6 +28,33 @@ def test_dropping_rows_packs_the_rest_and_never_takes_all():
     assert all((np.diff(k) > 0).all() for k in kept)
     survivors = [drop_rows(rows[:3], 1.0, generator)[:, 0].tolist() for _ in range(200)]
     assert {tuple(s) for s in survivors} == {(0.0,), (1.0,), (2.0,)}
+
+
+def test_vse_infinitys_scheme_spares_a_fifth_of_the_pictures():
+    generator = np.random.default_rng(0)
+    rates = np.array([drop_rate("vse_infinity", 0.2, generator) for _ in range(20_000)])
+    assert np.mean(rates == 0) == pytest.approx(0.2, abs=0.01)
+    dropping = rates[rates > 0]
+    assert dropping.min() == pytest.approx(0.04, abs=1e-3)
+    assert dropping.max() == pytest.approx(0.2, abs=1e-3)
+    assert np.quantile(dropping, (0.25, 0.5, 0.75)) == pytest.approx((0.08, 0.12, 0.16), abs=3e-3)
+
+
+def test_dropping_each_row_alike_draws_nothing_more():
+    generator = np.random.default_rng(0)
+    assert drop_rate("each", 0.2, generator) == 0.2
+    assert generator.random() == np.random.default_rng(0).random()
+
+
+@pytest.mark.parametrize("scheme", ["each", "vse_infinity"])
+def test_pairs_lose_rows_by_the_scheme(config, scheme):
+    settings = config(f"features.drop_scheme={scheme}", "features.drop=1.0")
+    split = open_split(settings, "train")
+    tokenizer = load_tokenizer(settings.model.bert)
+    captions = tokenise(split.captions, tokenizer, bert_of(tokenizer))
+    pairs = TrainingPairs(split, captions, settings)
+    left = {len(pairs[0, caption][0][1]) for caption in range(len(captions))}
+    assert left == {1} if scheme == "each" else {1, 6} < left
 
 
 def test_collated_rows_are_padded_with_zeros():

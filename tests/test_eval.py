@@ -45,7 +45,7 @@ def test_everything_is_saved_and_agrees(checkpoint, world, tmp_path):
         "--save_results", results, "--save_embeddings", embeddings, "--json", figures,
     )  # fmt: skip
     assert "test, 10 images" in printed
-    assert "3SHNet on scenes" in printed
+    assert "3SHNet region on scenes" in printed
     with np.load(results, allow_pickle=False) as saved:
         scores, ids = saved["scores"], saved["image_ids"]
         assert scores.shape == (10, 50)
@@ -139,7 +139,7 @@ def test_one_image_is_scored(checkpoint, world, tmp_path, capsys):
         (("--dataset", "scenes", "--split", "val"), "val_caps.txt: no such caption file"),
         (("--dataset", "scenes", "--bert", "nowhere/bert"), "--bert FOLDER"),
         (("--dataset", "scenes", "--save_results", "/dev/null/r.npz"), "cannot be written"),
-        (("--dataset", "scenes", "--features_folder", "grids"), "no such folder of features"),
+        (("--dataset", "scenes", "--features_folder", "none"), "no such folder of features"),
     ],
 )
 def test_bad_arguments(checkpoint, world, flags, message):

@@ -54,6 +54,16 @@ def test_every_layout_gives_the_same_cells(tmp_path, suffix, layout, dtype):
         np.testing.assert_array_equal(folder[i], cells.reshape(6, C).astype(np.float32))
 
 
+def test_opening_reads_one_file(tmp_path, monkeypatch):
+    write(tmp_path)
+    read_files, load = [], np.load
+    monkeypatch.setattr(np, "load", lambda path, **kw: read_files.append(path) or load(path, **kw))
+    folder = read(tmp_path)
+    assert [path.name for path in read_files] == ["100.npy"]
+    assert folder[2].shape == (6, C)
+    assert [path.name for path in read_files] == ["100.npy", "102.npy"]
+
+
 def test_bfloat16_tensors(tmp_path):
     tensor = torch.arange(2.0 * C).reshape(2, C).bfloat16()
     torch.save(tensor, tmp_path / "7.pth")

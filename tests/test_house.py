@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lib.data.captions import read_captions
 from tests.support import ROOT, run, succeed
@@ -23,6 +24,9 @@ MAY_IMPORT = {
     "lib.released": {"lib.config"},
     "lib.checkpoint": {"lib.models", "lib.config", "lib.released"},
     "lib.evaluation": {"lib.evaluation", "lib.batch", "lib.data"},
+    "lib.scoring": {
+        "lib.evaluation", "lib.checkpoint", "lib.config", "lib.data", "lib.models", "lib.device",
+    },
     "lib.training": {
         "lib.training", "lib.evaluation", "lib.checkpoint", "lib.batch", "lib.config", "lib.data",
         "lib.models", "lib.device",
@@ -56,7 +60,7 @@ def test_rooms_import_whom_they_may(path):
 
 
 def test_entry_scripts_are_short():
-    for name in ("train.py", "eval.py"):
+    for name in ("train.py", "eval.py", "eval_ensemble.py", "eval_cross_ensemble.py"):
         assert len((ROOT / name).read_text().splitlines()) < 100
 
 
@@ -113,16 +117,29 @@ def test_setup_says_what_it_needs(tmp_path):
     assert "no Python 3.10 or newer" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def miniature(tmp_path_factory, world):
+def write_grids(folder, ids, suffix, generator):
+    """Grids as grid-feats-vqa publishes them, or (H, W, C) arrays; every picture its own size."""
+    folder.mkdir()
+    for i in ids:
+        height, width = 15 + i % 5, 19 - i % 3
+        if suffix == ".pth":
+            torch.save(torch.rand(1, 2048, height, width), folder / f"{i}.pth")
+        else:
+            cells = generator.random((height, width, 2048), np.float32)
+            np.save(folder / f"{i}.npy", cells.astype(np.float16))
+
+
+@pytest.fixture
+def miniature(tmp_path, world):
     """COCO's and Flickr30K's files at their real sizes, but ten images a split."""
-    root = tmp_path_factory.mktemp("miniature")
     generator = np.random.default_rng(0)
     lines = read_captions(world / "scenes_precomp" / "train_caps.txt")[:50]
-    for dataset, test in (("coco_precomp", "testall"), ("f30k_precomp", "test")):
-        folder = root / dataset
+
+    def make(dataset, suffix):
+        folder = tmp_path / f"{dataset}_precomp"
         folder.mkdir()
-        for split in ("train", "dev", test):
+        test = "testall" if dataset == "coco" else "test"
+        for number, split in enumerate(("train", "dev", test)):
             np.save(folder / f"{split}_ims.npy", generator.random((10, 36, 2048), np.float32))
             shares = generator.random((10, 133, 7, 7), np.float32)
             np.save(folder / f"{split}_segmentations.npy", shares)
@@ -131,32 +148,76 @@ def miniature(tmp_path_factory, world):
             present = (generator.random((10, 133)) < 0.1).astype(np.float32)
             np.save(folder / f"{split}_cat_onehots.npy", present)
             (folder / f"{split}_caps.txt").write_text("\n".join(lines) + "\n")
-            (folder / f"{split}_ids.txt").write_text("".join(f"{i}\n" for i in range(10)))
-    return root
+            ids = range(10 * number, 10 * number + 10)
+            (folder / f"{split}_ids.txt").write_text("".join(f"{i}\n" for i in ids))
+        write_grids(folder / "grids", range(30), suffix, generator)
+
+    make("coco", ".pth")
+    make("f30k", ".npy")
+    return tmp_path
 
 
 @pytest.mark.parametrize("dataset", ["coco", "f30k"])
-def test_region_scripts_run_on_a_miniature_of_the_real_files(
-    dataset, miniature, world, environment, tmp_path
-):
+def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
+    runs = {kind: miniature / "runs" / kind for kind in ("region", "grid", "hybrid", "cross")}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
-    succeed(
-        "sh", f"scripts/train_region_{dataset}.sh", f"model.bert={bert}", "train.epochs=1",
-        "train.batch_size=16", "data.workers=0", f"run.out={tmp_path}", env=env,
-    )  # fmt: skip
-    env["CHECKPOINT"] = str(tmp_path / "model_best.pth")
-    printed = succeed("sh", f"scripts/eval_region_{dataset}.sh", "--workers", "0", env=env)
-    assert ("5 folds of 2" if dataset == "coco" else "test, 10 images") in printed
+    protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
+    for kind in ("region", "grid"):
+        succeed(
+            "sh", f"scripts/train_{kind}_{dataset}.sh", f"model.bert={bert}", "train.epochs=1",
+            "train.batch_size=16", "data.workers=0", f"run.out={runs[kind]}", env=env,
+        )  # fmt: skip
+        checkpoint = {"CHECKPOINT": str(runs[kind] / "model_best.pth")}
+        command = ("sh", f"scripts/eval_{kind}_{dataset}.sh", "--workers", "0")
+        printed = succeed(*command, env=env | checkpoint)
+        assert protocol in printed
+        assert f"3SHNet {kind} on {dataset}" in printed
+    scores = {kind.upper(): str(runs[kind] / "results.npz") for kind in ("region", "grid")}
+    env["OUT"] = str(runs["hybrid"])
+    printed = succeed("sh", f"scripts/eval_hybrid_{dataset}.sh", env=env | scores)
+    assert protocol in printed
+    assert "hybrid of 2" in printed
+    if dataset == "coco":
+        env["OUT"] = str(runs["cross"])
+        weights = {kind.upper(): str(runs[kind] / "model_best.pth") for kind in ("region", "grid")}
+        command = ("sh", "scripts/eval_cross_f30k.sh", "--workers", "0")
+        printed = succeed(*command, env=env | weights)
+        assert "trained on coco, scored on f30k" in printed
+        assert "hybrid of 2" in printed
+    written = [run for run in runs.values() if run.exists()]
+    printed = succeed("python", "scripts/results_table.py", *written, env=env)
+    # coco: two protocols and the crossing; f30k: its one.
+    expected = 3 if dataset == "coco" else 1
+    assert printed.count("| region + grid | ensemble of 2 |") == expected
+
+
+def test_the_matrix_is_whole():
+    """Every config has its scripts, and every script's config is there."""
+    scripts = {path.stem for path in SCRIPTS}
+    for dataset in ("coco", "f30k"):
+        for kind in ("region", "grid"):
+            assert (ROOT / "configs" / f"{dataset}_{kind}.yaml").is_file()
+            assert {f"train_{kind}_{dataset}", f"eval_{kind}_{dataset}"} <= scripts
+        assert f"eval_hybrid_{dataset}" in scripts
+    assert "eval_cross_f30k" in scripts
 
 
 def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_path):
-    out = tmp_path / "demo"
-    env = environment | {"DATA_PATH": str(world), "OUT": str(out)}
-    printed = succeed("sh", "scripts/demo.sh", *settings, env=env)
-    assert "test, 10 images" in printed
-    for name in ("retrieval.png", "results.npz", "embeddings.npz", "results.json", "tensorboard"):
-        assert (out / name).exists()
+    data, out = tmp_path / "data", tmp_path / "demo"
+    for name in ("scenes_precomp", "scenes_b_precomp"):
+        shutil.copytree(world / "scenes_precomp", data / name)
+    env = environment | {"DATA_PATH": str(data), "OUT": str(out)}
+    overrides = [s for s in settings if not s.startswith("data.root")]
+    printed = succeed("sh", "scripts/demo.sh", *overrides, env=env)
+    table = printed[printed.index("### scenes test, 10 images") :]
+    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
+        assert table.count(row) == 2
+    assert table.count("| scenes (cross-dataset) |") == 3
+    assert (out / "region" / "retrieval.png").exists()
+    for kind in ("region", "grid"):
+        for name in ("results.npz", "embeddings.npz", "results.json", "tensorboard"):
+            assert (out / kind / name).exists()
 
 
 @pytest.mark.slow

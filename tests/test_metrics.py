@@ -5,6 +5,7 @@ from lib.errors import InputError
 from lib.evaluation.metrics import direction_metrics, mean_metrics, ranks, retrieval_metrics
 from lib.evaluation.protocols import check_split, evaluate
 from lib.evaluation.report import format_table
+from lib.evaluation.results import Origin
 from tests.golden import fill
 from tests.support import GOLDEN, succeed
 
@@ -139,15 +140,23 @@ def test_coco_needs_five_equal_folds():
 def test_published_rows_stand_beside_comparable_ones_only():
     images = np.eye(1000, dtype=np.float32).repeat(5, axis=1)
     results = evaluate(images, "f30k", "test")
-    assert "87.1" in format_table("3SHNet", "f30k", "test", results)
-    assert "81.7" in format_table("VSE-infinity", "f30k", "test", results)
-    assert "87.1" not in format_table("3SHNet without VSeM", "f30k", "test", results)
-    assert "87.1" not in format_table("3SHNet", "f30k", "dev", results)
+
+    def table(model, features="region", source="f30k", split="test", results=results):
+        return format_table(Origin("m.pth", model, features, source), "f30k", split, results)
+
+    assert "87.1" in table("3SHNet")
+    assert "87.1" in table("3SHNet", "grid")  # best reported; of which features, nobody says
+    assert "81.7" in table("VSE-infinity")
+    assert "81.7" not in table("VSE-infinity", "grid")
+    assert "87.1" not in table("3SHNet without VSeM")
+    assert "87.1" not in table("3SHNet", source="coco")
+    assert "87.1" not in table("3SHNet", split="dev")
+    assert "82.3" not in table("CMSEI")  # an ensemble's
     fewer = evaluate(images[:500, :2500], "f30k", "test")
-    assert "87.1" not in format_table("3SHNet", "f30k", "test", fewer)
+    assert "87.1" not in table("3SHNet", results=fewer)
 
 
 def test_metrics_need_no_torch():
-    names = "lib.evaluation.metrics, lib.evaluation.protocols, lib.evaluation.report"
+    names = "lib.evaluation.metrics, lib.evaluation.protocols, lib.evaluation.report, eval_ensemble"
     code = f"import sys, {names}, lib.evaluation.results; assert 'torch' not in sys.modules"
     succeed("python", "-c", code)

@@ -29,7 +29,7 @@ def data(world, tmp_path):
 
 @pytest.fixture
 def overrides(settings, data):
-    return [s for s in settings if "regions" not in s] + [f"data.root={data}"]
+    return [*settings, f"data.root={data}"]
 
 
 def pack(overrides, *flags):

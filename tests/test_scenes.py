@@ -12,6 +12,7 @@ from lib.data.scenes.backgrounds import SETTINGS, STUFF
 from lib.data.scenes.canvas import SIZE, VOID
 from lib.data.scenes.features import propose_boxes, region_features, segmentation_arrays
 from lib.data.scenes.files import write_world
+from lib.data.scenes.grid import grid_features
 from lib.data.scenes.phrases import captions
 from lib.data.scenes.things import THINGS
 from lib.data.scenes.world import PALETTES, SPLITS, World, render, sample_scenes
@@ -146,6 +147,32 @@ def test_regions_tell_things_but_not_place_nor_background():
     assert np.abs(first - other).max() > 0.5
 
 
+def test_cells_tell_the_background_and_what_is_near():
+    """Unlike regions; and far from a thing nothing tells of it."""
+    grass, sea = (
+        np.full((SIZE, SIZE, 3), colour, np.uint8) for colour in ((60, 140, 60), (40, 80, 170))
+    )
+    red = grass.copy()
+    red[100:124, 100:124] = (205, 40, 40)
+    on_grass, at_sea, with_red = (grid_features(Image.fromarray(p), 64) for p in (grass, sea, red))
+    assert on_grass.shape == (7, 7, 64)
+    assert on_grass.min() >= 0
+    assert np.abs(on_grass - at_sea).max(axis=2).min() > 0.1
+    differs = np.abs(on_grass - with_red).max(axis=2) > 1e-4
+    assert differs[3, 3]
+    assert not differs[0].any() and not differs[:, 6].any()
+
+
+def test_grids_are_of_their_own_pictures_and_the_same_in_every_process(tmp_path):
+    write_world(SMALL, tmp_path)
+    names = {path.stem for path in (tmp_path / "grids").iterdir()}
+    assert names == {path.stem for path in (tmp_path / "images").iterdir()}
+    for path in (tmp_path / "grids").iterdir():
+        picture = Image.open(tmp_path / "images" / f"{path.stem}.png")
+        expected = grid_features(picture, SMALL.img_dim).astype(np.float16)
+        np.testing.assert_array_equal(np.load(path), expected)
+
+
 def test_most_regions_of_a_crowded_picture_are_around_things():
     things = [(0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.9, 0.9)]
     boxes = propose_boxes(things, 24, np.random.default_rng(0))
@@ -153,6 +180,14 @@ def test_most_regions_of_a_crowded_picture_are_around_things():
     assert all(0 <= le < ri <= 1 and 0 <= to < bo <= 1 for le, to, ri, bo in boxes)
     near = [sum(np.abs(np.subtract(box, thing)).max() < 0.05 for box in boxes) for thing in things]
     assert all(count >= 4 for count in near)
+
+
+def test_the_detector_misses_some_things_in_regions_alone(tmp_path):
+    for missed in (0.0, 1.0):
+        write_world(dataclasses.replace(SMALL, missed=missed), tmp_path / str(missed))
+    seen, unseen = (files(tmp_path / name) for name in ("0.0", "1.0"))
+    differing = {name for name in seen if seen[name] != unseen[name]} - {"scenes.json"}
+    assert differing == {f"{split}_ims.npy" for split in SPLITS}
 
 
 def test_captions_speak_of_what_is_there():

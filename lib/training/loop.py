@@ -22,6 +22,7 @@ from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.features import open_split
+from lib.data.index import INDEX_FILE, FolderIndex
 from lib.device import resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
@@ -51,7 +52,10 @@ class Run:
         self.folder = RunFolder(config)
         checkpoint = self.folder.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
-        self.train_split, self.dev_split = open_split(config, "train"), open_split(config, "dev")
+        self.index = FolderIndex(self.folder.path / INDEX_FILE)
+        self.train_split, self.dev_split = (
+            open_split(config, name, self.index) for name in ("train", "dev")
+        )
         tokenizer = load_tokenizer(config.model.bert)
         torch.manual_seed(config.run.seed)
         bert = load_bert(config.model.bert, pretrained=checkpoint is None)
@@ -82,6 +86,7 @@ class Run:
             print(f"{self.folder.path}: all {config.train.epochs} epochs are done")
             return
         log = self.folder.start(command, fresh=not self.resumed)
+        self.index.save()
         self._introduce(log)
         # Points that a killed run wrote after its last checkpoint are written again.
         purge = progress["updates"] + 1 if self.resumed else None
@@ -117,6 +122,8 @@ class Run:
             f"{parameters / 1e6:.1f} M parameters, {len(self.train_split.image_ids):,} training "
             f"and {len(self.dev_split.image_ids):,} dev images"
         )
+        for note in self.index.notes:
+            log.info(note)
         for split, captions in (
             (self.train_split, self.train_captions),
             (self.dev_split, self.dev_captions),

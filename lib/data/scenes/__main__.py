@@ -20,6 +20,8 @@ def main() -> None:
     folder = args.pop("out")
     if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
         parser.error("sizes must be at least 1")
+    if not 0 <= args["missed"] <= 1:
+        parser.error("--missed must be from 0 to 1")
     if args["seed"] < 0:
         parser.error("--seed must be at least 0")
     try:

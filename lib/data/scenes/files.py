@@ -36,7 +36,8 @@ def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
     grid = grid_features(picture, world.img_dim).astype(world.dtype)
     np.save(folder / "grids" / f"{image_id}.npy", grid)
     lines = captions(scene.groups, scene.setting, world.domain, generator)
-    boxes = propose_boxes(things, world.regions, generator)
+    found = [thing for thing in things if generator.random() >= world.missed]
+    boxes = propose_boxes(found, world.regions, generator)
     features = region_features(picture, labels, boxes, world.img_dim, generator)
     return lines, (features, *segmentation_arrays(labels, world.map_size))
 

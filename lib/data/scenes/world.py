@@ -53,6 +53,7 @@ class World:
     regions: int = 36
     img_dim: int = 2048
     map_size: int = 64
+    missed: float = 0.15  # share of things around which the detector proposes no region
     dtype: str = "float16"  # of every float array
 
 

@@ -1,0 +1,99 @@
+"""Ensembling COCO 5K matrices (5,000 x 25,000 float32, 500 MB each): seconds and peak memory.
+
+python benchmarks/ensemble.py [--members 2 3 4] [--folder FOLDER]
+
+Beside eval_ensemble.py stands the plain way: load all matrices, average their stack, and score the
+members and the mean. Both print the same table, which is checked. Needs 0.5 GB of disk per member
+and, for the plain way, 0.5 GB of memory per member and as much again.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+
+from lib.evaluation.results import Origin, save_results
+
+IMAGES = 5000
+CHILD = """
+import json, re, sys, time
+from pathlib import Path
+import numpy as np
+import eval_ensemble
+from lib.evaluation.protocols import evaluate
+
+way, out, *files = sys.argv[1:]
+started = time.perf_counter()
+if way == "ours":
+    eval_ensemble.run(eval_ensemble.parse([*files, "--json", out]))
+    sums = [r["rsum"] for r in json.loads(Path(out).read_text())["results"]]
+else:
+    matrices = [np.load(file)["scores"] for file in files]
+    for matrix in matrices:
+        evaluate(matrix, "coco", "testall")
+    mean = np.mean(np.stack(matrices), axis=0)
+    sums = [r.metrics.rsum for r in evaluate(mean, "coco", "testall")]
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
+print(json.dumps({"seconds": time.perf_counter() - started, "peak": peak, "sums": sums}))
+"""
+
+
+def write_members(folder: Path, count: int) -> list[str]:
+    """Score matrices of noisy copies of one set of unit vectors."""
+    generator = np.random.default_rng(0)
+    truth = generator.standard_normal((IMAGES, 64), np.float32)
+    paths = []
+    for number in range(count):
+        images = truth + 0.5 * generator.standard_normal(truth.shape, np.float32)
+        captions = truth.repeat(5, axis=0)
+        captions = captions + 0.9 * generator.standard_normal(captions.shape, np.float32)
+        images /= np.linalg.norm(images, axis=1, keepdims=True)
+        captions /= np.linalg.norm(captions, axis=1, keepdims=True)
+        path = folder / f"{number}.npz"
+        ids = [str(i) for i in range(IMAGES)]
+        save_results(path, images @ captions.T, ids, "coco", "testall", Origin())
+        paths.append(str(path))
+    return paths
+
+
+def measure(way: str, folder: Path, files: list[str]) -> dict:
+    """One way in a process of its own."""
+    command = [sys.executable, "-c", CHILD, way, str(folder / "out.json"), *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--members", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--folder", type=Path, help="for the matrices; default: a temporary one")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        folder = Path(name)
+        started = time.perf_counter()
+        files = write_members(folder, max(args.members))
+        print(f"{len(files)} matrices written in {time.perf_counter() - started:.0f} s")
+        print("members  eval_ensemble.py       plain              ratios (plain / ours)")
+        for count in args.members:
+            ours, plain = (measure(way, folder, files[:count]) for way in ("ours", "plain"))
+            assert np.allclose(ours["sums"], plain["sums"], atol=0.05), (ours, plain)
+            print(
+                f"{count:>7}  {ours['seconds']:6.1f} s  {ours['peak']:5.2f} GB  "
+                f"{plain['seconds']:6.1f} s  {plain['peak']:5.2f} GB  "
+                f"time {plain['seconds'] / ours['seconds']:.2f}, "
+                f"memory {plain['peak'] / ours['peak']:.2f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

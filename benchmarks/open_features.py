@@ -1,0 +1,100 @@
+"""Opening COCO's 123,287 feature files, and reading them loose and packed.
+
+python benchmarks/open_features.py [--files 123287] [--folder FOLDER]
+
+Opening: listed anew, and from the listing that a run keeps. Reading: grids of 19 x 25 x 2048
+float16 pooled to 7 x 7 from loose files, and from their pack, in one process. Times are of files
+that were just written, so of the page cache and not of a disk.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from lib.config import FeaturesConfig
+from lib.data import index as index_module
+from lib.data.folder import FeatureFolder
+from lib.data.index import FolderIndex
+from lib.data.pack import Pack, Packer
+
+READ = 200  # images read loose and packed
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long ``work`` takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def opening(folder: Path, count: int) -> None:
+    """Open ``count`` files of one small grid each, which their number alone makes slow."""
+    grids = folder / "grids"
+    grids.mkdir()
+    ids = [f"{i:012d}" for i in range(count)]
+    features = FeaturesConfig(type="grid", folder="grids")
+    np.save(grids / f"{ids[0]}.npy", np.zeros((7, 7, 8), np.float16))
+    content = (grids / f"{ids[0]}.npy").read_bytes()
+    for image_id in ids[1:]:
+        (grids / f"{image_id}.npy").write_bytes(content)
+    time.sleep(index_module.RESOLUTION / 1e9 + 0.5)  # a younger listing is not trusted
+    cache = folder / "feature_index.json"
+
+    def anew() -> None:
+        index = FolderIndex(cache)
+        FeatureFolder(grids, ids, 8, features, index)
+        index.save()
+
+    first = seconds(anew)
+    again = seconds(lambda: FeatureFolder(grids, ids, 8, features, FolderIndex(cache)))
+    print(
+        f"opening {count:,} files: {first:.2f} s listed anew and kept, {again:.2f} s from the "
+        f"listing kept ({cache.stat().st_size / 1e6:.1f} MB), ratio {first / again:.1f}"
+    )
+
+
+def reading(folder: Path) -> None:
+    """Read full-sized grids loose and packed."""
+    grids, packed = folder / "full", folder / "full_packed"
+    grids.mkdir()
+    ids = [str(i) for i in range(READ)]
+    generator = np.random.default_rng(0)
+    for image_id in ids:
+        cells = generator.random((19, 25, 2048), np.float32)
+        np.save(grids / f"{image_id}.npy", cells.astype(np.float16))
+    features = FeaturesConfig(type="grid", folder="full")
+    loose = FeatureFolder(grids, ids, 2048, features, FolderIndex())
+    packer = Packer(packed, "train", ids, 2048, features, "float32", False)
+    packer.write(loose[i] for i in range(READ))
+    pack = Pack(packed, "train", ids, 2048, features)
+    order = generator.permutation(READ)
+    slow = seconds(lambda: [loose[i] for i in order]) / READ
+    fast = seconds(lambda: [pack[i] for i in order]) / READ
+    assert all(np.array_equal(loose[i], pack[i]) for i in order[:20])
+    print(
+        f"reading a 19 x 25 x 2048 float16 grid pooled to 7 x 7: {1000 * slow:.2f} ms loose, "
+        f"{1000 * fast:.2f} ms packed, ratio {slow / fast:.0f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--files", type=int, default=123_287)
+    parser.add_argument("--folder", type=Path, help="for the files; default: a temporary one")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        opening(Path(name), args.files)
+        reading(Path(name))
+
+
+if __name__ == "__main__":
+    main()
