@@ -51,7 +51,8 @@ def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
     print(f"{out / name}.npy: {pack.describe()}; verified")
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
+    """Pack the splits that the command line, or ``words`` instead of it, asks for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4, help="processes that read files")
     parser.add_argument("--overwrite", action="store_true", help="pack what is packed already")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    args = parser.parse_intermixed_args()
+    args = parser.parse_intermixed_args(words)
     try:
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)

@@ -213,7 +213,8 @@ class Packer:
             journal.seek(0, os.SEEK_END)
             file.seek(0, os.SEEK_END)
             for image, rows in enumerate(rest, self.done):
-                packed = rows.astype(dtype)
+                with np.errstate(over="ignore"):  # said in the next line
+                    packed = rows.astype(dtype)
                 self._require_kept(image, rows, packed)
                 file.write(packed)
                 journal.write(np.array([(len(rows), zlib.crc32(packed))], ENTRY))
