@@ -2,9 +2,8 @@
 python eval.py --checkpoint P --data_path data --dataset coco"""
 
 import argparse
-import sys
 
-from lib.errors import InputError
+from lib.errors import reported
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.record import single_record, write_record
 from lib.evaluation.report import format_table, transfer
@@ -50,9 +49,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with reported():
         run(parse())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -2,12 +2,11 @@
 python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
 
 import argparse
-import sys
 
 import numpy as np
 
 from lib.checkpoint import load_checkpoint
-from lib.errors import InputError
+from lib.errors import InputError, reported
 from lib.evaluation.ensemble import Member
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.record import ensemble_record, single_record, write_record
@@ -73,9 +72,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with reported():
         run(parse())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lib.errors import InputError
+from lib.errors import reported
 from lib.evaluation.ensemble import Member, agree, mean_scores, normalised_weights
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split, evaluate
 from lib.evaluation.record import ensemble_record, write_record
@@ -57,9 +57,5 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with reported():
         run(parse())
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -1,6 +1,9 @@
 """The exception that means: what the user gave is at fault, and the message says how."""
 
 import pickle
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -14,6 +17,18 @@ class InputError(ValueError):
         # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it
         # from that text: keep the sentence only.
         super().__init__(message.rsplit("InputError: ", 1)[-1].strip())
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Leave the process with an :class:`InputError`'s message, or with 130 on Ctrl-C, instead of
+    a traceback: what entry scripts run in."""
+    try:
+        yield
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def first_line(error: Exception) -> str:

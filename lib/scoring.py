@@ -77,7 +77,7 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
         source=checkpoint.source or UNKNOWN,
         seed=config.run.seed if ours else None,
         epoch=epoch - 1 if finished else epoch,  # both formats store how many are done
-        config=config.to_dict() if ours else None,
+        config=replace(config, features=features).to_dict() if ours else None,
     )
 
 

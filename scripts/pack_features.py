@@ -20,7 +20,7 @@ from lib.data.dataset import row_loader
 from lib.data.features import dataset_folder, open_split
 from lib.data.folder import FeatureFolder
 from lib.data.pack import Pack, Packer
-from lib.errors import InputError
+from lib.errors import InputError, reported
 
 
 def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
@@ -64,16 +64,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help="pack what is packed already")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args(words)
-    try:
+    with reported():
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
         found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
         for name in args.splits.split(",") if args.splits else found:
             pack_split(config, name, args)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

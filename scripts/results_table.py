@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.errors import InputError
+from lib.errors import InputError, reported
 from lib.evaluation.comparison import FIGURES, Row, Spread, Table, compare
 from lib.evaluation.record import read_record
 
@@ -92,14 +92,10 @@ def main() -> None:
     parser.add_argument("runs", nargs="+", type=Path, help="folders or result files")
     parser.add_argument("--format", choices=("markdown", "latex", "both"), default="both")
     args = parser.parse_args()
-    try:
+    with reported():
         tables = compare(find_records(args.runs))
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    if not tables:
-        sys.exit(
-            "error: no results among these; eval.py --json F.json in a run's folder writes them"
-        )
+        if not tables:
+            raise InputError("no results among these; eval.py --json writes them")
     if args.format != "latex":
         print("\n\n".join(map(markdown, tables)))
     if args.format == "both":

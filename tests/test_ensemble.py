@@ -231,7 +231,7 @@ def damaged(path, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("none", "cannot be read"),
+        ("none", "no such file"),
         ("cut", "no whole result file"),
         ("text", "neither a result file"),
         ("embeddings", "no whole result file"),

@@ -92,6 +92,25 @@ def test_hybrids_of_several_seeds():
     ]
 
 
+def test_the_order_of_members_makes_no_row():
+    one, other = hybrid("a", "b"), hybrid("c", "d")
+    other["members"].reverse()
+    (table,) = compare([one, other])
+    assert sum(row.models != "single" for row in table.rows) == 1
+
+
+def test_one_training_counts_once_wherever_its_checkpoint_lay():
+    moved = single("a") | {"checkpoint": "elsewhere/model_best.pth"}
+    (table,) = compare([single("a"), moved])
+    assert [row.seeds for row in table.rows] == ["0"]
+    pooled = single("a")
+    pooled["config"]["features"]["grid_size"] = None  # scored with other features
+    (table,) = compare([single("a"), pooled])
+    assert [row.setting for row in table.rows] == [
+        "3SHNet (features.grid_size=7)", "3SHNet (features.grid_size=null)",
+    ]  # fmt: skip
+
+
 def test_protocols_and_crossings_are_told_apart():
     tables = compare(
         [

@@ -1,5 +1,6 @@
 """Many runs' results side by side: rows averaged over seeds, published rows beneath."""
 
+import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,7 +12,10 @@ from lib.evaluation.results import UNKNOWN, Origin
 
 FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
 # Settings that tell where and how a run was done; rows that differ in these alone are one.
-NO_SETTING = ("run.", "data.root", "data.workers", "data.dataset", "features.type", "model.bert")
+NO_SETTING = (
+    "run.", "data.root", "data.workers", "data.dataset", "features.type", "features.folder",
+    "model.bert",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,16 @@ def _distinct(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     runs: dict[tuple, dict[str, Any]] = {}
     for record in records:
         for run in (*record.get("members", ()), record):
-            names = tuple(m["checkpoint"] for m in run.get("members", ()))
+            who = tuple(_identity(origin) for origin in _origins(run))
             weights = tuple(m["weight"] for m in run.get("members", ()))
-            key = (run["dataset"], run["split"], run.get("checkpoint"), names, weights)
-            runs.setdefault(key, run)
+            runs.setdefault((run["dataset"], run["split"], who, weights), run)
     return list(runs.values())
+
+
+def _identity(origin: Origin) -> tuple[str, int | None]:
+    """A training and its epoch, wherever the checkpoint lay; a file that tells none is itself."""
+    told = json.dumps(origin.config, sort_keys=True) if origin.config else origin.checkpoint
+    return told, origin.epoch
 
 
 def _origins(run: dict[str, Any]) -> list[Origin]:
@@ -111,20 +120,24 @@ def _differing_settings(runs: list[dict[str, Any]]) -> dict[tuple[str, str, str]
 def _setting(origin: Origin, differing: dict[tuple[str, str, str], list[str]]) -> str:
     keys = differing.get((origin.model, origin.features, origin.source), [])
     settings = _settings(origin)
-    told = ", ".join(f"{key}={settings[key]}" for key in keys if key in settings)
+    told = ", ".join(f"{key}={_as_typed(settings[key])}" for key in keys if key in settings)
     return f"{origin.model} ({told})" if told else origin.model
+
+
+def _as_typed(value: Any) -> str:
+    """A setting's value as an override spells it."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _label(run: dict[str, Any], differing: dict[tuple[str, str, str], list[str]]) -> tuple:
     """What runs must share to be one row: all but the seed."""
-    origins = _origins(run)
-    weights = tuple(round(member["weight"], 6) for member in run.get("members", ()))
+    weights = [round(member["weight"], 6) for member in run.get("members", ({"weight": 1},))]
     # Checkpoints that tell no recipe are each a setting of their own.
-    parts = (
-        (_setting(o, differing), o.features, o.source, None if o.config else o.checkpoint)
-        for o in origins
-    )
-    return run["models"], tuple(parts), weights
+    parts = [
+        (_setting(o, differing), o.features, o.source, "" if o.config else o.checkpoint, weight)
+        for o, weight in zip(_origins(run), weights, strict=True)
+    ]
+    return run["models"], tuple(sorted(parts))
 
 
 def _row(members: list[tuple[dict, dict]], differing: dict) -> Row:

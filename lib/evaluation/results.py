@@ -22,7 +22,7 @@ class Origin:
     source: str = UNKNOWN  # the dataset it was trained on
     seed: int | None = None
     epoch: int | None = None  # that the weights are of, counted from 0
-    config: dict[str, Any] | None = None  # resolved settings of the training
+    config: dict[str, Any] | None = None  # settings of the training, features as they were scored
 
     @property
     def title(self) -> str:

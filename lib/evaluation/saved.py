@@ -39,6 +39,10 @@ class SavedScores:
         try:
             with self.path.open("rb") as file:
                 start = file.read(6)
+        except FileNotFoundError:
+            raise InputError(
+                f"{path}: no such file; eval.py --save_results writes it, as scripts/eval_*.sh do"
+            ) from None
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
         if start == np.lib.format.MAGIC_PREFIX:
