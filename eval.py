@@ -3,9 +3,9 @@ python eval.py --checkpoint P --data_path data --dataset coco"""
 
 import argparse
 
-from lib.errors import reported
+from lib.errors import InputError, reported
 from lib.evaluation.protocols import evaluate
-from lib.evaluation.record import single_record, write_record
+from lib.evaluation.record import check_replaceable, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.results import save_embeddings, save_results
 from lib.files import check_writable
@@ -29,7 +29,10 @@ def run(args: argparse.Namespace) -> None:
     """Encode once, score, print, save."""
     for path in filter(None, (args.save_results, args.save_embeddings, args.json)):
         check_writable(path)
+    check_replaceable(args.save_results, args.json, (args.checkpoint, args.dataset, args.split))
     scored = score_checkpoint(args.checkpoint, args, args.features, args.features_folder)
+    if args.grid_size is not None and scored.origin.features != "grid":
+        raise InputError("--grid_size is for grid features; this checkpoint gets regions")
     origin, split, dataset = scored.origin, scored.split, args.dataset
     results = evaluate(scored.scores, dataset, args.split)
     print(f"{args.checkpoint}: {origin.title} on {dataset}, {len(split.image_ids):,} images")

@@ -2,6 +2,7 @@
 python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +25,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(words)
     check_arguments(parser, args)
     count = len(args.checkpoints)
+    if len({Path(path).resolve() for path in args.checkpoints}) < count:
+        parser.error("a checkpoint is named twice")
     for name in ("features", "features_folder"):
         given = getattr(args, name) or [None] * count
         if len(given) != count:
@@ -32,21 +35,26 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def require_another_dataset(args: argparse.Namespace) -> None:
-    """Refuse a model that was trained on the target: its row would not be a cross-dataset one."""
-    for path in args.checkpoints:
-        if load_checkpoint(path).source == args.dataset:
+def check_members(args: argparse.Namespace) -> None:
+    """Refuse a model that was trained on the target, whose row would not be a cross-dataset one."""
+    kinds = []
+    for path, kind in zip(args.checkpoints, args.features, strict=True):
+        checkpoint = load_checkpoint(path)
+        kinds.append(kind or checkpoint.config.features.type)
+        if checkpoint.source == args.dataset:
             raise InputError(
                 f"{path}: was trained on {args.dataset} itself; its scores there are eval.py's and "
                 "eval_ensemble.py's to give"
             )
+    if args.grid_size is not None and "grid" not in kinds:
+        raise InputError("--grid_size is for grid features; all of these checkpoints get regions")
 
 
 def run(args: argparse.Namespace) -> None:
     """Score each checkpoint, then the mean of their matrices, all with equal say."""
     if args.json:
         check_writable(args.json)
-    require_another_dataset(args)
+    check_members(args)
     members, mean = [], np.float32(0)
     weight = 1 / len(args.checkpoints)  # nothing is tuned on the target, weights neither
     for path, kind, folder in zip(

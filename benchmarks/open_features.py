@@ -71,7 +71,7 @@ def reading(folder: Path) -> None:
         np.save(grids / f"{image_id}.npy", cells.astype(np.float16))
     features = FeaturesConfig(type="grid", folder="full")
     loose = FeatureFolder(grids, ids, 2048, features, FolderIndex())
-    packer = Packer(packed, "train", ids, 2048, features, "float32", False)
+    packer = Packer(packed, "train", ids, 2048, features, "float32", False, loose.stamp)
     packer.write(loose[i] for i in range(READ))
     pack = Pack(packed, "train", ids, 2048, features)
     order = generator.permutation(READ)

@@ -82,13 +82,17 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
 
 
 def score_checkpoint(
-    path: str, args: argparse.Namespace, features_type: str | None, features_folder: str | None
+    path: str,
+    args: argparse.Namespace,
+    features_type: str | None,
+    features_folder: str | None,
 ) -> Scored:
     """Encode a split once and score it.
 
     Args:
         path: a checkpoint of either format.
-        args: of :func:`add_arguments`; its two features arguments are not looked at.
+        args: of :func:`add_arguments`; its ``features`` and ``features_folder`` are not looked at,
+            nor ``grid_size`` where the features are regions.
         features_type: ``region`` or ``grid``; None: as trained.
         features_folder: of one file per image; ``''`` for the split's array; None: as trained.
 
@@ -101,6 +105,12 @@ def score_checkpoint(
     trained_on = checkpoint.config.features.type
     if checkpoint.released is None and features_type not in (None, trained_on):
         raise InputError(f"{path}: was trained on {trained_on} features, not on {features_type}")
+    if checkpoint.released is not None and features_type is None:
+        print(
+            f"note: {path} is a released file, which does not tell its features; it gets regions "
+            "(--features says otherwise)",
+            file=sys.stderr,
+        )
     config = _retarget(checkpoint.config, args, features_type, features_folder)
     index = FolderIndex(Path(path).parent / INDEX_FILE)
     split = open_split(config, args.split, index)
@@ -131,9 +141,7 @@ def _retarget(
         features = FeaturesConfig(type=kind, folder=GRID_FOLDER if kind == "grid" else None)
     if folder is not None:
         features = replace(features, folder=folder or None)
-    if args.grid_size is not None:
-        if features.type != "grid":
-            raise InputError("--grid_size is for grid features; this checkpoint gets regions")
+    if args.grid_size is not None and features.type == "grid":
         size = None if args.grid_size == "off" else int(args.grid_size)
         features = replace(features, grid_size=size)
     data = replace(config.data, root=args.data_path, dataset=args.dataset)

@@ -7,4 +7,5 @@ set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 exec "$PYTHON" eval_ensemble.py "${REGION:-runs/coco_region/results.npz}" \
-    "${GRID:-runs/coco_grid/results.npz}" --json "${OUT:-runs/coco_hybrid}/results.json" "$@"
+    "${GRID:-runs/coco_grid/results.npz}" --dataset coco --split testall \
+    --json "${OUT:-runs/coco_hybrid}/results.json" "$@"

@@ -7,4 +7,5 @@ set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 exec "$PYTHON" eval_ensemble.py "${REGION:-runs/f30k_region/results.npz}" \
-    "${GRID:-runs/f30k_grid/results.npz}" --json "${OUT:-runs/f30k_hybrid}/results.json" "$@"
+    "${GRID:-runs/f30k_grid/results.npz}" --dataset f30k --split test \
+    --json "${OUT:-runs/f30k_hybrid}/results.json" "$@"

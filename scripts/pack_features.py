@@ -9,6 +9,7 @@ verified.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -22,32 +23,34 @@ from lib.data.folder import FeatureFolder
 from lib.data.pack import Pack, Packer
 from lib.errors import InputError, reported
 
+AGAIN = "pack again with --overwrite"
+
 
 def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
     """Pack one split, or go on with it, and read it back."""
-    split = open_split(config, name)
-    features, img_dim = config.features, config.model.img_dim
-    if not isinstance(split.features, FeatureFolder):
+    # Features are packed before there need be a segmentation.
+    split = open_split(replace(config, model=replace(config.model, segmentation=False)), name)
+    features, img_dim, loose = config.features, config.model.img_dim, split.features
+    if not isinstance(loose, FeatureFolder):
         raise InputError(f"features.folder={features.folder}: is no folder of one file per image")
-    out = split.folder / (args.out or f"{features.folder}_packed")
-    if out.resolve() == split.features.folder.resolve():
+    out = split.folder / (args.out or f"{features.folder.rstrip('/')}_packed")
+    if out.resolve() == loose.folder.resolve():
         raise InputError(f"{out}: is the folder to pack; choose another --out")
     pooled = features.type == "grid" and features.grid_size is not None
-    exact = "float16" if split.features.first_dtype == "float16" and not pooled else "float32"
-    dtype, count = args.dtype or exact, len(split.image_ids)
-    if args.overwrite or not Pack.is_at(out, name):
-        packer = Packer(
-            out, name, split.image_ids, img_dim, features, dtype, rounding=args.dtype is not None
-        )
-        rest = row_loader(split.features, packer.done, args.workers)
-        packer.write(tqdm(rest, f"packing {name}", count, initial=packer.done, disable=None))
-    pack = Pack(out, name, split.image_ids, img_dim, features)
-    broken = [i for i in tqdm(range(count), f"verifying {name}", disable=None) if pack.broken(i)]
-    if broken:
-        raise InputError(
-            f"{out / name}.npy: {len(broken)} images differ from what was packed, the first is "
-            f"{split.image_ids[broken[0]]}; pack again with --overwrite"
-        )
+    exact = "float16" if loose.first_dtype == "float16" and not pooled else "float32"
+    dtype, ids = args.dtype or exact, split.image_ids
+    rounding = args.dtype is not None
+    packer = Packer(out, name, ids, img_dim, features, dtype, rounding, loose.stamp)
+    if args.overwrite or packer.unfinished or not Pack.is_at(out, name):
+        rest = row_loader(loose, packer.done, args.workers)
+        packer.write(tqdm(rest, f"packing {name}", len(ids), initial=packer.done, disable=None))
+    pack = Pack(out, name, ids, img_dim, features)
+    images = tqdm(range(len(ids)), f"verifying {name}", disable=None)
+    for image in images:
+        if not pack.is_of(image, loose.stamp(image)):
+            raise InputError(f"{loose.path(image)}: changed after it was packed; {AGAIN}")
+        if pack.broken(image):
+            raise InputError(f"{out / name}.npy: image {ids[image]} is not as packed; {AGAIN}")
     print(f"{out / name}.npy: {pack.describe()}; verified")
 
 
@@ -68,6 +71,8 @@ def main(words: list[str] | None = None) -> None:
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
         found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
+        if not found:
+            raise InputError(f"{folder}: holds no <split>_caps.txt, so no split to pack")
         for name in args.splits.split(",") if args.splits else found:
             pack_split(config, name, args)
 

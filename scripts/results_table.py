@@ -2,7 +2,7 @@
 
 python scripts/results_table.py runs/*
 
-Takes run folders, whose results it finds in their *.json files (eval.py, eval_ensemble.py and
+Takes folders, whose results it finds in the *.json files in them (eval.py, eval_ensemble.py and
 eval_cross_ensemble.py write them with --json), or such files themselves.
 """
 
@@ -25,7 +25,9 @@ def find_records(paths: list[Path]) -> list[dict]:
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        # Hidden ones are of writers that were killed.
+        inside = (file for file in path.rglob("*.json") if not file.name.startswith("."))
+        files = sorted(inside) if path.is_dir() else [path]
         found = [record for file in files if (record := read_record(file)) is not None]
         if not found:
             print(f"note: {path} holds no results; eval.py --json writes them", file=sys.stderr)
@@ -33,13 +35,13 @@ def find_records(paths: list[Path]) -> list[dict]:
     return records
 
 
-def cells(row: Row, plus_minus: str) -> list[str]:
+def cells(row: Row) -> list[str]:
     """A row's cells as text."""
 
     def text(figure: Spread) -> str:
         if figure.mean is None:
             return "-"
-        spread = "" if figure.sd is None else f" {plus_minus} {figure.sd:.1f}"
+        spread = "" if figure.sd is None else f" ± {figure.sd:.1f}"
         return f"{figure.mean:.1f}{spread}"
 
     return [
@@ -51,7 +53,7 @@ def cells(row: Row, plus_minus: str) -> list[str]:
 def markdown(table: Table) -> str:
     """The table as Markdown, under its title."""
     lines = [f"### {table.title}", "", f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
-    lines += [f"| {' | '.join(cells(row, '±'))} |" for row in (*table.rows, *table.published)]
+    lines += [f"| {' | '.join(cells(row))} |" for row in (*table.rows, *table.published)]
     return "\n".join(lines)
 
 
@@ -64,8 +66,8 @@ def latex(table: Table) -> str:
         return text
 
     def line(row: Row) -> str:
-        texts = [escape(cell) for cell in cells(row, "+-")]
-        return " & ".join(texts).replace("+-", r"$\pm$") + r" \\"
+        texts = [escape(cell).replace("±", r"$\pm$") for cell in cells(row)]
+        return " & ".join(texts) + r" \\"
 
     singles = [row for row in table.rows if row.models == "single"]
     ensembles = [row for row in table.rows if row.models != "single"]
@@ -93,7 +95,9 @@ def main() -> None:
     parser.add_argument("--format", choices=("markdown", "latex", "both"), default="both")
     args = parser.parse_args()
     with reported():
-        tables = compare(find_records(args.runs))
+        tables, notes = compare(find_records(args.runs))
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
         if not tables:
             raise InputError("no results among these; eval.py --json writes them")
     if args.format != "latex":

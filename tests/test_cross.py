@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,7 +18,7 @@ from lib.evaluation.ensemble import mean_scores
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.saved import SavedScores
 from lib.training.loop import Run
-from tests.support import ROOT, bert_config, fail, released_checkpoint, succeed
+from tests.support import ROOT, SMALL_BERT, bert_config, fail, released_checkpoint, succeed
 
 
 @pytest.fixture(scope="module")
@@ -113,12 +114,37 @@ def test_eval_marks_a_cross_dataset_table(runs, data, capsys):
     [
         (("--features", "grid", "region"), "was trained on region features, not on grid"),
         (("--features_folder", "", "crops"), "crops: no such folder"),
-        (("--grid_size", "5"), "--grid_size is for grid features"),
     ],
 )
 def test_features_must_suit(runs, data, flags, message):
     with pytest.raises(InputError, match=message):
         cross(runs, data, "--dataset", "scenes_b", *flags)
+
+
+def test_pooling_is_for_grids_alone(runs, data, capsys):
+    cross(runs, data, "--dataset", "scenes_b", "--grid_size", "5")  # one of the two is a grid's
+    assert "hybrid of 2" in capsys.readouterr().out
+    region = runs / "region" / "model_best.pth"
+    with pytest.raises(InputError, match="--grid_size is for grid features"):
+        score(region, data, "--dataset", "scenes_b", "--grid_size", "5")
+    flags = ["--checkpoints", str(region), *words(runs, data)[3:], "--dataset", "scenes_b"]
+    with pytest.raises(InputError, match="all of these checkpoints get regions"):
+        eval_cross_ensemble.run(eval_cross_ensemble.parse([*flags, "--grid_size", "5"]))
+    with pytest.raises(SystemExit):  # the same checkpoint twice
+        eval_cross_ensemble.parse([*flags, "--checkpoints", str(region), str(region)])
+
+
+def test_results_of_another_evaluation_are_not_replaced(runs, data, tmp_path):
+    out = ("--save_results", tmp_path / "results.npz", "--json", tmp_path / "results.json")
+    for _ in range(2):  # the same again is welcome
+        score(runs / "region" / "model_best.pth", data, "--dataset", "scenes_b", *out)
+    for kind, dataset in (("grid", "scenes_b"), ("region", "scenes")):
+        for flags in (out[:2], out[2:]):
+            with pytest.raises(InputError, match="on scenes_b test; choose another place"):
+                score(runs / kind / "model_best.pth", data, "--dataset", dataset, *flags)
+    for path in (out[1], out[3]):
+        path.write_text("damaged")
+    score(runs / "grid" / "model_best.pth", data, "--dataset", "scenes_b", *out)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +171,38 @@ def test_a_listing_is_kept_beside_our_runs_alone(runs, data):
     score(runs / "grid" / "model_best.pth", data, "--dataset", "scenes_b")
     assert (runs / "grid" / INDEX_FILE).is_file()
     assert not (runs / "region" / INDEX_FILE).exists()
+
+
+def test_a_released_file_says_neither_features_nor_always_its_dataset(world, tmp_path, capsys):
+    """At full width, but for BERT: a released grid model is scored as what it is only if told."""
+    vocabulary = world / "scenes_precomp" / "bert" / "vocab.txt"
+    (tmp_path / "bert").mkdir()
+    shutil.copy(vocabulary, tmp_path / "bert")
+    pieces = len(vocabulary.read_text().splitlines())
+    bert = bert_config(**SMALL_BERT | {"vocab_size": pieces})
+    bert.save_pretrained(tmp_path / "bert")
+    torch.save(released_checkpoint(bert, data_name="mine"), tmp_path / "m.pth")
+    root = tmp_path / "data" / "f30k_precomp"
+    root.mkdir(parents=True)
+    np.save(root / "test_ims.npy", np.zeros((2, 36, 2048), np.float16))
+    np.save(root / "test_segmentations.npy", np.zeros((2, 133, 7, 7), np.float16))
+    np.save(root / "test_seg_maps.npy", np.zeros((2, 64, 64), np.uint8))
+    np.save(root / "test_cat_onehots.npy", np.zeros((2, 133), np.float16))
+    (root / "test_caps.txt").write_text("a cat\n" * 10)
+    (root / "test_ids.txt").write_text("1\n2\n")
+    (root / "grids").mkdir()
+    for i in (1, 2):
+        torch.save(torch.rand(1, 2048, 8, 9), root / "grids" / f"{i}.pth")
+    flags = ("--dataset", "f30k", "--bert", tmp_path / "bert")
+    score(tmp_path / "m.pth", tmp_path / "data", *flags)
+    captured = capsys.readouterr()
+    assert "does not tell its features; it gets regions" in captured.err
+    assert "perhaps cross-dataset: trained on a dataset that its file does not" in captured.out
+    score(tmp_path / "m.pth", tmp_path / "data", *flags, "--features", "grid")
+    captured = capsys.readouterr()
+    assert "3SHNet grid on f30k" in captured.out
+    assert "cells pooled to 7 x 7" in captured.out
+    assert captured.err == ""
 
 
 def test_a_released_file_that_does_not_say_its_dataset(tmp_path, runs):

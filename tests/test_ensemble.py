@@ -200,7 +200,13 @@ def test_a_malicious_file_is_refused(tmp_path, wrap):
 
 def test_a_pickle_may_not_rebuild_arrays_of_objects(tmp_path):
     """NumPy's dtype and array states are never handed to NumPy."""
-    for sims in (np.array([[1, "x"]], object), np.array(["a"]), np.zeros(3, complex)):
+    odd = (
+        np.array([[1, "x"]], object),
+        np.array([None], object),
+        np.array(["a"]),
+        np.zeros(3, "c8"),
+    )
+    for sims in odd:
         path = released(tmp_path / "r.npy", {"npts": 1, "sims": sims})
         with pytest.raises(InputError, match="no result file of the public release"):
             SavedScores(path)
@@ -269,6 +275,15 @@ eval_ensemble.run(eval_ensemble.parse(sys.argv[1:]))
 print(f"peak above the start: {peak() - before:.0f} MB")
 assert "torch" not in sys.modules and "transformers" not in sys.modules
 """
+
+
+def test_a_flipped_bit_is_found(tmp_path):
+    path = write(tmp_path / "a.npz", n=100)
+    content = bytearray(path.read_bytes())
+    content[100_000] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="CRC"):
+        SavedScores(path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

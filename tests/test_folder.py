@@ -97,6 +97,15 @@ def test_rows_without_a_height_are_pooled_already_or_refused(tmp_path):
         read(tmp_path, ["7"], grid_size=2)
 
 
+def test_a_map_smaller_than_its_averages_is_refused(tmp_path):
+    """As (1, K, C), which repeats its cells when it is stretched."""
+    for height, width in ((1, 9), (2, 2)):
+        np.save(tmp_path / "7.npy", np.ones((height, width, C), np.float32))
+        with pytest.raises(InputError, match=f"{height} x {width} cells cannot be averaged"):
+            read(tmp_path, ["7"], grid_size=3)
+        assert read(tmp_path, ["7"])[0].shape == (height * width, C)
+
+
 def test_a_map_is_no_list_of_regions(tmp_path):
     write(tmp_path)
     with pytest.raises(InputError, match=r"features\.type=grid"):

@@ -1,6 +1,7 @@
 """The house rules: who imports whom, scripts that run anywhere, no machine's paths."""
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -218,6 +219,18 @@ def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_pa
     for kind in ("region", "grid"):
         for name in ("results.npz", "embeddings.npz", "results.json", "tensorboard"):
             assert (out / kind / name).exists()
+
+
+@pytest.mark.slow
+def test_the_demo_at_its_size(environment, tmp_path):
+    """Hybrid beats both of its members, on the domain trained on and on the other."""
+    env = environment | {"DATA_PATH": str(tmp_path / "data"), "OUT": str(tmp_path / "demo")}
+    env.pop("OMP_NUM_THREADS", None)  # as a user runs it
+    printed = succeed("sh", "scripts/demo.sh", env=env, timeout=1800)
+    print(printed[printed.index("### scenes test") :])
+    for name in ("hybrid", "cross"):
+        record = json.loads((tmp_path / "demo" / name / "results.json").read_text())
+        assert record["results"][0]["rsum_gain"] > 0
 
 
 @pytest.mark.slow

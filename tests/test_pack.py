@@ -14,7 +14,8 @@ from lib.config import load_config
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.features import open_split
-from lib.data.pack import Pack
+from lib.data.folder import FeatureFolder
+from lib.data.pack import ENTRY, Pack, Packer
 from scripts import pack_features
 from tests.support import ROOT, succeed
 
@@ -115,26 +116,58 @@ pack_features.main()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_packing_goes_on(overrides, data, signum, capsys):
+def test_a_killed_packing_goes_on(overrides, data, signum, capsys, monkeypatch):
     folder = data / "scenes_precomp" / "grids_packed"
     command = [sys.executable, "-c", KILLED, *words(overrides, "--splits", "train")]
     process = subprocess.Popen(command, cwd=ROOT, text=True)
     journal = folder / ".train.packing.journal"
-    while not (journal.exists() and journal.stat().st_size >= 8 * 12):
+    while not (journal.exists() and journal.stat().st_size >= 8 * ENTRY.itemsize):
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signum)
     process.wait()
     assert not Pack.is_at(folder, "train")
-    done = journal.stat().st_size // 12
+    done = journal.stat().st_size // ENTRY.itemsize
     assert 8 <= done < 24
-    unread = data / "scenes_precomp" / "grids" / "000001.npy"
-    kept = np.load(unread)
-    np.save(unread, np.zeros_like(kept))  # a restart would pack this instead
+    looked_at = []
+    monkeypatch.setattr(FeatureFolder, "__getitem__", remembering(looked_at))
     pack(overrides, "--splits", "train")
     assert "verified" in capsys.readouterr().out
-    np.save(unread, kept)
+    assert looked_at == list(range(done, 24))
+    monkeypatch.undo()
     assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+
+
+def remembering(numbers):
+    read = FeatureFolder.__getitem__
+    return lambda folder, image: numbers.append(image) or read(folder, image)
+
+
+def test_files_that_changed_are_packed_again(overrides, data, capsys):
+    folder, grids = data / "scenes_precomp" / "grids_packed", data / "scenes_precomp" / "grids"
+    train = (overrides, "--splits", "train")
+    kept = (grids / "000020.npy").read_bytes()
+    (grids / "000020.npy").write_bytes(b"broken")
+    assert "000020.npy: cannot be read" in refusal(*train)
+    assert not Pack.is_at(folder, "train")
+    (grids / "000020.npy").write_bytes(kept)
+    np.save(grids / "000005.npy", np.ones((7, 7, 32), np.float16))  # extracted anew meanwhile
+    pack(*train)
+    assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+    np.save(grids / "000009.npy", np.ones((7, 7, 32), np.float16))
+    assert "000009.npy: changed after it was packed" in refusal(*train)
+    pack(*train, "--overwrite")
+    assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
+
+
+def test_packing_needs_no_segmentation_and_minds_a_slash(overrides, data):
+    for path in (data / "scenes_precomp").glob("*_segmentations.npy"):
+        path.unlink()
+    pack(overrides, "--splits", "dev", "features.folder=grids/")
+    assert Pack.is_at(data / "scenes_precomp" / "grids_packed", "dev")
+    for path in (data / "scenes_precomp").glob("*_caps.txt"):
+        path.unlink()
+    assert "no split to pack" in refusal(overrides)
 
 
 def test_a_torn_end_is_packed_again(overrides, data):
@@ -143,18 +176,17 @@ def test_a_torn_end_is_packed_again(overrides, data):
     pack(overrides, "--splits", "train")
     with np.load(folder / "train.npz") as index:
         entries = index["entries"]
-    from lib.data.pack import Packer
-
     config = load_config(ROOT / CONFIG, overrides)
     split = open_split(config, "train")
     rows = (folder / "train.npy").read_bytes()
     shutil.rmtree(folder)
-    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False)
+    stamp = split.features.stamp
+    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False, stamp)
     with pytest.raises(ZeroDivisionError):
         packer.write(1 / 0 for _ in range(1))
     (folder / ".train.packing.journal").write_bytes(entries.tobytes()[:-5])
     (folder / ".train.packing.npy").write_bytes(rows[: len(rows) // 2])
-    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False)
+    packer = Packer(folder, "train", split.image_ids, 32, config.features, "float32", False, stamp)
     assert packer.done == 11  # of 24, half of the rows behind the header
     pack(overrides, "--splits", "train")
     assert (folder / "train.npy").read_bytes() == rows
@@ -166,7 +198,7 @@ def test_damage_is_found_and_mended(overrides, data):
     pack(*dev)
     whole = (folder / "dev.npy").read_bytes()
     (folder / "dev.npy").write_bytes(whole[:-3] + b"\0\1\2")
-    assert "1 images differ from what was packed, the first is 000032" in refusal(*dev)
+    assert "image 000032 is not as packed" in refusal(*dev)
     pack(*dev, "--overwrite")
     assert (folder / "dev.npy").read_bytes() == whole
     (folder / "dev.npy").write_bytes(whole[:-3])

@@ -47,9 +47,15 @@ def hybrid(*names, dataset="f30k", split="test", weights=None, **more):
     return ensemble_record(members, dataset, split, results(9, dataset, split))
 
 
+def tables_of(records):
+    tables, notes = compare(records)
+    assert notes == []
+    return tables
+
+
 def test_seeds_become_one_row_of_means():
     records = [single("a", 0), single("b", 1), single("c", 2)]
-    (table,) = compare(records)
+    (table,) = tables_of(records)
     (row,) = table.rows
     sums = [record["results"][0]["rsum"] for record in records]
     assert (row.seeds, row.epoch, row.models) == ("0, 1, 2", "4, 5, 6", "single")
@@ -61,7 +67,7 @@ def test_seeds_become_one_row_of_means():
 
 
 def test_settings_that_differ_are_rows_and_are_named():
-    (table,) = compare([single("a", 0), single("b", 1, lr=1e-3), single("c", 2, lr=1e-3)])
+    (table,) = tables_of([single("a", 0), single("b", 1, lr=1e-3), single("c", 2, lr=1e-3)])
     assert [(row.setting, row.seeds) for row in table.rows] == [
         ("3SHNet (train.lr=0.0005)", "0"),
         ("3SHNet (train.lr=0.001)", "1, 2"),
@@ -69,7 +75,7 @@ def test_settings_that_differ_are_rows_and_are_named():
 
 
 def test_single_and_ensemble_are_never_mixed():
-    (table,) = compare([hybrid("a", "b"), single("a"), single("c", 1)])
+    (table,) = tables_of([hybrid("a", "b"), single("a"), single("c", 1)])
     rows = [(row.features, row.models, row.seeds) for row in table.rows]
     # The hybrid's region model is the run of "a", counted once; its grid model is a row as well.
     assert rows == [
@@ -77,7 +83,7 @@ def test_single_and_ensemble_are_never_mixed():
         ("grid", "single", "0"),
         ("region + grid", "ensemble of 2", "0"),
     ]
-    (weighted,) = compare([hybrid("a", "b"), hybrid("a", "b", weights=[0.75, 0.25])])
+    (weighted,) = tables_of([hybrid("a", "b"), hybrid("a", "b", weights=[0.75, 0.25])])
     settings = [row.setting for row in weighted.rows if row.models != "single"]
     assert settings == ["3SHNet", "3SHNet (weights 0.75, 0.25)"]
 
@@ -86,7 +92,7 @@ def test_hybrids_of_several_seeds():
     first, second = hybrid("a", "b"), hybrid("c", "d")
     for member in second["members"]:
         member["seed"] = member["config"]["run"]["seed"] = 1
-    (table,) = compare([first, second])
+    (table,) = tables_of([first, second])
     assert [(r.models, r.seeds) for r in table.rows if r.models != "single"] == [
         ("ensemble of 2", "0, 1")
     ]
@@ -95,24 +101,77 @@ def test_hybrids_of_several_seeds():
 def test_the_order_of_members_makes_no_row():
     one, other = hybrid("a", "b"), hybrid("c", "d")
     other["members"].reverse()
-    (table,) = compare([one, other])
+    for member in other["members"]:
+        member["seed"] = member["config"]["run"]["seed"] = 1
+    (table,) = tables_of([one, other])
     assert sum(row.models != "single" for row in table.rows) == 1
 
 
 def test_one_training_counts_once_wherever_its_checkpoint_lay():
     moved = single("a") | {"checkpoint": "elsewhere/model_best.pth"}
-    (table,) = compare([single("a"), moved])
+    (table,) = tables_of([single("a"), moved])
     assert [row.seeds for row in table.rows] == ["0"]
-    pooled = single("a")
-    pooled["config"]["features"]["grid_size"] = None  # scored with other features
-    (table,) = compare([single("a"), pooled])
-    assert [row.setting for row in table.rows] == [
-        "3SHNet (features.grid_size=7)", "3SHNet (features.grid_size=null)",
-    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("features", "grid_size", None, ("features.grid_size=7", "features.grid_size=null")),
+        ("features", "folder", "x152", ("features.folder=null", "features.folder=x152")),
+        ("model", "bert", "large", ("model.bert=bert-base-uncased", "model.bert=large")),
+    ],
+)
+def test_other_inputs_are_another_setting(section, key, value, told):
+    other = single("b", 1)
+    other["config"][section][key] = value
+    (table,) = tables_of([single("a"), other])
+    assert [row.setting for row in table.rows] == [f"3SHNet ({text})" for text in told]
+
+
+def test_a_seed_that_occurs_twice_is_no_mean():
+    """Two epochs of one run, or a run and its repetition."""
+    last = single("a") | {"epoch": 24, "results": single("z")["results"]}
+    (table,) = tables_of([single("a"), last])
+    assert [(row.seeds, row.epoch) for row in table.rows] == [("0", "4"), ("0", "24")]
+    assert all(row.figures[0].sd is None for row in table.rows)
+
+
+def test_an_ensembles_old_member_never_beats_the_runs_own_record():
+    fresh = single("a") | {"results": single("new")["results"], "epoch": 9}
+    for records in ([hybrid("a", "b"), fresh], [fresh, hybrid("a", "b")]):
+        (table,), notes = compare(records)
+        (row,) = [row for row in table.rows if row.features == "region"]
+        assert row.epoch == "9"
+        assert row.figures[-1].mean == fresh["results"][0]["rsum"]
+        (note,) = notes
+        assert "other figures of a/model_best.pth" in note
+
+
+def test_released_files_are_rows_of_their_own():
+    def released(name, features):
+        return single(name) | {
+            "checkpoint": f"released/{name}.pth", "features": features, "config": None,
+            "seed": None, "epoch": 16,
+        }  # fmt: skip
+
+    records = [released("m", "region"), released("m", "grid"), released("n", "region")]
+    (table,) = tables_of(records)
+    assert [(row.setting, row.features, row.seeds) for row in table.rows] == [
+        ("3SHNet (released/m.pth)", "region", "-"),
+        ("3SHNet (released/m.pth)", "grid", "-"),
+        ("3SHNet (released/n.pth)", "region", "-"),
+    ]
+
+
+def test_partly_crossing_ensembles_say_so():
+    record = hybrid("a", "b")
+    record["members"][1]["source"] = "coco"
+    (table,) = tables_of([record])
+    assert table.rows[-1].trained_on == "f30k, coco (partly cross-dataset)"
 
 
 def test_protocols_and_crossings_are_told_apart():
-    tables = compare(
+    tables = tables_of(
         [
             single("a", dataset="coco", split="testall", source="coco"),
             single("b"),
@@ -134,7 +193,7 @@ def test_published_rows_stand_beneath_their_protocol():
     record = single("a", dataset="coco", split="testall", source="coco")
     for result, images in zip(record["results"], (1000, 5000), strict=True):
         result["images"] = images
-    folds, whole = compare([record])
+    folds, whole = tables_of([record])
     assert [(r.setting, r.models, r.source) for r in folds.published] == [
         ("3SHNet, published", "single", "authors' re-run"),
         ("VSE-infinity, published", "single", "CMSEI, Table 1"),
@@ -142,7 +201,7 @@ def test_published_rows_stand_beneath_their_protocol():
     ]
     assert folds.published[0].figures[-1].mean == 538.0
     assert whole.published[0].models == "not stated"
-    (small,) = compare([single("a")])
+    (small,) = tables_of([single("a")])
     assert small.published == []
 
 
@@ -160,6 +219,9 @@ def test_the_script_prints_both_formats(tmp_path):
     assert latex.count(r"\\") == 4  # the head and three rows
     assert latex.count(r"\hline") == 4
     assert latex.count("&") == 4 * 13
+    nested = succeed("python", "scripts/results_table.py", tmp_path)
+    assert nested == done
+    (tmp_path / "run_a" / ".results.writing-5.json").write_text("{")  # of a writer that was killed
     only = succeed("python", "scripts/results_table.py", tmp_path / "run_a", "--format", "latex")
     assert "###" not in only
 
@@ -172,5 +234,11 @@ def test_bad_folders(tmp_path):
     assert "no such file" in fail(*command, tmp_path / "none")
     (tmp_path / "bad.json").write_text("{")
     assert "no readable JSON" in fail(*command, tmp_path / "bad.json")
+    damaged = single("a")
+    for key in ("dataset", "models", "results"):
+        (tmp_path / "bad.json").write_text(json.dumps({**damaged, key: None}))
+        assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
+    (tmp_path / "bad.json").write_text(json.dumps({**damaged, "config": {"run": 3}}))
+    assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
     (tmp_path / "bad.json").write_text(json.dumps(Config().to_dict()))
     assert "no results among these" in fail(*command, tmp_path / "bad.json")

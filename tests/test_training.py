@@ -18,6 +18,7 @@ from transformers import BertModel
 from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
 from lib.errors import InputError
+from lib.training.folder import RESULTS
 from lib.training.loop import Run
 from lib.training.optim import build_optimizer, rate_factor
 from lib.training.stop import Stopped
@@ -169,7 +170,10 @@ def test_a_stray_best_model_is_not_overwritten_unasked(config):
 
 def test_overwriting_starts_afresh(config):
     first = fit(config())
+    for name in RESULTS:  # of the weights that are discarded
+        (first.folder.path / name).touch()
     again = fit(config(), overwrite=True)
+    assert not any((again.folder.path / name).exists() for name in RESULTS)
     same(*(load_checkpoint(r.folder.last) for r in (first, again)))
     assert (again.folder.path / "train.log").read_text().count("started") == 1
 

@@ -77,6 +77,18 @@ class FeatureFolder:
         """Image ``image``'s file."""
         return self.folder / (self.image_ids[image] + self.suffixes[image])
 
+    def stamp(self, image: int) -> tuple[int, int]:
+        """Size in bytes and time of change in ns of image ``image``'s file.
+
+        Raises:
+            InputError: the file is gone.
+        """
+        try:
+            status = self.path(image).stat()
+        except OSError as error:
+            raise InputError(f"{self.path(image)}: cannot be read ({error})") from error
+        return status.st_size, status.st_mtime_ns
+
     def describe(self) -> str:
         """Number of files, shape and dtype of the first, and what becomes of it."""
         pooled = self.features.type == "grid" and self.features.grid_size is not None
@@ -151,6 +163,12 @@ class FeatureFolder:
                 f"{path}: holds {len(rows)} cells without their height and width, which cannot be "
                 f"pooled to {side} x {side}; store (H, W, C), or keep all with "
                 "features.grid_size=null (eval.py: --grid_size off)"
+            )
+        if min(rows.shape[:2]) < side:
+            raise InputError(
+                f"{path}: its map of {rows.shape[0]} x {rows.shape[1]} cells cannot be averaged to "
+                f"{side} x {side}; choose a smaller features.grid_size, or null (eval.py: "
+                "--grid_size)"
             )
         maps = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 0, 1), np.float32))
         return adaptive_avg_pool2d(maps, side).numpy().transpose(1, 2, 0)

@@ -55,7 +55,7 @@ class FolderIndex:
             known = self._listings.get(key)
             if known and known["modified"] == modified < known["listed"] - RESOLUTION:
                 return frozenset(known["names"])
-            if known:
+            if known and known["modified"] != modified:
                 self.notes.append(f"{folder}: changed since {self.cache} was written; listed again")
             listed = time.time_ns()
             with os.scandir(folder) as entries:

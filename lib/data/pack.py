@@ -7,7 +7,7 @@ A pack is ``<folder>/<split>.npy``, all images' rows one after the other, (rows,
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,7 +20,8 @@ from lib.errors import InputError, first_line
 from lib.files import replacing
 
 HEADER_BYTES = 128  # of the .npy file, reserved until its shape is known
-ENTRY = np.dtype([("rows", "<i8"), ("crc32", "<u4")])  # one image's line in the journal
+# One image's line in the journal: its rows, their checksum, its file's size and time of change.
+ENTRY = np.dtype([("rows", "<i8"), ("crc32", "<u4"), ("size", "<i8"), ("modified", "<i8")])
 SYNC_EVERY = 256  # images between two moments from which a killed packing goes on
 
 
@@ -97,6 +98,10 @@ class Pack:
         """Whether image ``image``'s rows are not those that were packed, by their checksum."""
         return zlib.crc32(self[image].astype(self.file.dtype)) != self.entries[image]["crc32"]
 
+    def is_of(self, image: int, stamp: tuple[int, int]) -> bool:
+        """Whether image ``image``'s file is still the one that was packed, by its stamp."""
+        return (self.entries[image]["size"], self.entries[image]["modified"]) == stamp
+
 
 @dataclass(frozen=True)
 class _Settings:
@@ -122,6 +127,7 @@ class Packer:
         features: FeaturesConfig,
         dtype: str,
         rounding: bool,
+        stamp: Callable[[int], tuple[int, int]],
     ):
         """Look for a packing to go on with; writes nothing.
 
@@ -133,12 +139,13 @@ class Packer:
             features: what the rows that :meth:`write` gets were read with.
             dtype: of the pack, float16 or float32.
             rounding: whether the dtype may round values; else it is an error where it would.
+            stamp: an image's file's size and time of change, by which it is known again.
 
         Raises:
             InputError: an unfinished packing with other settings is in the way.
         """
         self.folder, self.split, self.image_ids = folder, split, image_ids
-        self.rounding = rounding
+        self.rounding, self.stamp = rounding, stamp
         self.settings = _Settings(
             zlib.crc32("\n".join(image_ids).encode()),
             str(features.folder),
@@ -174,7 +181,16 @@ class Packer:
         journal = self._journal_path.read_bytes()
         entries = np.frombuffer(journal[: len(journal) // ENTRY.itemsize * ENTRY.itemsize], ENTRY)
         ends = HEADER_BYTES + np.cumsum(entries["rows"]) * self._row_bytes
-        return int((ends <= rows_path.stat().st_size).sum())
+        whole = int((ends <= rows_path.stat().st_size).sum())
+        for image, entry in enumerate(entries[:whole]):
+            if (entry["size"], entry["modified"]) != self.stamp(image):
+                return image  # its file has changed since
+        return whole
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether there is a packing to go on with, be it without a whole image yet."""
+        return self._settings_path.is_file()
 
     @property
     def _row_bytes(self) -> int:
@@ -217,7 +233,8 @@ class Packer:
                     packed = rows.astype(dtype)
                 self._require_kept(image, rows, packed)
                 file.write(packed)
-                journal.write(np.array([(len(rows), zlib.crc32(packed))], ENTRY))
+                entry = (len(rows), zlib.crc32(packed), *self.stamp(image))
+                journal.write(np.array([entry], ENTRY))
                 if image % SYNC_EVERY == SYNC_EVERY - 1:
                     _sync(file, journal)
             _sync(file, journal)
@@ -252,7 +269,7 @@ class Packer:
                 grid_size=np.array(settings.grid_size),
                 source=np.array(settings.source),
             )
-        for path in (self._journal_path, self._settings_path):
+        for path in (self._settings_path, self._journal_path):  # without settings, no packing
             path.unlink()
 
 

@@ -8,14 +8,11 @@ from typing import Any
 
 from lib.evaluation.ensemble import ensemble_features, ensemble_model
 from lib.evaluation.published import published_rows
-from lib.evaluation.results import UNKNOWN, Origin
+from lib.evaluation.results import Origin
 
 FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
 # Settings that tell where and how a run was done; rows that differ in these alone are one.
-NO_SETTING = (
-    "run.", "data.root", "data.workers", "data.dataset", "features.type", "features.folder",
-    "model.bert",
-)  # fmt: skip
+NO_SETTING = ("run.", "data.root", "data.workers", "data.dataset", "features.type")
 
 
 @dataclass(frozen=True)
@@ -49,47 +46,79 @@ class Table:
     published: list[Row] = field(default_factory=list)
 
 
-def compare(records: Iterable[dict[str, Any]]) -> list[Table]:
+def compare(records: Iterable[dict[str, Any]]) -> tuple[list[Table], list[str]]:
     """Tables of records as :mod:`lib.evaluation.record` writes them, one per protocol.
 
     Runs that differ in nothing but their seed become one row of means; single models and
-    ensembles never do. An ensemble's members count as runs of their own, once each.
+    ensembles never do. An ensemble's members count as runs of their own, where they have no
+    record of their own.
+
+    Returns:
+        The tables, and notes on records that contradict each other.
     """
-    runs = _distinct(records)
+    runs, notes = _distinct(list(records))
     differing = _differing_settings(runs)
-    groups: dict[tuple, list[tuple[dict, dict]]] = {}
+    groups: dict[tuple, list[dict]] = {}
     for run in runs:
-        label = _label(run, differing)
-        for result in run["results"]:
-            protocol = (run["dataset"], run["split"], result["protocol"], result["images"])
-            groups.setdefault((protocol, *label), []).append((run, result))
+        protocols = tuple((r["protocol"], r["images"]) for r in run["results"])
+        label = (run["dataset"], run["split"], protocols, *_label(run, differing))
+        groups.setdefault(label, []).append(run)
     tables: dict[tuple, Table] = {}
-    for (protocol, *_), members in groups.items():
-        dataset, split, name, images = protocol
-        if protocol not in tables:
-            published = [_published(row) for row in published_rows(dataset, split, images)]
-            tables[protocol] = Table(f"{dataset} {name}", published=published)
-        tables[protocol].rows.append(_row(members, differing))
+    for members in (part for group in groups.values() for part in _by_distinct_seeds(group)):
+        for index, result in enumerate(members[0]["results"]):
+            dataset, split = members[0]["dataset"], members[0]["split"]
+            protocol = (dataset, split, result["protocol"], result["images"])
+            if protocol not in tables:
+                published = [_published(r) for r in published_rows(dataset, split, protocol[3])]
+                tables[protocol] = Table(f"{dataset} {result['protocol']}", published=published)
+            results = [run["results"][index] for run in members]
+            tables[protocol].rows.append(_row(members, results, differing))
     for table in tables.values():
         table.rows.sort(key=lambda row: (row.models != "single", row.models))
-    return list(tables.values())
+    return list(tables.values()), notes
 
 
-def _distinct(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every single run once, whether it came in its own file or as an ensemble's member."""
+def _distinct(records: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Every run once: by its own record first, by an ensemble's that it is a member of else."""
     runs: dict[tuple, dict[str, Any]] = {}
+    notes = []
     for record in records:
-        for run in (*record.get("members", ()), record):
-            who = tuple(_identity(origin) for origin in _origins(run))
-            weights = tuple(m["weight"] for m in run.get("members", ()))
-            runs.setdefault((run["dataset"], run["split"], who, weights), run)
-    return list(runs.values())
+        weights = tuple(m["weight"] for m in record.get("members", ()))
+        who = tuple(_training(origin) for origin in _origins(record))
+        epochs = tuple(origin.epoch for origin in _origins(record))
+        runs.setdefault((record["dataset"], record["split"], who, epochs, weights), record)
+    own: dict[tuple, list[dict[str, Any]]] = {}
+    for (dataset, split, who, _, _), run in runs.items():
+        if run["models"] == "single":
+            own.setdefault((dataset, split, *who), []).append(run)
+    for record in records:
+        for member in record.get("members", ()):
+            key = (member["dataset"], member["split"], _training(_origins(member)[0]))
+            known = own.setdefault(key, [])
+            if not known:
+                known.append(member)
+                runs[(*key, "member")] = member
+            sums = [[round(r["rsum"], 2) for r in run["results"]] for run in (*known, member)]
+            if sums[-1] not in sums[:-1]:
+                notes.append(
+                    f"an ensemble on {member['dataset']} holds other figures of "
+                    f"{member['checkpoint']} than its own results; evaluate the ensemble again"
+                )
+    return list(runs.values()), list(dict.fromkeys(notes))
 
 
-def _identity(origin: Origin) -> tuple[str, int | None]:
-    """A training and its epoch, wherever the checkpoint lay; a file that tells none is itself."""
-    told = json.dumps(origin.config, sort_keys=True) if origin.config else origin.checkpoint
-    return told, origin.epoch
+def _training(origin: Origin) -> str:
+    """What a run is a function of, wherever its checkpoint lies; a file that tells none of it is
+    known by its name and features."""
+    if origin.config is None:
+        return f"{origin.checkpoint} {origin.features}"
+    return json.dumps(origin.config, sort_keys=True)
+
+
+def _by_distinct_seeds(group: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """One row of means, unless a seed occurs twice: then nobody knows what the mean is of."""
+    seeds = [tuple(origin.seed for origin in _origins(run)) for run in group]
+    return [group] if len(set(seeds)) == len(seeds) else [[run] for run in group]
 
 
 def _origins(run: dict[str, Any]) -> list[Origin]:
@@ -118,6 +147,8 @@ def _differing_settings(runs: list[dict[str, Any]]) -> dict[tuple[str, str, str]
 
 
 def _setting(origin: Origin, differing: dict[tuple[str, str, str], list[str]]) -> str:
+    if origin.config is None:  # it tells no recipe, so it is a setting of its own
+        return f"{origin.model} ({origin.checkpoint})"
     keys = differing.get((origin.model, origin.features, origin.source), [])
     settings = _settings(origin)
     told = ", ".join(f"{key}={_as_typed(settings[key])}" for key in keys if key in settings)
@@ -132,16 +163,14 @@ def _as_typed(value: Any) -> str:
 def _label(run: dict[str, Any], differing: dict[tuple[str, str, str], list[str]]) -> tuple:
     """What runs must share to be one row: all but the seed."""
     weights = [round(member["weight"], 6) for member in run.get("members", ({"weight": 1},))]
-    # Checkpoints that tell no recipe are each a setting of their own.
     parts = [
-        (_setting(o, differing), o.features, o.source, "" if o.config else o.checkpoint, weight)
+        (_setting(o, differing), o.features, o.source, weight)
         for o, weight in zip(_origins(run), weights, strict=True)
     ]
     return run["models"], tuple(sorted(parts))
 
 
-def _row(members: list[tuple[dict, dict]], differing: dict) -> Row:
-    runs, results = zip(*members, strict=True)
+def _row(runs: list[dict], results: list[dict], differing: dict) -> Row:
     first = _origins(runs[0])
     all_origins = [_origins(run) for run in runs]
 
@@ -164,15 +193,16 @@ def _row(members: list[tuple[dict, dict]], differing: dict) -> Row:
         setting,
         ensemble_features(first) if len(first) > 1 else first[0].features,
         "single" if runs[0]["models"] == "single" else f"ensemble of {len(first)}",
-        ", ".join(sources) + _crossing(sources, runs[0]["dataset"]),
+        ", ".join(sources) + _crossing(first, runs[0]["dataset"]),
         listing("seed"),
         listing("epoch"),
         tuple(_spread(values) for values in zip(*map(_figures, results), strict=True)),
     )
 
 
-def _crossing(sources: Iterable[str], dataset: str) -> str:
-    return " (cross-dataset)" if set(sources) - {dataset, UNKNOWN} else ""
+def _crossing(origins: list[Origin], dataset: str) -> str:
+    crossing = [origin.is_cross_dataset(dataset) for origin in origins]
+    return "" if not any(crossing) else f" ({'' if all(crossing) else 'partly '}cross-dataset)"
 
 
 def _figures(result: dict[str, Any]) -> list[float]:

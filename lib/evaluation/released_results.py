@@ -100,7 +100,10 @@ def read_released_results(path: Path) -> np.ndarray:
             found = _Unpickler(file).load().content()
         if not isinstance(found, dict) or not found.keys() >= {"npts", "sims"}:
             raise ValueError("it holds no dict of npts and sims")
-        return found["sims"].content()
+        sims = found["sims"].content() if isinstance(found["sims"], _Array) else None
+        if not isinstance(sims, np.ndarray):
+            raise ValueError("its sims are no array of numbers")
+        return sims
     except _RefusedError as error:
         raise InputError(
             f"{path}: refused, because a result file may hold NumPy arrays and plain values only "

@@ -48,11 +48,17 @@ def _published_line(row: PublishedRow) -> str:
 
 
 def transfer(origins: Sequence[Origin], dataset: str) -> str:
-    """How the training's data relate to the scored: "cross-dataset, trained on ..." or "" """
-    if not any(origin.is_cross_dataset(dataset) for origin in origins):
+    """What the models were trained on, unless all were on ``dataset``: then an empty text."""
+    sources = list(dict.fromkeys(origin.source for origin in origins))
+    if sources == [dataset]:
         return ""
-    sources = ", ".join(dict.fromkeys(origin.source for origin in origins))
-    return f"cross-dataset: trained on {sources}, scored on {dataset} without tuning"
+    named = ", ".join(
+        "a dataset that its file does not tell" if s == UNKNOWN else s for s in sources
+    )
+    if dataset in sources:
+        return f"partly cross-dataset: trained on {named}, scored on {dataset}"
+    mark = "cross-dataset" if UNKNOWN not in sources else "perhaps cross-dataset"
+    return f"{mark}: trained on {named}, scored on {dataset} without tuning"
 
 
 def format_table(origin: Origin, dataset: str, split: str, results: list[ProtocolResult]) -> str:
@@ -64,7 +70,7 @@ def format_table(origin: Origin, dataset: str, split: str, results: list[Protoco
     for result in results:
         lines += [_metrics_line(f"  fold {i}", fold) for i, fold in enumerate(result.folds, 1)]
         lines.append(_metrics_line(result.name, result.metrics))
-        if not origin.is_cross_dataset(dataset):
+        if origin.source == dataset:
             rows = comparable_rows(
                 origin.model, origin.features, "single", dataset, split, result.images
             )

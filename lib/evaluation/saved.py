@@ -99,6 +99,8 @@ class SavedScores:
                 if info.compress_type != zipfile.ZIP_STORED:
                     return self._spooled(stream), 0, dtype
                 header = stream.tell()
+                while stream.read(1 << 20):  # at the end, the archive's checksum is compared
+                    pass
             file = self.path.open("rb")
             file.seek(info.header_offset + 26)  # of the local header: two lengths, then two texts
             lengths = np.frombuffer(file.read(4), "<u2")

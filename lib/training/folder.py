@@ -17,6 +17,7 @@ from lib.errors import InputError
 from lib.files import check_writable, replacing
 
 PACKAGES = ("numpy", "transformers", "tokenizers", "tensorboard")
+RESULTS = ("results.npz", "results.json", "embeddings.npz")  # as scripts/ name them
 # Settings that may differ when a run is resumed, because no result depends on them; more epochs
 # only make it longer.
 FREE_ON_RESUME = {
@@ -94,7 +95,10 @@ class RunFolder:
         for stale in self.path.glob(".*.writing-*"):  # of a save that was killed
             stale.unlink()
         if fresh:
-            for path in (self.last, self.best, self.path / "train.log", self._environment):
+            # Results are of the weights that go; a table would take them for the new run's.
+            results = [self.path / name for name in RESULTS]
+            log = self.path / "train.log"
+            for path in (self.last, self.best, log, self._environment, *results):
                 path.unlink(missing_ok=True)
             shutil.rmtree(self.tensorboard, ignore_errors=True)
         with replacing(self.path / "config.yaml") as temporary:
