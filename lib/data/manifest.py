@@ -1,0 +1,79 @@
+"""What made a file of features: written beside it, read when it is evaluated."""
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lib.errors import InputError, first_line
+from lib.files import replacing
+
+PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An extractor, its weights and its settings."""
+
+    extractor: str  # as in "grid: ResNeXt-101 32x8d"
+    weights: str  # the file's name, or what stands in for one
+    sha256: str | None  # of the weights; None for random ones
+    settings: dict[str, Any]  # preprocessing, sizes, dtype: all that the numbers depend on
+    versions: dict[str, str] = field(default_factory=lambda: versions())
+    counts: dict[str, int] = field(default_factory=dict)  # images per split
+
+    def differences(self, other: "Manifest") -> list[str]:
+        """In which respects the two make different features, for a reader."""
+        own, theirs = (
+            {"extractor": m.extractor, "weights": m.weights, "sha256": m.sha256, **m.settings}
+            for m in (self, other)
+        )
+        return [
+            f"{key} {own.get(key)!r} there, {theirs.get(key)!r} now"
+            for key in own | theirs
+            # As JSON keeps them, which knows no tuples.
+            if json.dumps(own.get(key)) != json.dumps(theirs.get(key))
+        ]
+
+
+def versions() -> dict[str, str]:
+    """Of the libraries whose arithmetic features depend on."""
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def file_sha256(path: Path) -> str:
+    """A file's checksum, in hexadecimal.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest; raises :class:`InputError` where the file cannot be written."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(asdict(manifest), indent=1) + "\n", encoding="utf-8")
+
+
+def read_manifest(path: Path) -> Manifest | None:
+    """The manifest at ``path``, None where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: is no readable manifest ({first_line(error)})") from error

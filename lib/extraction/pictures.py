@@ -1,0 +1,155 @@
+"""Finds pictures by image id and decodes them, whatever they are, to 8-bit RGB."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lib.data.arrays import CAPTIONS_PER_IMAGE
+from lib.errors import InputError, first_line
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+# Names that datasets give the picture of an id: Flickr30K's and the scenes', COCO's of 2017, 2014.
+PATTERNS = ("{id}", "{number:012d}", "COCO_train2014_{number:012d}", "COCO_val2014_{number:012d}")
+MOST_PIXELS = 100_000_000  # a larger picture would take a worker gigabytes
+
+
+class PictureError(Exception):
+    """Why a picture cannot be used, in words for ``failed.txt``."""
+
+
+class PictureFolder:
+    """The pictures of a folder and its subfolders, by image id."""
+
+    def __init__(self, folder: Path, mapping: Path | None = None):
+        """List the folder once.
+
+        Args:
+            folder: of pictures; COCO's train2014 and val2014 may be two folders in it.
+            mapping: a JSON object, image id -> file name relative to ``folder``; None goes by
+                PATTERNS.
+
+        Raises:
+            InputError: no such folder, or the mapping is no JSON object of texts.
+        """
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such folder of pictures")
+        self.folder = folder
+        self.mapping: dict[str, str] | None = None
+        if mapping is not None:
+            try:
+                self.mapping = {
+                    str(k): str(v) for k, v in json.loads(mapping.read_text("utf-8")).items()
+                }
+            except (OSError, ValueError, AttributeError) as error:
+                raise InputError(
+                    f"{mapping}: is no JSON object of ids and file names ({first_line(error)})"
+                ) from error
+        self.by_stem: dict[str, list[Path]] = {}
+        if self.mapping is None:
+            for path in sorted(folder.rglob("*")):
+                if path.suffix.lower() in SUFFIXES:
+                    self.by_stem.setdefault(path.stem, []).append(path)
+
+    def find(self, image_id: str) -> Path:
+        """The picture of an id.
+
+        Raises:
+            PictureError: there is none, or more than one.
+        """
+        if self.mapping is not None:
+            if image_id not in self.mapping:
+                raise PictureError("the mapping does not name it")
+            return self.folder / self.mapping[image_id]
+        names = [
+            pattern.format(id=image_id, number=int(image_id) if image_id.isdecimal() else 0)
+            for pattern in (PATTERNS if image_id.isdecimal() else PATTERNS[:1])
+        ]
+        found = [path for name in dict.fromkeys(names) for path in self.by_stem.get(name, ())]
+        if not found:
+            raise PictureError(f"no picture named {', '.join(names)} with {', '.join(SUFFIXES)}")
+        if len(found) > 1:
+            raise PictureError(f"several pictures: {', '.join(map(str, found[:3]))}")
+        return found[0]
+
+
+def decode(path: Path) -> Image.Image:
+    """A picture as 8-bit RGB, turned as its EXIF says.
+
+    Grey becomes three equal channels, transparency white, 16 bits their upper eight.
+
+    Raises:
+        PictureError: missing, broken, no picture, or larger than MOST_PIXELS.
+    """
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if width * height > MOST_PIXELS:
+                raise PictureError(
+                    f"{width} x {height} pixels are more than {MOST_PIXELS:,}; reduce it first"
+                )
+            picture.load()
+            return _rgb(ImageOps.exif_transpose(picture))
+    except PictureError:
+        raise
+    except FileNotFoundError:
+        raise PictureError("no such file") from None
+    except UnidentifiedImageError:
+        raise PictureError("is no picture that Pillow knows") from None
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"is too large to open safely ({first_line(error)})") from error
+    except Exception as error:  # Pillow's decoders fail on damaged files in many ways
+        raise PictureError(f"cannot be decoded ({first_line(error)})") from error
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "F":
+        raise PictureError("holds floating-point values, whose range nobody knows")
+    if picture.mode.startswith("I"):  # Pillow would cut 16 bits off at 255
+        values = np.asarray(picture).astype(np.int64).clip(0, 65535) >> 8
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        layered = picture.convert("RGBA")
+        white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, layered).convert("RGB")
+    return picture.convert("RGB")
+
+
+def resized(size: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:
+    """(width, height) whose shorter side becomes ``shortest``, unless the longer would exceed
+    ``longest``; at least one pixel each."""
+    width, height = size
+    scale = min(shortest / min(size), longest / max(size))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def split_ids(data: Path, split: str) -> list[str]:
+    """The image ids of a split, one per image also where the file has one per caption.
+
+    Raises:
+        InputError: no such file of ids.
+    """
+    path = data / f"{split}_ids.txt"
+    try:
+        ids = path.read_text(encoding="utf-8-sig").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
+    fives = [ids[i : i + CAPTIONS_PER_IMAGE] for i in range(0, len(ids), CAPTIONS_PER_IMAGE)]
+    per_caption = all(len(five) == CAPTIONS_PER_IMAGE and len(set(five)) == 1 for five in fives)
+    return ids[::CAPTIONS_PER_IMAGE] if per_caption else ids
+
+
+def splits_of(data: Path, wanted: Sequence[str] | None) -> list[str]:
+    """The splits to extract: those asked for, or all that have ids.
+
+    Raises:
+        InputError: the folder has no ``<split>_ids.txt``.
+    """
+    found = sorted(path.name.removesuffix("_ids.txt") for path in data.glob("*_ids.txt"))
+    if not found:
+        raise InputError(
+            f"{data}: holds no <split>_ids.txt; scripts/prepare_captions.py makes them"
+        )
+    return list(wanted) if wanted else found
