@@ -15,11 +15,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.data.manifest import Manifest, file_sha256
 from lib.errors import InputError, reported
-from lib.extraction.categories import CATEGORIES
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.pictures import split_ids, splits_of
-from lib.extraction.runner import as_dtype, report_failures, run
-from lib.extraction.segmentation import CELLS, MAP_SIZE, arrays_of, open_panoptic
+from lib.extraction.runner import report_failures, run
+from lib.extraction.segmentation import (
+    CELLS,
+    MAP_SIZE,
+    array_shapes,
+    open_panoptic,
+    stored_arrays,
+)
 
 
 def convert(args: argparse.Namespace) -> None:
@@ -27,16 +32,11 @@ def convert(args: argparse.Namespace) -> None:
     panoptic = open_panoptic(args.json, args.png)
     settings = {"cells": args.cells, "map_size": args.map_size, "dtype": args.dtype}
     manifest = Manifest("panoptic", args.json.name, file_sha256(args.json), settings)
-    shapes = {
-        "segmentations": ((CATEGORIES, args.cells, args.cells), args.dtype),
-        "seg_maps": ((args.map_size, args.map_size), "uint8"),
-        "cat_onehots": ((CATEGORIES,), args.dtype),
-    }
+    shapes = array_shapes(args.cells, args.map_size, args.dtype)
 
     def load(image_id: str) -> dict:
-        arrays = arrays_of(panoptic.labels(image_id), args.cells, args.map_size)
-        floats = ("segmentations", "cat_onehots")
-        return arrays | {name: as_dtype(arrays[name], args.dtype) for name in floats}
+        labels = panoptic.labels(image_id)
+        return stored_arrays(labels, args.cells, args.map_size, args.dtype)
 
     failures = {}
     for split in splits_of(args.data, args.splits and args.splits.split(",")):

@@ -10,6 +10,7 @@ import numpy as np
 
 VOID = 255
 CATEGORIES = 133
+THINGS_COUNT = 80
 THINGS = """
 1 person, 2 bicycle, 3 car, 4 motorcycle, 5 airplane, 6 bus, 7 train, 8 truck, 9 boat,
 10 traffic light, 11 fire hydrant, 13 stop sign, 14 parking meter, 15 bench, 16 bird,

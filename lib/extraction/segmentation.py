@@ -50,6 +50,24 @@ def arrays_of(
     return {"segmentations": shares, "seg_maps": reduced, "cat_onehots": onehots}
 
 
+def array_shapes(cells: int, map_size: int, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Name -> shape and dtype of one picture's entry in the files."""
+    return {
+        "segmentations": ((CATEGORIES, cells, cells), dtype),
+        "seg_maps": ((map_size, map_size), "uint8"),
+        "cat_onehots": ((CATEGORIES,), dtype),
+    }
+
+
+def stored_arrays(
+    labels: np.ndarray, cells: int, map_size: int, dtype: str
+) -> dict[str, np.ndarray]:
+    """:func:`arrays_of` in the dtypes of the files."""
+    arrays = arrays_of(labels, cells, map_size)
+    shapes = array_shapes(cells, map_size, dtype)
+    return {name: array.astype(shapes[name][1]) for name, array in arrays.items()}
+
+
 @dataclass(frozen=True)
 class PanopticResult:
     """A result in COCO's panoptic format: one PNG per image and one JSON of their segments."""

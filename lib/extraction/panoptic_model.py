@@ -1,0 +1,115 @@
+"""Panoptic label maps from any model of the Hugging Face hub that knows COCO's 133 categories.
+
+The paper used UPSNet, which no current PyTorch runs.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation
+
+from lib.data.manifest import file_sha256
+from lib.errors import InputError, first_line
+from lib.extraction.categories import (
+    CATEGORIES,
+    NAMES,
+    THINGS_COUNT,
+    upsnet_labels,
+    upsnet_number,
+)
+
+DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+THRESHOLD = 0.5  # least probability of a segment's category
+
+
+@dataclass(frozen=True)
+class PanopticModel:
+    """A model, what prepares pictures for it, and whose weights it has."""
+
+    model: nn.Module
+    processor: object  # of transformers; resizes and normalises, and reads the model's output
+    positions: np.ndarray  # (133,) the model's label -> position in COCO's list
+    name: str
+    sha256: str | None
+
+    def labels(self, pictures: Tensor, threshold: float) -> list[np.ndarray]:
+        """Label maps of pictures of one size.
+
+        Args:
+            pictures: (B, H, W, 3) uint8 RGB.
+            threshold: segments whose category is less probable stay void.
+
+        Returns:
+            (H, W) uint8 UPSNet numbers each, 255 where void.
+        """
+        device = next(self.model.parameters()).device
+        inputs = self.processor(images=list(pictures.numpy()), return_tensors="pt")
+        with torch.inference_mode():
+            wanted = {
+                k: inputs[k].to(device) for k in ("pixel_values", "pixel_mask") if k in inputs
+            }
+            outputs = self.model(**wanted)
+        results = self.processor.post_process_panoptic_segmentation(
+            outputs,
+            threshold=threshold,
+            target_sizes=[tuple(pictures.shape[1:3])] * len(pictures),
+            # Stuff has no instances: what the model sees in pieces is one.
+            label_ids_to_fuse=set(np.flatnonzero(self.positions >= THINGS_COUNT).tolist()),
+        )
+        return [self._numbers(result) for result in results]
+
+    def _numbers(self, result: dict) -> np.ndarray:
+        segments = result["segmentation"].cpu().numpy().astype(np.int64)
+        positions = np.full(segments.shape, -1)
+        for segment in result["segments_info"]:
+            positions[segments == segment["id"]] = self.positions[segment["label_id"]]
+        return upsnet_labels(positions)
+
+
+def load_panoptic_model(name: str) -> PanopticModel:
+    """Load a model and its processor.
+
+    Args:
+        name: of the hub, or a folder that ``save_pretrained`` has written model and processor to.
+
+    Raises:
+        InputError: it cannot be had, or does not know COCO's 133 categories.
+    """
+    try:
+        processor = AutoImageProcessor.from_pretrained(name)
+        model = AutoModelForUniversalSegmentation.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{name}: no panoptic model is to be had there ({first_line(error)}). Where the hub "
+            "cannot be reached, pass --model FOLDER with config.json, preprocessor_config.json and "
+            "model.safetensors"
+        ) from error
+    folder = Path(name)
+    files = [folder / file for file in WEIGHTS if (folder / file).is_file()]
+    checksum = file_sha256(files[0]) if files else getattr(model.config, "_commit_hash", None)
+    return PanopticModel(
+        model.eval().requires_grad_(False), processor, _positions(model, name), name, checksum
+    )
+
+
+def _positions(model: nn.Module, name: str) -> np.ndarray:
+    """The model's labels -> positions in COCO's list: by name, where names are given."""
+    labels = {int(label): str(text) for label, text in model.config.id2label.items()}
+    if len(labels) != CATEGORIES:
+        raise InputError(
+            f"{name}: knows {len(labels)} categories, expected COCO's {CATEGORIES} panoptic ones"
+        )
+    if all(text == f"LABEL_{label}" for label, text in labels.items()):
+        return np.arange(CATEGORIES)  # nameless: COCO's order, as all models of the hub have it
+    position_of = {NAMES[upsnet_number(position)]: position for position in range(CATEGORIES)}
+    unknown = [text for text in labels.values() if text not in position_of]
+    if unknown:
+        raise InputError(
+            f"{name}: knows {', '.join(unknown[:5])}, which are none of COCO's {CATEGORIES} "
+            "panoptic categories"
+        )
+    return np.array([position_of[labels[label]] for label in range(CATEGORIES)])

@@ -1,0 +1,178 @@
+"""scripts/extract_segmentation.py with a small, randomly initialised Mask2Former: real loading."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    Mask2FormerConfig,
+    Mask2FormerForUniversalSegmentation,
+    Mask2FormerImageProcessor,
+    SwinConfig,
+)
+
+from lib.errors import InputError
+from lib.extraction.categories import NAMES, VOID, upsnet_number
+from lib.extraction.panoptic_model import load_panoptic_model
+from lib.extraction.pictures import decode
+from lib.extraction.segmentation import arrays_of
+from scripts import extract_segmentation
+from tests.support import ROOT, succeed
+
+COCO_NAMES = [NAMES[upsnet_number(position)] for position in range(133)]
+ARRAYS = ("segmentations", "seg_maps", "cat_onehots")
+
+
+def save_model(folder, labels):
+    backbone = SwinConfig(
+        image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = Mask2FormerConfig(
+        backbone_config=backbone, hidden_dim=32, mask_feature_size=32, feature_size=32,
+        encoder_layers=1, decoder_layers=2, num_attention_heads=2, dim_feedforward=32,
+        encoder_feedforward_dim=32, num_queries=4, id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Mask2FormerForUniversalSegmentation(config)
+    with torch.no_grad():  # as initialised it sees nothing anywhere; thus, several things
+        module = model.model.transformer_module
+        model.class_predictor.weight.normal_(0, 3)
+        model.class_predictor.bias[-1] = -100
+        module.queries_features.weight.normal_(0, 3)
+        for parameter in module.decoder.mask_predictor.mask_embedder.parameters():
+            parameter.mul_(3 if parameter.ndim > 1 else 1)
+    model.save_pretrained(folder)
+    size = {"shortest_edge": 64, "longest_edge": 96}
+    Mask2FormerImageProcessor(size=size, ignore_index=255).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_model(tmp_path_factory.mktemp("panoptic"), COCO_NAMES)
+
+
+@pytest.fixture
+def pictures(tmp_path, world):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "data").mkdir()
+    rendered = sorted((world / "scenes_precomp" / "images").iterdir())[:8]
+    for i, path in enumerate(rendered):
+        picture = Image.open(path)
+        if i % 3 == 2:
+            picture = picture.crop((0, 0, 224, 150))
+        picture.save(tmp_path / "pictures" / f"{path.stem}.png")
+    ids = [path.stem for path in rendered]
+    (tmp_path / "data" / "train_ids.txt").write_text("\n".join(ids) + "\n")
+    return tmp_path
+
+
+def words(folder, model, *flags):
+    return [
+        "--images", str(folder / "pictures"), "--data", str(folder / "data"), "--model", str(model),
+        "--threshold", "0", "--batch_size", "3", "--workers", "0", "--device", "cpu", *flags,
+    ]  # fmt: skip
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "data").iterdir())}
+
+
+def test_arrays_are_of_the_models_own_maps(pictures, model):
+    extract_segmentation.main(words(pictures, model))
+    panoptic = load_panoptic_model(str(model))
+    found = {name: np.load(pictures / "data" / f"train_{name}.npy") for name in ARRAYS}
+    seen = set()
+    for i, image_id in enumerate((pictures / "data" / "train_ids.txt").read_text().split()):
+        picture = decode(pictures / "pictures" / f"{image_id}.png")
+        (labels,) = panoptic.labels(torch.from_numpy(np.array(picture))[None], 0.0)
+        assert labels.shape == (picture.height, picture.width)
+        expected = arrays_of(labels)
+        np.testing.assert_array_equal(found["seg_maps"][i], expected["seg_maps"])
+        np.testing.assert_array_equal(found["cat_onehots"][i], expected["cat_onehots"])
+        np.testing.assert_allclose(found["segmentations"][i], expected["segmentations"], atol=1e-3)
+        seen |= set(np.unique(labels)) - {VOID}
+    assert len(seen) > 1  # or the test would show nothing
+    manifest = json.loads((pictures / "data" / "train_segmentations.manifest.json").read_text())
+    assert manifest["weights"] == str(model)
+    assert len(manifest["sha256"]) == 64
+
+
+def test_labels_are_known_by_name_whatever_their_order(model, tmp_path):
+    reversed_model = save_model(tmp_path / "reversed", COCO_NAMES[::-1])
+    nameless = save_model(tmp_path / "nameless", [f"LABEL_{i}" for i in range(133)])
+    pixels = torch.randint(0, 255, (1, 64, 64, 3), dtype=torch.uint8)
+    result = {}
+    for name, folder in (("coco", model), ("reversed", reversed_model), ("nameless", nameless)):
+        (result[name],) = load_panoptic_model(str(folder)).labels(pixels, 0.0)
+    np.testing.assert_array_equal(result["coco"], result["nameless"])
+    position_of = {upsnet_number(position): position for position in range(133)}
+    for number in set(np.unique(result["coco"])) - {VOID}:
+        mirrored = upsnet_number(132 - position_of[number])
+        assert (result["reversed"][result["coco"] == number] == mirrored).all()
+
+
+def test_models_that_do_not_suit(tmp_path):
+    with pytest.raises(InputError, match="knows 10 categories"):
+        load_panoptic_model(str(save_model(tmp_path / "ten", COCO_NAMES[:10])))
+    with pytest.raises(InputError, match="knows unicorn, which are none"):
+        load_panoptic_model(str(save_model(tmp_path / "odd", ["unicorn", *COCO_NAMES[1:]])))
+    with pytest.raises(InputError, match="pass --model FOLDER"):
+        load_panoptic_model("nowhere/mask2former")
+
+
+SLOWLY = """
+import sys, time
+from lib.extraction import outputs
+from scripts import extract_segmentation
+
+outputs.SYNC_EVERY = 2
+decode = extract_segmentation.decode
+
+def slowly(path):
+    time.sleep(0.1)
+    return decode(path)
+
+extract_segmentation.decode = slowly
+extract_segmentation.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
+def test_killed_and_resumed_gives_the_same_files(pictures, model, signum, tmp_path):
+    whole = tmp_path / "whole"
+    for name in ("pictures", "data"):
+        shutil.copytree(pictures / name, whole / name)
+    extract_segmentation.main(words(whole, model))
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, *words(pictures, model)], cwd=ROOT)
+    marks = pictures / "data" / ".train_segmentations.extracting.done"
+    while not (marks.exists() and sum(marks.read_bytes()) >= 2):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signum)
+    process.wait()
+    assert sum(marks.read_bytes()) < 8
+    extract_segmentation.main(words(pictures, model))
+    assert files(pictures) == files(whole)
+
+
+def test_the_command_lists_what_failed(pictures, model):
+    (pictures / "pictures" / "000002.png").write_text("<html>")
+    with pytest.raises(SystemExit) as left:
+        extract_segmentation.main(words(pictures, model))
+    assert "1 pictures could not be used" in left.value.code
+    failed = (pictures / "data" / "failed.txt").read_text()
+    assert failed == "segmentation\ttrain\t000002\tis no picture that Pillow knows\n"
+    Image.new("RGB", (40, 30)).save(pictures / "pictures" / "000002.png")
+    flags = words(pictures, model, "--workers", "2")
+    assert "8 images, whole" in succeed("python", "scripts/extract_segmentation.py", *flags)
+    assert not (pictures / "data" / "failed.txt").exists()
