@@ -46,7 +46,7 @@ def extract(args: argparse.Namespace) -> None:
 
     def features(pixels: Tensor) -> list[dict]:
         with torch.inference_mode():
-            maps = backbone(pixels.to(device))
+            maps = backbone(prepare.normalise(pixels.to(device)))
             if args.grid_size is not None:
                 maps = adaptive_avg_pool2d(maps, args.grid_size)
         cells = maps.permute(0, 2, 3, 1).float().cpu().numpy()
@@ -58,7 +58,7 @@ def extract(args: argparse.Namespace) -> None:
         failures[split] = run(
             split,
             ids[split],
-            lambda image_id: prepare(decode(pictures.find(image_id))),
+            lambda image_id: prepare.resize(decode(pictures.find(image_id))),
             features,
             output,
             args.batch_size,

@@ -119,7 +119,7 @@ def test_weights_that_are_none(tmp_path, capsys):
 
 def test_preprocessing_is_detectron2s():
     picture = Image.new("RGB", (640, 480), (10, 20, 30))
-    pixels = DETECTRON2(picture)
+    pixels = DETECTRON2.normalise(DETECTRON2.resize(picture))
     assert pixels.shape == (3, 600, 800)
     blue = (30 - 103.530) / 57.375
     assert pixels[0].unique().tolist() == pytest.approx([blue])
@@ -245,7 +245,8 @@ def test_a_split_is_extracted_and_read_back(pictures):
     for i in IDS:
         path = pictures / "pictures" / f"COCO_train2014_{int(i):012d}.jpg"
         with torch.inference_mode():
-            maps = extractor.backbone(prepare(decode(path))[None])[0].permute(1, 2, 0)
+            pixels = prepare.normalise(prepare.resize(decode(path)))
+            maps = extractor.backbone(pixels[None])[0].permute(1, 2, 0)
         found = np.load(grids / f"{i}.npy")
         assert found.dtype == np.float16
         assert found.shape == maps.shape == (2, 3 if int(i) % 3 == 0 else 2, 2048)

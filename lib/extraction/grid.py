@@ -37,13 +37,19 @@ class Preprocessing:
     shortest: int = SHORTEST
     longest: int = LONGEST
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """An RGB picture -> (3, H, W) float32."""
+    def resize(self, picture: Image.Image) -> Tensor:
+        """An RGB picture -> (3, H, W) uint8, at the size that the network sees."""
         size = resized(picture.size, self.shortest, self.longest)
-        pixels = np.asarray(picture.resize(size, Image.Resampling.BILINEAR), np.float32)
-        pixels = pixels[..., ::-1] if self.bgr else pixels
-        pixels = (pixels * np.float32(self.scale) - np.float32(self.mean)) / np.float32(self.std)
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        pixels = np.array(picture.resize(size, Image.Resampling.BILINEAR))
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(..., 3, H, W) uint8 RGB -> the same shape, float32, in the network's channel order."""
+        pixels = pixels.flip(-3) if self.bgr else pixels
+        mean, std = (
+            torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)
+        )
+        return (pixels.float() * self.scale - mean) / std
 
 
 DETECTRON2 = Preprocessing(True, 1.0, (103.530, 116.280, 123.675), (57.375, 57.120, 58.395))

@@ -1,0 +1,123 @@
+"""Region features of pictures: boxes of a detector, described by the grid extractor's last map.
+
+The published arrays (bottom-up attention, Visual Genome) have no extractor that runs today. These
+are made with torchvision's Faster R-CNN for COCO and RoIAlign of the ResNeXt map: they have the
+shape of the published ones and serve for training, but do not suit weights trained on those.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection import (
+    FasterRCNN_ResNet50_FPN_Weights,
+    fasterrcnn_resnet50_fpn,
+)
+from torchvision.ops import roi_align
+
+from lib.data.manifest import file_sha256
+from lib.errors import InputError, first_line
+from lib.extraction.grid import GridExtractor
+
+REGIONS = 36
+SAMPLES = 7  # RoIAlign's bins per side, averaged
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A Faster R-CNN and whose weights it has."""
+
+    model: nn.Module
+    weights: str
+    sha256: str | None
+
+
+def load_detector(weights: str) -> Detector:
+    """Build torchvision's Faster R-CNN (ResNet-50, FPN).
+
+    Args:
+        weights: ``coco`` for torchvision's own, a file of such a state, or ``random`` for a
+            detector that has learnt nothing, to try the rest.
+
+    Raises:
+        InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
+    """
+    if weights == "coco":
+        choice = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+        try:
+            model = fasterrcnn_resnet50_fpn(weights=choice)
+        except OSError as error:
+            raise InputError(
+                f"torchvision's detector cannot be downloaded ({first_line(error)}); pass the file "
+                f"of {choice.url} as --detector FILE"
+            ) from error
+        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
+        return Detector(
+            model.eval().requires_grad_(False), f"torchvision {choice}", file_sha256(cached)
+        )
+    torch.manual_seed(0)
+    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+    model.eval().requires_grad_(False)
+    if weights == "random":
+        return Detector(model, "random, seed 0", None)
+    path = Path(weights)
+    try:
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file of weights; coco takes torchvision's own") from None
+    except Exception as error:  # a damaged file fails inside torch in ways that are not listed
+        raise InputError(
+            f"{path}: is no state of torchvision's Faster R-CNN ({first_line(error)})"
+        ) from error
+    return Detector(model, path.name, file_sha256(path))
+
+
+def fixed_boxes(count: int, width: int, height: int) -> Tensor:
+    """The first ``count`` boxes of ever finer grids, 1 x 1, 2 x 2, ...: (count, 4) float32, left,
+    top, right, bottom in pixels."""
+    boxes: list[tuple[float, ...]] = []
+    side = 1
+    while len(boxes) < count:
+        boxes += [
+            (column / side, row / side, (column + 1) / side, (row + 1) / side)
+            for row in range(side)
+            for column in range(side)
+        ]
+        side += 1
+    return torch.tensor(boxes[:count]).reshape(-1, 4) * torch.tensor((width, height, width, height))
+
+
+class RegionExtractor:
+    """Pictures to K boxes and their features."""
+
+    def __init__(self, detector: Detector, grid: GridExtractor, regions: int):
+        self.detector, self.grid, self.regions = detector, grid, regions
+
+    def boxes(self, pictures: Tensor) -> list[Tensor]:
+        """The detector's boxes by falling score, filled up with fixed ones.
+
+        Args:
+            pictures: (B, 3, H, W) uint8 RGB.
+
+        Returns:
+            (K, 4) float32 each: left, top, right, bottom in pixels.
+        """
+        height, width = pictures.shape[-2:]
+        found = self.detector.model(list(pictures.float() / 255))
+        chosen = []
+        for result in found:
+            order = result["scores"].argsort(descending=True, stable=True)[: self.regions]
+            boxes = result["boxes"][order]
+            more = fixed_boxes(self.regions - len(boxes), width, height).to(boxes.device)
+            chosen.append(torch.cat([boxes, more]) if len(more) else boxes)
+        return chosen
+
+    def __call__(self, pictures: Tensor) -> Tensor:
+        """(B, 3, H, W) uint8 RGB -> (B, K, 2048) float32."""
+        with torch.inference_mode():
+            boxes = self.boxes(pictures)
+            maps = self.grid.backbone(self.grid.preprocessing.normalise(pictures))
+            scale = maps.shape[-1] / pictures.shape[-1]
+            features = roi_align(maps, boxes, SAMPLES, scale, aligned=True).mean(dim=(2, 3))
+        return features.reshape(len(pictures), self.regions, -1)
