@@ -269,7 +269,9 @@ def test_cells_may_be_averaged_as_they_are_written(pictures):
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
+# Ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lib.extraction import pictures
 from scripts import extract_grid
 

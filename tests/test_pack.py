@@ -97,7 +97,9 @@ def test_maps_of_different_sizes_are_packed(overrides, data):
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
+# Ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, "scripts")
 import pack_features
 from lib.data import dataset, pack

@@ -136,7 +136,9 @@ def test_the_scenes_own_arrays_come_back_bit_by_bit(result):
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
+# Ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lib.extraction import outputs
 from lib.extraction.segmentation import PanopticResult
 from scripts import convert_panoptic

@@ -131,7 +131,9 @@ def test_models_that_do_not_suit(tmp_path):
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
+# Ignored where the tests run in the background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from lib.extraction import outputs
 from scripts import extract_segmentation
 
