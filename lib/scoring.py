@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
 from lib.config import FEATURE_TYPES, Config, FeaturesConfig
@@ -81,6 +83,26 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
     )
 
 
+def load_model(
+    checkpoint: Checkpoint, path: str | Path, bert: str | None
+) -> tuple[nn.Module, PreTrainedTokenizerBase, PretrainedConfig]:
+    """The model of a checkpoint on the CPU, its tokenizer, and the config of its BERT.
+
+    Args:
+        checkpoint: of either format.
+        path: where it comes from, for errors.
+        bert: hub name or folder of BERT's config and vocabulary; None: as trained.
+
+    Raises:
+        InputError: BERT is not to be had, or does not fit.
+    """
+    name = bert or checkpoint.config.model.bert
+    tokenizer, encoder = load_tokenizer(name), load_bert(name, pretrained=False)
+    model = build_model(checkpoint.config.model, encoder)
+    load_weights(model, checkpoint, path)
+    return model, tokenizer, encoder.config
+
+
 def score_checkpoint(
     path: str,
     args: argparse.Namespace,
@@ -115,12 +137,8 @@ def score_checkpoint(
     index = FolderIndex(Path(path).parent / INDEX_FILE)
     split = open_split(config, args.split, index)
     check_split(args.dataset, args.split, len(split.image_ids))
-    name = args.bert or config.model.bert
-    tokenizer = load_tokenizer(name)
-    bert = load_bert(name, pretrained=False)
-    model = build_model(config.model, bert)
-    load_weights(model, checkpoint, path)
-    captions = tokenise(split.captions, tokenizer, bert.config)
+    model, tokenizer, bert = load_model(checkpoint, path, args.bert)
+    captions = tokenise(split.captions, tokenizer, bert)
     for note in (*index.notes, *captions.warnings(split.name)):
         print(f"note: {note}", file=sys.stderr)
     if checkpoint.released is None:  # beside a run; a released file's folder is somebody's own
