@@ -14,6 +14,7 @@ from lib.config import FEATURE_TYPES, Config, FeaturesConfig
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import Split, open_split
 from lib.data.index import INDEX_FILE, FolderIndex
+from lib.data.manifest import maker_notes
 from lib.device import resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
@@ -139,7 +140,8 @@ def score_checkpoint(
     check_split(args.dataset, args.split, len(split.image_ids))
     model, tokenizer, bert = load_model(checkpoint, path, args.bert)
     captions = tokenise(split.captions, tokenizer, bert)
-    for note in (*index.notes, *captions.warnings(split.name)):
+    mismatches = maker_notes(checkpoint.progress.get("makers", {}), split.makers)
+    for note in (*index.notes, *mismatches, *captions.warnings(split.name)):
         print(f"note: {note}", file=sys.stderr)
     if checkpoint.released is None:  # beside a run; a released file's folder is somebody's own
         index.save()

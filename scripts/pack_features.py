@@ -20,6 +20,7 @@ from lib.config import Config, load_config
 from lib.data.dataset import row_loader
 from lib.data.features import dataset_folder, open_split
 from lib.data.folder import FeatureFolder
+from lib.data.manifest import read_manifest, write_manifest
 from lib.data.pack import Pack, Packer
 from lib.errors import InputError, reported
 
@@ -44,6 +45,8 @@ def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
     if args.overwrite or packer.unfinished or not Pack.is_at(out, name):
         rest = row_loader(loose, packer.done, args.workers)
         packer.write(tqdm(rest, f"packing {name}", len(ids), initial=packer.done, disable=None))
+    if manifest := read_manifest(loose.folder / "manifest.json"):
+        write_manifest(out / "manifest.json", manifest)  # a pack's maker is its files'
     pack = Pack(out, name, ids, img_dim, features)
     images = tqdm(range(len(ids)), f"verifying {name}", disable=None)
     for image in images:

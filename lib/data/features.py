@@ -1,13 +1,15 @@
 """Opens the files of a split and checks them against each other and against the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from lib.config import Config
 from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries, MappedArray
 from lib.data.captions import read_captions
 from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
+from lib.data.manifest import read_manifest
 from lib.data.pack import Pack
 from lib.errors import InputError
 
@@ -25,6 +27,8 @@ class Split:
     semantic: MappedArray | None  # [i]: (categories, cells, cells) float32
     seg_map: MappedArray | None  # [i]: (map_size, map_size) float32
     categories: MappedArray | None  # [i]: (categories,) float32
+    # Kind of features -> what made them (Manifest.maker); files without a manifest are left out.
+    makers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def dataset_folder(root: str | Path, dataset: str) -> Path:
@@ -79,7 +83,22 @@ def open_split(config: Config, name: str, index: FolderIndex | None = None) -> S
         else None
         for key, (stem, shape, meaning) in opened.items()
     }
-    return Split(folder, name, image_ids, captions, repeats, entries, **arrays)
+    makers = _makers(config, folder, name)
+    return Split(folder, name, image_ids, captions, repeats, entries, makers=makers, **arrays)
+
+
+def _makers(config: Config, folder: Path, name: str) -> dict[str, dict[str, Any]]:
+    """Reads the manifests beside the files of a split."""
+    features = config.features
+    paths = {
+        "features": folder / f"{name}_ims.manifest.json"
+        if features.folder is None
+        else folder / features.folder / "manifest.json"
+    }
+    if config.model.segmentation:
+        paths["segmentations"] = folder / f"{name}_segmentations.manifest.json"
+    found = {kind: read_manifest(path) for kind, path in paths.items()}
+    return {kind: manifest.maker for kind, manifest in found.items() if manifest is not None}
 
 
 def _open_features(

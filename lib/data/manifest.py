@@ -37,6 +37,44 @@ class Manifest:
             if json.dumps(own.get(key)) != json.dumps(theirs.get(key))
         ]
 
+    @property
+    def maker(self) -> dict[str, Any]:
+        """What decides whether weights suit these features: all but sizes and storage."""
+        return {
+            "extractor": self.extractor,
+            "weights": self.weights,
+            "sha256": self.sha256,
+            "preprocessing": json.loads(json.dumps(self.settings.get("preprocessing"))),
+        }
+
+
+def maker_notes(trained: dict[str, dict], scored: dict[str, dict]) -> list[str]:
+    """Where a model gets features of another maker than those that it was trained on.
+
+    Args:
+        trained: kind of features -> :attr:`Manifest.maker` of the training's; kinds whose files
+            have no manifest, as published ones, are not in it.
+        scored: the same of what the model gets now.
+    """
+    notes = []
+    for kind in sorted(trained.keys() | scored.keys()):
+        before, now = trained.get(kind), scored.get(kind)
+        if before == now:
+            continue
+        texts = [
+            "files that do not tell their maker"
+            if maker is None
+            else f"{maker['extractor']} with {maker['weights']}"
+            + (f" (sha256 {maker['sha256'][:12]})" if maker["sha256"] else "")
+            + (f", {maker['preprocessing']}" if maker["preprocessing"] else "")
+            for maker in (now, before)
+        ]
+        notes.append(
+            f"{kind} come from {texts[0]}, those of the training from {texts[1]}; weights do not "
+            "suit another extractor's"
+        )
+    return notes
+
 
 def versions() -> dict[str, str]:
     """Of the libraries whose arithmetic features depend on."""

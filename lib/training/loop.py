@@ -66,6 +66,7 @@ class Run:
         self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
         self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
+        self.progress["makers"] = self.train_split.makers
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             load_weights(self.model, checkpoint, self.folder.last)
