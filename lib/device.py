@@ -1,8 +1,18 @@
-"""Which device does the work."""
+"""Which device does the work, and how many processes feed it."""
+
+import os
 
 import torch
 
 from lib.errors import InputError
+
+
+def default_workers(most: int = 4) -> int:
+    """Loading processes for this machine: one per core that this process may use, to ``most``."""
+    # Where the set of cores cannot be asked for (macOS, Windows), all of them are meant.
+    ask = getattr(os, "sched_getaffinity", None)
+    cores = len(ask(0)) if ask else os.cpu_count() or 1
+    return min(most, cores)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -15,7 +15,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import Split, open_split
 from lib.data.index import INDEX_FILE, FolderIndex
 from lib.data.manifest import maker_notes
-from lib.device import resolve_device
+from lib.device import default_workers, resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool) -> None:
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=default_workers(2))
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
 
 

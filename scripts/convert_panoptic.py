@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.data.manifest import Manifest, file_sha256
+from lib.device import default_workers
 from lib.errors import InputError, reported
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.pictures import split_ids, splits_of
@@ -61,7 +62,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--cells", type=int, default=CELLS, help="side of the grid of shares")
     parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parser.parse_args(words)
     if min(args.cells, args.map_size) < 1 or args.workers < 0:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.data.manifest import Manifest
-from lib.device import resolve_device
+from lib.device import default_workers, resolve_device
 from lib.errors import InputError, reported
 from lib.extraction.grid import LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import FileOutput
@@ -86,7 +86,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     args = parser.parse_args(words)
     sizes = (args.shortest, args.longest, args.batch_size, args.grid_size or 1)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from torch import Tensor
 
 from lib.data.manifest import Manifest
-from lib.device import resolve_device
+from lib.device import default_workers, resolve_device
 from lib.errors import InputError, reported
 from lib.extraction.grid import CHANNELS, LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import ArrayOutput
@@ -86,7 +86,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parser.parse_args(words)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lib.data.manifest import Manifest
-from lib.device import resolve_device
+from lib.device import default_workers, resolve_device
 from lib.errors import InputError, reported
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model
@@ -80,7 +80,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parser.parse_args(words)

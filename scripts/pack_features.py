@@ -22,6 +22,7 @@ from lib.data.features import dataset_folder, open_split
 from lib.data.folder import FeatureFolder
 from lib.data.manifest import read_manifest, write_manifest
 from lib.data.pack import Pack, Packer
+from lib.device import default_workers
 from lib.errors import InputError, reported
 
 AGAIN = "pack again with --overwrite"
@@ -66,7 +67,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
     parser.add_argument("--out", help="inside the dataset's folder; default: <folder>_packed")
     parser.add_argument("--dtype", choices=("float16", "float32"), help="default: loses nothing")
-    parser.add_argument("--workers", type=int, default=4, help="processes that read files")
+    parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
     parser.add_argument("--overwrite", action="store_true", help="pack what is packed already")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args(words)

@@ -131,8 +131,11 @@ def test_other_inputs_are_another_setting(section, key, value, told):
 def test_a_seed_that_occurs_twice_is_no_mean():
     """Two epochs of one run, or a run and its repetition."""
     last = single("a") | {"epoch": 24, "results": single("z")["results"]}
+    last["checkpoint"] = "later/checkpoint.pth"
     (table,) = tables_of([single("a"), last])
-    assert [(row.seeds, row.epoch) for row in table.rows] == [("0", "4"), ("0", "24")]
+    assert [(row.setting, row.seeds, row.epoch) for row in table.rows] == [
+        ("3SHNet [a]", "0", "4"), ("3SHNet [later]", "0", "24"),
+    ]  # fmt: skip
     assert all(row.figures[0].sd is None for row in table.rows)
 
 

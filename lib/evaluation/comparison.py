@@ -3,7 +3,8 @@
 import json
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from lib.evaluation.ensemble import ensemble_features, ensemble_model
@@ -64,7 +65,11 @@ def compare(records: Iterable[dict[str, Any]]) -> tuple[list[Table], list[str]]:
         label = (run["dataset"], run["split"], protocols, *_label(run, differing))
         groups.setdefault(label, []).append(run)
     tables: dict[tuple, Table] = {}
-    for members in (part for group in groups.values() for part in _by_distinct_seeds(group)):
+    for members, told_apart in (
+        (part, len(parts) > 1)
+        for parts in map(_by_distinct_seeds, groups.values())
+        for part in parts
+    ):
         for index, result in enumerate(members[0]["results"]):
             dataset, split = members[0]["dataset"], members[0]["split"]
             protocol = (dataset, split, result["protocol"], result["images"])
@@ -72,7 +77,11 @@ def compare(records: Iterable[dict[str, Any]]) -> tuple[list[Table], list[str]]:
                 published = [_published(r) for r in published_rows(dataset, split, protocol[3])]
                 tables[protocol] = Table(f"{dataset} {result['protocol']}", published=published)
             results = [run["results"][index] for run in members]
-            tables[protocol].rows.append(_row(members, results, differing))
+            row = _row(members, results, differing)
+            if told_apart:
+                places = dict.fromkeys(str(Path(o.checkpoint).parent) for o in _origins(members[0]))
+                row = replace(row, setting=f"{row.setting} [{', '.join(places)}]")
+            tables[protocol].rows.append(row)
     for table in tables.values():
         table.rows.sort(key=lambda row: (row.models != "single", row.models))
     return list(tables.values()), notes
@@ -116,7 +125,7 @@ def _training(origin: Origin) -> str:
 
 
 def _by_distinct_seeds(group: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """One row of means, unless a seed occurs twice: then nobody knows what the mean is of."""
+    """One row of means, unless a seed occurs twice: then each run is a row, told by its folder."""
     seeds = [tuple(origin.seed for origin in _origins(run)) for run in group]
     return [group] if len(set(seeds)) == len(seeds) else [[run] for run in group]
 
