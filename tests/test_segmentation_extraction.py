@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -131,9 +130,7 @@ def test_models_that_do_not_suit(tmp_path):
 
 
 SLOWLY = """
-import signal, sys, time
-# Ignored where the tests run in the background.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import sys, time
 from lib.extraction import outputs
 from scripts import extract_segmentation
 
@@ -149,8 +146,7 @@ extract_segmentation.main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_resumed_gives_the_same_files(pictures, model, signum, tmp_path):
+def test_killed_and_resumed_gives_the_same_files(pictures, model, tmp_path):
     whole = tmp_path / "whole"
     for name in ("pictures", "data"):
         shutil.copytree(pictures / name, whole / name)
@@ -160,7 +156,7 @@ def test_killed_and_resumed_gives_the_same_files(pictures, model, signum, tmp_pa
     while not (marks.exists() and sum(marks.read_bytes()) >= 2):
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signum)
+    process.kill()
     process.wait()
     assert sum(marks.read_bytes()) < 8
     extract_segmentation.main(words(pictures, model))
