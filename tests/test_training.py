@@ -1,12 +1,7 @@
 """Runs: what they keep, how they stop, and that going on equals never having stopped."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +16,6 @@ from lib.errors import InputError
 from lib.training.folder import RESULTS
 from lib.training.loop import Run
 from lib.training.optim import build_optimizer, rate_factor
-from lib.training.stop import Stopped
 from tests.support import ROOT, fail, succeed
 
 TRAIN = ("python", "train.py", "--config", "configs/scenes_region.yaml")
@@ -176,84 +170,6 @@ def test_overwriting_starts_afresh(config):
     assert not any((again.folder.path / name).exists() for name in RESULTS)
     same(*(load_checkpoint(r.folder.last) for r in (first, again)))
     assert (again.folder.path / "train.log").read_text().count("started") == 1
-
-
-def test_killed_and_resumed_equals_uninterrupted(settings, tmp_path):
-    """SIGKILL in the middle, by the command line, and a second life with other workers."""
-    longer = [*settings, "train.epochs=4"]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    succeed(*TRAIN, *longer, f"run.out={whole}")
-    command = [sys.executable, *TRAIN[1:], *longer, f"run.out={killed}"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        deadline = time.time() + 120
-        while not (killed / "checkpoint.pth").exists() and time.time() < deadline:
-            time.sleep(0.02)
-        process.kill()
-    at = load_checkpoint(killed / "checkpoint.pth").progress["epoch"]
-    print(f"killed with {at} of 4 epochs saved")
-    assert 1 <= at < 4
-    succeed(*TRAIN, *longer, "data.workers=2", f"run.out={killed}", "--resume")
-    same(*(load_checkpoint(out / "checkpoint.pth") for out in (whole, killed)))
-    for out in (whole, killed):
-        shutil.rmtree(out / "tensorboard")
-
-
-class SignalledRun(Run):
-    """Sends a real signal to itself before update ``at``, or in validation."""
-
-    def arrange(self, signum, at):
-        self.signum, self.at = signum, at
-        return self
-
-    def _step(self, images, texts):
-        if self.progress["updates"] == self.at:
-            signal.raise_signal(self.signum)
-        return super()._step(images, texts)
-
-    def _validate(self):
-        if self.at == "validation" and self.progress["epoch"] == 1:
-            signal.raise_signal(self.signum)
-        return super()._validate()
-
-
-@pytest.mark.parametrize(
-    ("signum", "at"),
-    [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")],
-)
-def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
-    whole = fit(config(f"run.out={tmp_path / 'whole'}"))
-    before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
-    stopped = SignalledRun(config(), False, False).arrange(signum, at)
-    with pytest.raises(Stopped, match="--resume") as stop:
-        stopped.fit(["test"])
-    assert stop.value.signum == signum
-    saved = load_checkpoint(stopped.folder.last).progress
-    assert saved["updates"] == (14 if at == "validation" else at + 1)
-    assert signal.getsignal(signal.SIGINT) is before
-    resumed = fit(config(), resume=True)
-    same(*(load_checkpoint(run.folder.last) for run in (whole, resumed)))
-    same(*(load_checkpoint(run.folder.best) for run in (whole, resumed)))
-
-
-def test_a_signal_ends_the_command_cleanly(settings, tmp_path):
-    """The whole process group gets SIGINT, workers included, as Ctrl-C in a terminal sends it."""
-    out = tmp_path / "run"
-    command = [sys.executable, *TRAIN[1:], *settings, "data.workers=2", "train.epochs=500"]
-    with subprocess.Popen(
-        [*command, f"run.out={out}"], cwd=ROOT, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        deadline = time.time() + 120
-        while not (out / "checkpoint.pth").exists() and time.time() < deadline:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)
-        printed, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "go on with --resume" in printed + errors
-    assert "Traceback" not in errors
-    assert load_checkpoint(out / "checkpoint.pth").training is not None
 
 
 class PoisonedRun(Run):
