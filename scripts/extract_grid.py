@@ -19,18 +19,18 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.data.manifest import Manifest
-from lib.device import default_workers, resolve_device
-from lib.errors import InputError, reported
+from lib.data.pictures import PictureFolder
+from lib.device import resolve_device
+from lib.errors import reported
+from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
 from lib.extraction.grid import LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import FileOutput
-from lib.extraction.pictures import PictureFolder, decode, split_ids, splits_of
-from lib.extraction.runner import as_dtype, report_failures, run
+from lib.extraction.runner import as_dtype
 
 
 def extract(args: argparse.Namespace) -> None:
     """Extract each split's pictures."""
-    splits = splits_of(args.data, args.splits and args.splits.split(","))
-    ids = {split: split_ids(args.data, split) for split in splits}
+    ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
     device = resolve_device(args.device)
     extractor = load_extractor(args.weights)
@@ -52,46 +52,25 @@ def extract(args: argparse.Namespace) -> None:
         cells = maps.permute(0, 2, 3, 1).float().cpu().numpy()
         return [{"grid": as_dtype(one, args.dtype)} for one in cells]
 
-    failures = {}
-    for split in splits:
-        output = FileOutput(args.data / args.out, split, ids[split], manifest)
-        failures[split] = run(
-            split,
-            ids[split],
-            lambda image_id: prepare.resize(decode(pictures.find(image_id))),
-            features,
-            output,
-            args.batch_size,
-            args.workers,
-        )
-        done = len(ids[split]) - len(failures[split])
-        print(f"{args.data / args.out}: {done:,} of {len(ids[split]):,} images of {split}")
-    if problem := report_failures(args.data, "grid", failures):
-        raise InputError(problem)
+    extract_splits(
+        args,
+        "grid",
+        ids,
+        lambda split, image_ids: FileOutput(args.data / args.out, split, image_ids, manifest),
+        lambda image_id: prepare.resize(pictures.read(image_id)),
+        features,
+    )
 
 
 def main(words: list[str] | None = None) -> None:
     """Extract what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
-    parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
+    parser = parser_of(__doc__, batch_size=8)
     parser.add_argument("--weights", required=True, help="X-101.pth, imagenet, or random")
-    parser.add_argument("--splits", help="as in train,dev; default: every <split>_ids.txt")
-    parser.add_argument("--mapping", type=Path, help="JSON: image id -> file inside --images")
     parser.add_argument("--out", default="grids", help="folder inside --data")
     parser.add_argument("--grid_size", type=int, help="average to this side; default: all cells")
     parser.add_argument("--shortest", type=int, default=SHORTEST, help="pixels of a side")
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
-    parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--workers", type=int, default=default_workers())
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    args = parser.parse_args(words)
-    sizes = (args.shortest, args.longest, args.batch_size, args.grid_size or 1)
-    if min(sizes) < 1 or args.grid_size == 0 or args.workers < 0:
-        parser.error("sizes must be at least 1, --workers at least 0")
+    args = parse(parser, words, ("grid_size", "shortest", "longest"))
     with reported():
         extract(args)
 

@@ -17,19 +17,19 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from torch import Tensor
 
 from lib.data.manifest import Manifest
-from lib.device import default_workers, resolve_device
-from lib.errors import InputError, reported
+from lib.data.pictures import PictureFolder
+from lib.device import resolve_device
+from lib.errors import reported
+from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
 from lib.extraction.grid import CHANNELS, LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import ArrayOutput
-from lib.extraction.pictures import PictureFolder, decode, split_ids, splits_of
 from lib.extraction.regions import REGIONS, RegionExtractor, load_detector
-from lib.extraction.runner import as_dtype, report_failures, run
+from lib.extraction.runner import as_dtype
 
 
 def extract(args: argparse.Namespace) -> None:
     """Extract each split's pictures."""
-    splits = splits_of(args.data, args.splits and args.splits.split(","))
-    ids = {split: split_ids(args.data, split) for split in splits}
+    ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
     device = resolve_device(args.device)
     detector, grid = load_detector(args.detector), load_extractor(args.weights)
@@ -51,48 +51,28 @@ def extract(args: argparse.Namespace) -> None:
         found = extractor(batch.to(device)).cpu().numpy()
         return [{"ims": as_dtype(rows, args.dtype)} for rows in found]
 
-    failures = {}
-    for split in splits:
-        count = len(ids[split])
-        output = ArrayOutput(args.data, split, count, shapes, manifest, args.overwrite)
-        failures[split] = run(
-            split,
-            ids[split],
-            lambda image_id: prepare.resize(decode(pictures.find(image_id))),
-            features,
-            output,
-            args.batch_size,
-            args.workers,
-        )
-        state = "whole" if output.complete else "not whole yet"
-        print(f"{args.data}/{split}_ims.npy: {count:,} images, {state}")
-    if problem := report_failures(args.data, "regions", failures):
-        raise InputError(problem)
+    extract_splits(
+        args,
+        "regions",
+        ids,
+        lambda split, image_ids: ArrayOutput(
+            args.data, split, len(image_ids), shapes, manifest, args.overwrite
+        ),
+        lambda image_id: prepare.resize(pictures.read(image_id)),
+        features,
+    )
 
 
 def main(words: list[str] | None = None) -> None:
     """Extract what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
-    parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
+    parser = parser_of(__doc__, batch_size=4)
     parser.add_argument("--weights", default="imagenet", help="X-101.pth, imagenet, or random")
     parser.add_argument("--detector", default="coco", help="coco, a file, or random")
     parser.add_argument("--regions", type=int, default=REGIONS, help="per picture")
-    parser.add_argument("--splits", help="as in train,dev; default: every <split>_ids.txt")
-    parser.add_argument("--mapping", type=Path, help="JSON: image id -> file inside --images")
     parser.add_argument("--shortest", type=int, default=SHORTEST, help="pixels of a side")
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
-    parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
-    parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=default_workers())
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
-    args = parser.parse_args(words)
-    sizes = (args.shortest, args.longest, args.batch_size, args.regions)
-    if min(sizes) < 1 or args.workers < 0:
-        parser.error("sizes must be at least 1, --workers at least 0")
+    args = parse(parser, words, ("regions", "shortest", "longest"))
     with reported():
         extract(args)
 

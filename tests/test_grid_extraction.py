@@ -16,15 +16,16 @@ from torchvision.models import resnext101_32x8d
 from lib.config import FeaturesConfig
 from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
+from lib.data.pictures import decode
 from lib.errors import InputError
 from lib.extraction.grid import (
     DETECTRON2,
     Preprocessing,
     from_detectron2,
     load_extractor,
+    resized,
     torchvision_name,
 )
-from lib.extraction.pictures import decode, resized
 from scripts import extract_grid
 from tests.support import ROOT, succeed
 
@@ -201,7 +202,7 @@ def test_cells_may_be_averaged_as_they_are_written(pictures):
 
 SLOWLY = """
 import sys, time
-from lib.extraction import pictures
+from lib.data import pictures
 from scripts import extract_grid
 
 decode = pictures.decode
@@ -210,7 +211,7 @@ def slowly(path):
     time.sleep(0.15)
     return decode(path)
 
-extract_grid.decode = slowly
+pictures.decode = slowly
 extract_grid.main(sys.argv[1:])
 """
 

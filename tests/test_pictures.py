@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.data.pictures import MOST_PIXELS, PictureError, PictureFolder, decode
 from lib.errors import InputError
-from lib.extraction.pictures import MOST_PIXELS, PictureError, PictureFolder, decode
 
 
 def test_odd_pictures_become_rgb(tmp_path):

@@ -102,17 +102,18 @@ def words(folder, *flags):
 
 SLOWLY = """
 import sys, time
+from lib.data import pictures
 from lib.extraction import outputs
 from scripts import extract_regions
 
 outputs.SYNC_EVERY = 1
-decode = extract_regions.decode
+decode = pictures.decode
 
 def slowly(path):
     time.sleep(0.3)
     return decode(path)
 
-extract_regions.decode = slowly
+pictures.decode = slowly
 extract_regions.main(sys.argv[1:])
 """
 

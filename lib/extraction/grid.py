@@ -17,13 +17,20 @@ from torchvision.models import ResNeXt101_32X8D_Weights, resnext101_32x8d
 
 from lib.data.manifest import file_sha256
 from lib.errors import InputError, first_line
-from lib.extraction.pictures import resized
 
 CHANNELS = 2048
 SHORTEST, LONGEST = 600, 1000  # pixels of a picture's sides before the network
 SKIPPED = ("proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std")  # of the detector
 STAGES = {f"res{stage}": f"layer{stage - 1}" for stage in (2, 3, 4, 5)}
 NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def resized(size: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:
+    """(width, height) whose shorter side becomes ``shortest``, unless the longer would exceed
+    ``longest``; at least one pixel each."""
+    width, height = size
+    scale = min(shortest / min(size), longest / max(size))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 @dataclass(frozen=True)

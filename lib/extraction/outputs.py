@@ -26,6 +26,7 @@ class Output(Protocol):
     def pending(self) -> list[int]: ...
     def write(self, number: int, arrays: Arrays) -> None: ...
     def finish(self) -> None: ...
+    def describe(self) -> str: ...
 
 
 def _require_same(path: Path, found: Manifest, wanted: Manifest) -> None:
@@ -82,6 +83,11 @@ class FileOutput:
         done = len(self.image_ids) - len(self.pending())
         self.manifest.counts[self.split] = done
         write_manifest(self.manifest_path, self.manifest)
+
+    def describe(self) -> str:
+        """How many of the split's images have a file."""
+        done = self.manifest.counts[self.split]
+        return f"{self.folder}: {done:,} of {len(self.image_ids):,} images of {self.split}"
 
 
 class ArrayOutput:
@@ -205,3 +211,10 @@ class ArrayOutput:
         self._settings_path.unlink()
         self._done_path.unlink()
         self.complete = True
+
+    def describe(self) -> str:
+        """The arrays, and whether they are whole."""
+        names = ",".join(self.finals)
+        several = f"{{{names}}}" if len(self.finals) > 1 else names
+        done = f"{self.images:,} images" if self.complete else "not whole yet"
+        return f"{self.data}/{self.split}_{several}.npy: {done}"

@@ -3,13 +3,21 @@
 The paper used UPSNet, which no current PyTorch runs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoImageProcessor, AutoModelForUniversalSegmentation
+from transformers import (
+    AutoImageProcessor,
+    AutoModelForUniversalSegmentation,
+    Mask2FormerConfig,
+    Mask2FormerForUniversalSegmentation,
+    Mask2FormerImageProcessor,
+    SwinConfig,
+)
 
 from lib.data.manifest import file_sha256
 from lib.errors import InputError, first_line
@@ -74,11 +82,16 @@ def load_panoptic_model(name: str) -> PanopticModel:
     """Load a model and its processor.
 
     Args:
-        name: of the hub, or a folder that ``save_pretrained`` has written model and processor to.
+        name: of the hub, a folder that ``save_pretrained`` has written model and processor to, or
+            ``random`` for a small model that has learnt nothing, to try the rest.
 
     Raises:
         InputError: it cannot be had, or does not know COCO's 133 categories.
     """
+    if name == "random":
+        model, processor = small_model([NAMES[upsnet_number(p)] for p in range(CATEGORIES)])
+        model.eval().requires_grad_(False)
+        return PanopticModel(model, processor, _positions(model, name), "random, seed 0", None)
     try:
         processor = AutoImageProcessor.from_pretrained(name)
         model = AutoModelForUniversalSegmentation.from_pretrained(name)
@@ -113,3 +126,30 @@ def _positions(model: nn.Module, name: str) -> np.ndarray:
             "panoptic categories"
         )
     return np.array([position_of[labels[label]] for label in range(CATEGORIES)])
+
+
+def small_model(
+    labels: Sequence[str],
+) -> tuple[Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor]:
+    """A small Mask2Former of random weights, seed 0, that sees several of ``labels``."""
+    backbone = SwinConfig(
+        image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = Mask2FormerConfig(
+        backbone_config=backbone, hidden_dim=32, mask_feature_size=32, feature_size=32,
+        encoder_layers=1, decoder_layers=2, num_attention_heads=2, dim_feedforward=32,
+        encoder_feedforward_dim=32, num_queries=4, id2label=dict(enumerate(labels)),
+        label2id={label: i for i, label in enumerate(labels)},
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Mask2FormerForUniversalSegmentation(config)
+    with torch.no_grad():  # as initialised it sees nothing anywhere; thus, several things
+        module = model.model.transformer_module
+        model.class_predictor.weight.normal_(0, 3)
+        model.class_predictor.bias[-1] = -100
+        module.queries_features.weight.normal_(0, 3)
+        for parameter in module.decoder.mask_predictor.mask_embedder.parameters():
+            parameter.mul_(3 if parameter.ndim > 1 else 1)
+    size = {"shortest_edge": 64, "longest_edge": 96}
+    return model, Mask2FormerImageProcessor(size=size, ignore_index=255)

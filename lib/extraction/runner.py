@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from lib.data.pictures import PictureError
 from lib.extraction.outputs import Arrays, Output
-from lib.extraction.pictures import PictureError
 from lib.files import replacing
 
 FAILED = "failed.txt"

@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
+from lib.data.pictures import PictureError
 from lib.errors import InputError, first_line
 from lib.extraction.categories import CATEGORIES, NUMBER_OF_COCO_ID, VOID
-from lib.extraction.pictures import PictureError
 
 CELLS = 7
 MAP_SIZE = 64

@@ -1,13 +1,11 @@
 """Finds pictures by image id and decodes them, whatever they are, to 8-bit RGB."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.errors import InputError, first_line
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -74,6 +72,10 @@ class PictureFolder:
             raise PictureError(f"several pictures: {', '.join(map(str, found[:3]))}")
         return found[0]
 
+    def read(self, image_id: str) -> Image.Image:
+        """The picture of an id as :func:`decode` gives it; raises :class:`PictureError`."""
+        return decode(self.find(image_id))
+
 
 def decode(path: Path) -> Image.Image:
     """A picture as 8-bit RGB, turned as its EXIF says.
@@ -115,41 +117,3 @@ def _rgb(picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", layered.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, layered).convert("RGB")
     return picture.convert("RGB")
-
-
-def resized(size: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:
-    """(width, height) whose shorter side becomes ``shortest``, unless the longer would exceed
-    ``longest``; at least one pixel each."""
-    width, height = size
-    scale = min(shortest / min(size), longest / max(size))
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def split_ids(data: Path, split: str) -> list[str]:
-    """The image ids of a split, one per image also where the file has one per caption.
-
-    Raises:
-        InputError: no such file of ids.
-    """
-    path = data / f"{split}_ids.txt"
-    try:
-        ids = path.read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
-    fives = [ids[i : i + CAPTIONS_PER_IMAGE] for i in range(0, len(ids), CAPTIONS_PER_IMAGE)]
-    per_caption = all(len(five) == CAPTIONS_PER_IMAGE and len(set(five)) == 1 for five in fives)
-    return ids[::CAPTIONS_PER_IMAGE] if per_caption else ids
-
-
-def splits_of(data: Path, wanted: Sequence[str] | None) -> list[str]:
-    """The splits to extract: those asked for, or all that have ids.
-
-    Raises:
-        InputError: the folder has no ``<split>_ids.txt``.
-    """
-    found = sorted(path.name.removesuffix("_ids.txt") for path in data.glob("*_ids.txt"))
-    if not found:
-        raise InputError(
-            f"{data}: holds no <split>_ids.txt; scripts/prepare_captions.py makes them"
-        )
-    return list(wanted) if wanted else found
