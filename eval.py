@@ -32,7 +32,9 @@ def run(args: argparse.Namespace) -> None:
     check_replaceable(args.save_results, args.json, (args.checkpoint, args.dataset, args.split))
     scored = score_checkpoint(args.checkpoint, args, args.features, args.features_folder)
     if args.grid_size is not None and scored.origin.features != "grid":
-        raise InputError("--grid_size is for grid features; this checkpoint gets regions")
+        raise InputError(
+            f"--grid_size is for grid features; this checkpoint gets {scored.origin.features}"
+        )
     origin, split, dataset = scored.origin, scored.split, args.dataset
     results = evaluate(scored.scores, dataset, args.split)
     print(f"{args.checkpoint}: {origin.title} on {dataset}, {len(split.image_ids):,} images")

@@ -47,7 +47,7 @@ def check_members(args: argparse.Namespace) -> None:
                 "eval_ensemble.py's to give"
             )
     if args.grid_size is not None and "grid" not in kinds:
-        raise InputError("--grid_size is for grid features; all of these checkpoints get regions")
+        raise InputError("--grid_size is for grid features; none of these checkpoints gets any")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -53,6 +53,18 @@ class ImageBatch(_Tensors):
 
 
 @dataclass(frozen=True)
+class PixelBatch(_Tensors):
+    """B pictures of one size, for a model whose grid comes from a backbone of its own."""
+
+    pixels: Tensor  # (B, 3, S, S) uint8, RGB
+    cells: Tensor  # (B, side, side) bool; the cells of the pooled map that stay
+    indices: Tensor  # (B,) int64; position of the image in its split
+    semantic: Tensor | None = None  # as in ImageBatch, seen through the same window as the pixels
+    seg_map: Tensor | None = None
+    categories: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class TextBatch(_Tensors):
     """B captions, padded at the end with id 0 to the longest, N."""
 

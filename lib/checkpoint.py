@@ -113,8 +113,10 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
     Raises:
         InputError: a model that the release has no place for, or the file cannot be written.
     """
-    if checkpoint.config.model.title not in ("3SHNet", "VSE-infinity"):
-        raise InputError(f"{path}: the release has no place for {checkpoint.config.model.title}")
+    model = checkpoint.config.model
+    if model.title not in ("3SHNet", "VSE-infinity") or model.backbone is not None:
+        found = model.title if model.backbone is None else f"a backbone ({model.backbone})"
+        raise InputError(f"{path}: the release has no place for {found}")
     raw = to_released(checkpoint.config, checkpoint.model, checkpoint.progress, checkpoint.released)
     _write(path, raw)
 

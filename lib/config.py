@@ -14,7 +14,9 @@ import yaml
 from lib.errors import InputError
 
 DATASETS = ("coco", "f30k", "scenes", "scenes_b")
-FEATURE_TYPES = ("region", "grid")
+PRECOMPUTED = ("region", "grid")
+FEATURE_TYPES = (*PRECOMPUTED, "images")
+BACKBONES = ("resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d")
 DROP_SCHEMES = ("each", "vse_infinity")
 
 
@@ -34,14 +36,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class FeaturesConfig:
-    """The image rows: detected regions or grid cells."""
+    """The image rows: detected regions, or grid cells, from files or made from pictures."""
 
-    type: str = "region"  # region, or grid for the cells of a convolutional map
+    type: str = "region"  # region, grid for the cells of a convolutional map, or images
     folder: str | None = None  # one file per image, inside the dataset's folder; null: *_ims.npy
     regions: int | None = _bounded(None, 1)  # rows that every image must have; null: any number
     grid_size: int | None = _bounded(7, 1)  # maps are pooled to this side; null: all cells stay
     drop: float = _bounded(0.2, 0, 1)  # rate at which rows are dropped in training
-    drop_scheme: str = "each"  # each: every row at the rate; vse_infinity: see dataset.drop_rate
+    drop_scheme: str = "each"  # each: every row at the rate; or vse_infinity, see drop_rate
+    # Of type images: what training and the backbone see of a picture.
+    image_size: int = _bounded(512, 32)  # pixels of a side; pictures are stretched to a square
+    crop: float = _bounded(0.6, 0.01, 1)  # training cuts out at least this share of each side
+    flip: float = _bounded(0.5, 0, 1)  # rate at which training mirrors
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,8 @@ class ModelConfig:
     normalise_images: bool = True
     normalise_texts: bool = True
     bert: str = "bert-base-uncased"  # hub name or local folder
+    backbone: str | None = None  # a ResNet that makes the grid of features.type=images; null: none
+    backbone_weights: str = "imagenet"  # or random, or a Detectron2 file like X-101.pth
 
     @property
     def title(self) -> str:
@@ -78,6 +86,10 @@ class TrainConfig:
     batch_size: int = _bounded(128, 2)
     lr: float = _bounded(5e-4, 0)
     bert_lr_scale: float = _bounded(0.1, 0)  # BERT's rate is lr times this
+    backbone_lr_scale: float = _bounded(0.01, 0)  # likewise the backbone's
+    # The backbone learns from this epoch on, in which all rates rise linearly from 0.
+    backbone_epoch: int = _bounded(1, 0)
+    frozen_stages: int = _bounded(2, 0, 4)  # its stem and these never learn
     decay_epoch: int = _bounded(15, 1)  # all rates are multiplied by decay when it starts
     decay: float = _bounded(0.1, 0)
     weight_decay: float = _bounded(1e-4, 0)
@@ -185,6 +197,8 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
     _choice("features.type", config.features.type, FEATURE_TYPES, source)
     _choice("features.drop_scheme", config.features.drop_scheme, DROP_SCHEMES, source)
     _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
+    if config.model.backbone is not None:
+        _choice("model.backbone", config.model.backbone, BACKBONES, source)
     return config
 
 
@@ -210,4 +224,20 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         value = _parse(text, section, key)
         from_dict({section: {key: value}}, f"override {override!r}")
         values.setdefault(section, {})[key] = value
-    return from_dict(values, str(path))
+    config = from_dict(values, str(path))
+    _check_backbone(config, str(path))
+    return config
+
+
+def _check_backbone(config: Config, source: str) -> None:
+    kind, backbone = config.features.type, config.model.backbone
+    if kind == "images" and backbone is None:
+        raise InputError(
+            f"{source}: features.type is images, which needs a network that makes their grids; say "
+            f"model.backbone={BACKBONES[-1]}, or another of {', '.join(BACKBONES)}"
+        )
+    if kind != "images" and backbone is not None:
+        raise InputError(
+            f"{source}: model.backbone is {backbone!r}, but features.type is {kind!r}; a backbone "
+            "reads pictures, features.type=images"
+        )

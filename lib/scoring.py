@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
-from lib.config import FEATURE_TYPES, Config, FeaturesConfig
+from lib.config import PRECOMPUTED, Config, FeaturesConfig
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import Split, open_split
 from lib.data.index import INDEX_FILE, FolderIndex
@@ -44,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool) -> None:
     parser.add_argument("--dataset", required=True, choices=DEFAULT_SPLITS)
     parser.add_argument("--split", help="default: testall for coco, else test")
     parser.add_argument(
-        "--features", choices=FEATURE_TYPES, help=one + "default: as trained", **several
+        "--features", choices=PRECOMPUTED, help=one + "default: as trained", **several
     )
     parser.add_argument(
-        "--features_folder", help=one + "of one file per image; '' for *_ims.npy", **several
+        "--features_folder",
+        help=one + "of one file per image, or of pictures; '' for *_ims.npy",
+        **several,
     )
     parser.add_argument("--grid_size", help="side that grids are pooled to, or off")
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
@@ -99,7 +101,7 @@ def load_model(
     """
     name = bert or checkpoint.config.model.bert
     tokenizer, encoder = load_tokenizer(name), load_bert(name, pretrained=False)
-    model = build_model(checkpoint.config.model, encoder)
+    model = build_model(checkpoint.config.model, encoder, pretrained=False)
     load_weights(model, checkpoint, path)
     return model, tokenizer, encoder.config
 

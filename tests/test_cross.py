@@ -128,7 +128,7 @@ def test_pooling_is_for_grids_alone(runs, data, capsys):
     with pytest.raises(InputError, match="--grid_size is for grid features"):
         score(region, data, "--dataset", "scenes_b", "--grid_size", "5")
     flags = ["--checkpoints", str(region), *words(runs, data)[3:], "--dataset", "scenes_b"]
-    with pytest.raises(InputError, match="all of these checkpoints get regions"):
+    with pytest.raises(InputError, match="none of these checkpoints gets any"):
         eval_cross_ensemble.run(eval_cross_ensemble.parse([*flags, "--grid_size", "5"]))
     with pytest.raises(SystemExit):  # the same checkpoint twice
         eval_cross_ensemble.parse([*flags, "--checkpoints", str(region), str(region)])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -18,14 +19,9 @@ from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
 from lib.data.pictures import decode
 from lib.errors import InputError
-from lib.extraction.grid import (
-    DETECTRON2,
-    Preprocessing,
-    from_detectron2,
-    load_extractor,
-    resized,
-    torchvision_name,
-)
+from lib.extraction.grid import Preprocessing, load_extractor, resized
+from lib.models.backbone import from_detectron2, torchvision_name
+from lib.models.normalisation import DETECTRON2
 from scripts import extract_grid
 from tests.support import ROOT, succeed
 
@@ -119,7 +115,8 @@ def test_weights_that_are_none(tmp_path, capsys):
 
 def test_preprocessing_is_detectron2s():
     picture = Image.new("RGB", (640, 480), (10, 20, 30))
-    pixels = DETECTRON2.normalise(DETECTRON2.resize(picture))
+    detectron2 = Preprocessing(**asdict(DETECTRON2))
+    pixels = detectron2.normalise(detectron2.resize(picture))
     assert pixels.shape == (3, 600, 800)
     blue = (30 - 103.530) / 57.375
     assert pixels[0].unique().tolist() == pytest.approx([blue])

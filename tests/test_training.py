@@ -283,7 +283,7 @@ def test_three_groups_and_the_schedule(config):
     ]  # fmt: skip
     grouped = [id(p) for g in groups for p in g["params"]]
     assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
-    factors = [rate_factor(epoch, settings.train) for epoch in (0, 14, 15, 24)]
+    factors = [rate_factor(epoch, 0.5, settings.train) for epoch in (0, 14, 15, 24)]
     assert factors == [1, 1, 0.1, 0.1]
 
 

@@ -8,42 +8,71 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lib.batch import ImageBatch, TextBatch
-from lib.config import Config
+from lib.batch import ImageBatch, PixelBatch, TextBatch
+from lib.config import Config, FeaturesConfig
 from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries
+from lib.data.augmentation import Window, drop_rate, kept_rows
 from lib.data.captions import TokenisedCaptions
 from lib.data.features import Split
+from lib.data.pixels import Pixels
 from lib.errors import InputError
 
+# Image, its rows, and its segmentation arrays where they are used.
 ImageItem = tuple[int, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+# Image, its pixels, the cells that stay, and the same arrays.
+PixelItem = tuple[
+    int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None
+]
+TextItem = tuple[int, np.ndarray]  # caption and its ids
 
 
-def drop_rate(scheme: str, rate: float, generator: np.random.Generator) -> float:
-    """The rate at which one picture loses rows in training.
-
-    Args:
-        scheme: ``each``: ``rate``, always. ``vse_infinity``: with probability 0.8 it is
-            ``rate * u``, u uniform in [0.2, 1], else 0; VSE-infinity's size augmentation of grids.
-        rate: ``features.drop``.
-        generator: not drawn from by ``each``.
-    """
-    if scheme == "each":
-        return rate
-    u = generator.random()  # in [0.2, 1] with probability 0.8, and uniform there
-    return rate * u if u >= 0.2 else 0.0
-
-
-def drop_rows(rows: np.ndarray, rate: float, generator: np.random.Generator) -> np.ndarray:
-    """Drop each of (K, C) rows independently at ``rate``, never all; the rest moves up."""
-    keep = generator.random(len(rows)) >= rate
-    if not keep.any():
-        keep[generator.integers(len(rows))] = True
-    return rows[keep]
-
-
-def _image_item(split: Split, image: int, features: np.ndarray) -> ImageItem:
+def _segmentation(split: Split, image: int) -> list[np.ndarray | None]:
     arrays = (split.semantic, split.seg_map, split.categories)
-    return image, features, *(None if a is None else a[image] for a in arrays)
+    return [None if array is None else array[image] for array in arrays]
+
+
+def evaluation_item(split: Split, image: int) -> ImageItem | PixelItem:
+    """Image ``image``, whole."""
+    features = split.features
+    cells = (features.all_cells(),) if isinstance(features, Pixels) else ()
+    return image, features[image], *cells, *_segmentation(split, image)
+
+
+def training_item(
+    split: Split, image: int, config: FeaturesConfig, generator: np.random.Generator
+) -> ImageItem | PixelItem:
+    """Image ``image`` as training sees it once: rows dropped; a picture cut and mirrored too."""
+    if isinstance(split.features, Pixels):
+        window, cells = split.features.augmentation(generator)
+        arrays = _through(window, *_segmentation(split, image))
+        return image, split.features.view(image, window), cells, *arrays
+    rate = drop_rate(config.drop_scheme, config.drop, generator)
+    rows = split.features[image]
+    rows = rows[kept_rows(len(rows), rate, generator)]
+    return image, rows, *_segmentation(split, image)
+
+
+def _through(
+    window: Window,
+    semantic: np.ndarray | None,
+    seg_map: np.ndarray | None,
+    categories: np.ndarray | None,
+) -> list[np.ndarray | None]:
+    if semantic is not None:
+        semantic = window.shares(semantic)
+        categories = categories * semantic.any(axis=(1, 2))  # others are outside the window
+    return [semantic, None if seg_map is None else window.label_map(seg_map), categories]
+
+
+def _stacked(arrays: Sequence[Sequence[np.ndarray | None]]) -> list[torch.Tensor | None]:
+    return [None if each[0] is None else torch.from_numpy(np.stack(each)) for each in arrays]
+
+
+def collate_pixels(items: Sequence[PixelItem]) -> PixelBatch:
+    """B pictures of one size."""
+    indices, *arrays = zip(*items, strict=True)
+    pixels, cells, *rest = _stacked(arrays)
+    return PixelBatch(pixels, cells, torch.tensor(indices), *rest)
 
 
 def collate_images(items: Sequence[ImageItem]) -> ImageBatch:
@@ -53,13 +82,11 @@ def collate_images(items: Sequence[ImageItem]) -> ImageBatch:
     padded = np.zeros((len(items), max(lengths), features[0].shape[1]), np.float32)
     for target, rows in zip(padded, features, strict=True):
         target[: len(rows)] = rows
-    stacked = (None if v[0] is None else torch.from_numpy(np.stack(v)) for v in rest)
-    return ImageBatch(
-        torch.from_numpy(padded), torch.tensor(lengths), torch.tensor(indices), *stacked
-    )
+    tensors = torch.from_numpy(padded), torch.tensor(lengths), torch.tensor(indices)
+    return ImageBatch(*tensors, *_stacked(rest))
 
 
-def collate_texts(items: Sequence[tuple[int, np.ndarray]]) -> TextBatch:
+def collate_texts(items: Sequence[TextItem]) -> TextBatch:
     """Pad B captions of N_b ids to the longest with id 0."""
     indices, ids = zip(*items, strict=True)
     lengths = [len(i) for i in ids]
@@ -83,15 +110,13 @@ class TrainingPairs(Dataset):
     def __len__(self) -> int:
         return len(self.captions)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem, tuple[int, np.ndarray]]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem | PixelItem, TextItem]:
         """The pair of caption ``key[1]`` as epoch ``key[0]`` sees it."""
         epoch, caption = key
         generator = np.random.default_rng((self.seed, epoch, caption))
         image = caption // CAPTIONS_PER_IMAGE
-        rate = drop_rate(self.features.drop_scheme, self.features.drop, generator)
-        rows = drop_rows(self.split.features[image], rate, generator)
-        ids = self.captions.augmented(caption, self.word_augment, generator)
-        return _image_item(self.split, image, rows), (caption, ids)
+        item = training_item(self.split, image, self.features, generator)
+        return item, (caption, self.captions.augmented(caption, self.word_augment, generator))
 
 
 class EvaluationImages(Dataset):
@@ -103,17 +128,23 @@ class EvaluationImages(Dataset):
     def __len__(self) -> int:
         return self.images
 
-    def __getitem__(self, image: int) -> ImageItem:
+    def __getitem__(self, image: int) -> ImageItem | PixelItem:
         """Image ``image`` with all its rows."""
-        return _image_item(self.split, image, self.split.features[image])
+        return evaluation_item(self.split, image)
+
+
+def collate_any(items: Sequence[ImageItem | PixelItem]) -> ImageBatch | PixelBatch:
+    """B images of either kind, which their pixels tell."""
+    is_picture = items[0][1].dtype == np.uint8
+    return collate_pixels(items) if is_picture else collate_images(items)
 
 
 def collate_pairs(
-    items: Sequence[tuple[ImageItem, tuple[int, np.ndarray]]],
-) -> tuple[ImageBatch, TextBatch]:
+    items: Sequence[tuple[ImageItem | PixelItem, TextItem]],
+) -> tuple[ImageBatch | PixelBatch, TextBatch]:
     """B pairs to two batches whose rows correspond."""
     images, texts = zip(*items, strict=True)
-    return collate_images(images), collate_texts(texts)
+    return collate_any(images), collate_texts(texts)
 
 
 def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -153,15 +184,15 @@ def _loader(dataset: Dataset, workers: int, pin: bool, **batching: object) -> Da
 def training_loader(
     pairs: TrainingPairs, epoch: int, batches: np.ndarray, workers: int, pin: bool
 ) -> DataLoader:
-    """Loads the given batches of an epoch in order: (ImageBatch, TextBatch) each."""
+    """Loads the given batches of an epoch in order: (ImageBatch or PixelBatch, TextBatch) each."""
     keys = [[(epoch, int(caption)) for caption in batch] for batch in batches]
     return _loader(pairs, workers, pin, batch_sampler=keys, collate_fn=collate_pairs)
 
 
 def image_loader(split: Split, images: int, batch_size: int, workers: int, pin: bool) -> DataLoader:
-    """Loads the first ``images`` images of a split in order: an ImageBatch each."""
+    """Loads the first ``images`` images of a split in order: an ImageBatch, or PixelBatch, each."""
     dataset = EvaluationImages(split, images)
-    return _loader(dataset, workers, pin, batch_size=batch_size, collate_fn=collate_images)
+    return _loader(dataset, workers, pin, batch_size=batch_size, collate_fn=collate_any)
 
 
 def row_loader(entries: Entries, first: int, workers: int) -> DataLoader:

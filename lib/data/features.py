@@ -11,7 +11,10 @@ from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
 from lib.data.manifest import read_manifest
 from lib.data.pack import Pack
+from lib.data.pixels import Pixels
 from lib.errors import InputError
+
+PICTURES = "images"  # where pictures are looked for, unless features.folder says otherwise
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Split:
     image_ids: list[str]  # n
     captions: list[str]  # 5n; 5i..5i+4 belong to image i
     ids_per_image: int  # how often the ids file repeats an id, 1 or 5
-    features: Entries  # [i]: (K, img_dim) float32
+    features: Entries  # [i]: (K, img_dim) float32, or a picture
     semantic: MappedArray | None  # [i]: (categories, cells, cells) float32
     seg_map: MappedArray | None  # [i]: (map_size, map_size) float32
     categories: MappedArray | None  # [i]: (categories,) float32
@@ -104,8 +107,11 @@ def _makers(config: Config, folder: Path, name: str) -> dict[str, dict[str, Any]
 def _open_features(
     config: Config, folder: Path, name: str, image_ids: list[str], index: FolderIndex
 ) -> Entries:
-    """One file per image, their pack, or one array per split, as ``config.features`` says."""
+    """One file per image, their pack, one array per split, or pictures, as ``config.features``
+    says."""
     features, img_dim = config.features, config.model.img_dim
+    if features.type == "images":
+        return Pixels(folder / (features.folder or PICTURES), image_ids, features)
     if features.folder is not None:
         named = folder / features.folder
         if Pack.is_at(named, name):

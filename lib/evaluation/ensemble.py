@@ -107,7 +107,9 @@ def mean_scores(members: Sequence[SavedScores], weights: Sequence[float]) -> np.
 def ensemble_features(origins: Sequence[Origin]) -> str:
     """As in "region + grid", or "2 x region"; in the paper's order, each kind once."""
     kinds = [origin.features for origin in origins]
-    counted = [(kinds.count(kind), kind) for kind in ("region", "grid", UNKNOWN) if kind in kinds]
+    counted = [
+        (kinds.count(kind), kind) for kind in ("region", "grid", "images", UNKNOWN) if kind in kinds
+    ]
     return " + ".join(kind if count == 1 else f"{count} x {kind}" for count, kind in counted)
 
 

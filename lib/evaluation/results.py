@@ -18,7 +18,7 @@ class Origin:
 
     checkpoint: str = UNKNOWN
     model: str = UNKNOWN  # its title in tables, as in "3SHNet without VSpM"
-    features: str = UNKNOWN  # region or grid
+    features: str = UNKNOWN  # region, grid or images
     source: str = UNKNOWN  # the dataset it was trained on
     seed: int | None = None
     epoch: int | None = None  # that the weights are of, counted from 0

@@ -5,23 +5,34 @@ from transformers import BertModel
 
 from lib.config import ModelConfig
 from lib.errors import InputError
+from lib.models.normalisation import normalisation_of
+from lib.models.pixels import FromPixels
 from lib.models.text import load_bert
 from lib.models.threeshnet import ThreeSHNet
 
 FAMILIES = {"threeshnet": ThreeSHNet}
 
 
-def build_model(config: ModelConfig, bert: BertModel | None = None) -> nn.Module:
+def build_model(
+    config: ModelConfig, bert: BertModel | None = None, pretrained: bool = True
+) -> nn.Module:
     """A model of ``config.family``: ``encode_images``, ``encode_texts`` and ``score``.
 
     Args:
         config: sizes and parts.
-        bert: the sentence encoder's BERT; None loads ``config.bert`` with its pretrained weights.
+        bert: the sentence encoder's BERT; None loads ``config.bert``.
+        pretrained: False leaves BERT and backbone random, for a checkpoint that brings its own.
 
     Raises:
-        InputError: an unknown family, or BERT is not to be had.
+        InputError: an unknown family, or BERT or the backbone's weights are not to be had.
     """
     if config.family not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise InputError(f"model.family is {config.family!r}, expected one of {known}")
-    return FAMILIES[config.family](config, bert or load_bert(config.bert, pretrained=True))
+    model = FAMILIES[config.family](config, bert or load_bert(config.bert, pretrained))
+    if config.backbone is None:
+        return model
+    from lib.models.backbone import build_backbone  # brings torchvision, which nothing else needs
+
+    backbone = build_backbone(config, pretrained)
+    return FromPixels(backbone, normalisation_of(config.backbone_weights), model)

@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lib.batch import ImageBatch, TextBatch
+from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
 from lib.data.arrays import CAPTIONS_PER_IMAGE
@@ -31,7 +31,13 @@ from lib.models import build_model
 from lib.models.text import load_bert
 from lib.training.folder import RunFolder
 from lib.training.losses import score_statistics, triplet_loss
-from lib.training.optim import build_optimizer, parameter_groups, rate_factor, set_rates
+from lib.training.optim import (
+    build_optimizer,
+    choose_learning,
+    parameter_groups,
+    rate_factor,
+    set_rates,
+)
 from lib.training.stop import Stopped, StopSignal
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
@@ -61,7 +67,7 @@ class Run:
         bert = load_bert(config.model.bert, pretrained=checkpoint is None)
         self.train_captions = tokenise(self.train_split.captions, tokenizer, bert.config)
         self.dev_captions = tokenise(self.dev_split.captions, tokenizer, bert.config)
-        self.model = build_model(config.model, bert).to(self.device)
+        self.model = build_model(config.model, bert, checkpoint is None).to(self.device)
         self.optimizer = build_optimizer(self.model, config.train)
         self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
         self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
@@ -142,7 +148,7 @@ class Run:
         """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
-        set_rates(self.optimizer, self.base_rates, rate_factor(epoch, config.train))
+        choose_learning(self.model, epoch, config.train)
         batches = self._batches(epoch)
         pin = self.device.type == "cuda"
         loader = training_loader(pairs, epoch, batches[first:], config.data.workers, pin)
@@ -154,6 +160,9 @@ class Run:
             ready = time.perf_counter()
             for images, texts in stop.guard(bar):
                 arrived = time.perf_counter()
+                share = progress["step"] / len(batches)
+                factor = rate_factor(epoch, share, config.train, config.model.backbone is not None)
+                set_rates(self.optimizer, self.base_rates, factor)
                 loss, scalars = self._step(images.to(self.device), texts.to(self.device))
                 total += loss
                 progress["step"] += 1
@@ -165,12 +174,14 @@ class Run:
                         scalars[f"rate/{group['name']}"] = group["lr"]
                     for name, value in scalars.items():
                         writer.add_scalar(name, value, progress["updates"])
-                    bar.set_postfix(loss=f"{loss / len(images.lengths):.3f}")
+                    bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         taken = max(len(batches) - first, 1)
         return total / taken / config.train.batch_size
 
-    def _step(self, images: ImageBatch, texts: TextBatch) -> tuple[float, dict[str, float]]:
+    def _step(
+        self, images: ImageBatch | PixelBatch, texts: TextBatch
+    ) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
         scores = self.model.score(self.model.encode_images(images), self.model.encode_texts(texts))
@@ -189,7 +200,7 @@ class Run:
             scalars |= score_statistics(scores.detach())
         return value, scalars
 
-    def _require_finite(self, what: str, value: float, images: ImageBatch) -> None:
+    def _require_finite(self, what: str, value: float, images: ImageBatch | PixelBatch) -> None:
         if math.isfinite(value):
             return
         ids = ", ".join(self.train_split.image_ids[i] for i in images.indices.tolist())
