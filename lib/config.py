@@ -13,7 +13,7 @@ import yaml
 
 from lib.errors import InputError
 
-DATASETS = ("coco", "f30k", "scenes", "scenes_b")
+DATASETS = ("coco", "f30k", "mine", "scenes", "scenes_b")
 PRECOMPUTED = ("region", "grid")
 FEATURE_TYPES = (*PRECOMPUTED, "images")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d")
@@ -29,8 +29,8 @@ class DataConfig:
     """Where the files are and how captions are read."""
 
     root: str = "data"  # holds <dataset>_precomp/ or <dataset>/precomp/
-    dataset: str = "f30k"  # coco, f30k, scenes or scenes_b
-    workers: int = _bounded(4, 0)  # processes that load batches
+    dataset: str = "f30k"  # coco, f30k, mine, scenes or scenes_b
+    workers: int = _bounded(4, 0)  # processes that load batches, one per core at most
     word_augment: float = _bounded(0.2, 0, 1)  # share of words touched in training
 
 

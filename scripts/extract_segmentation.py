@@ -13,8 +13,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from lib.data.manifest import Manifest
@@ -23,7 +21,7 @@ from lib.device import resolve_device
 from lib.errors import reported
 from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
 from lib.extraction.outputs import ArrayOutput
-from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model
+from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
 from lib.extraction.segmentation import CELLS, MAP_SIZE, array_shapes, stored_arrays
 
 
@@ -55,7 +53,7 @@ def extract(args: argparse.Namespace) -> None:
         lambda split, image_ids: ArrayOutput(
             args.data, split, len(image_ids), shapes, manifest, args.overwrite
         ),
-        lambda image_id: torch.from_numpy(np.array(pictures.read(image_id))),
+        lambda image_id: to_tensor(pictures.read(image_id)),
         arrays,
     )
 

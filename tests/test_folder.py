@@ -97,9 +97,20 @@ def test_rows_without_a_height_are_pooled_already_or_refused(tmp_path):
         read(tmp_path, ["7"], grid_size=2)
 
 
-def test_a_map_smaller_than_its_averages_is_refused(tmp_path):
-    """As (1, K, C), which repeats its cells when it is stretched."""
-    for height, width in ((1, 9), (2, 2)):
+def test_a_narrow_map_repeats_its_cells(tmp_path):
+    """As of a picture of 640 x 59: adaptive averages with more cells than there are."""
+    cells = np.random.default_rng(0).random((2, 9, C)).astype(np.float32)
+    np.save(tmp_path / "7.npy", cells)
+    rows = read(tmp_path, ["7"], grid_size=3)[0].reshape(3, 3, C)
+    for row, seen in enumerate(([0], [0, 1], [1])):  # floor(2 r / 3) to ceil(2 (r + 1) / 3)
+        for column in range(3):
+            expected = cells[seen, 3 * column : 3 * column + 3].mean(axis=(0, 1))
+            np.testing.assert_allclose(rows[row, column], expected, rtol=1e-5)
+
+
+def test_a_single_row_of_cells_is_refused(tmp_path):
+    """It is rather a list of cells, (1, K, C), than a map."""
+    for height, width in ((1, 9), (9, 1)):
         np.save(tmp_path / "7.npy", np.ones((height, width, C), np.float32))
         with pytest.raises(InputError, match=f"{height} x {width} cells cannot be averaged"):
             read(tmp_path, ["7"], grid_size=3)

@@ -121,7 +121,7 @@ def test_preprocessing_is_detectron2s():
     blue = (30 - 103.530) / 57.375
     assert pixels[0].unique().tolist() == pytest.approx([blue])
     assert resized((2000, 500), 600, 1000) == (1000, 250)
-    assert resized((1, 20_000), 600, 1000) == (1, 1000)
+    assert resized((1, 20_000), 600, 1000) == (64, 1000)
     assert resized((1, 1), 600, 1000) == (600, 600)
 
 
@@ -243,6 +243,20 @@ def test_what_cannot_be_used_is_listed_and_the_rest_is_done(pictures):
     ]  # fmt: skip
     present = {path.stem for path in (pictures / "data" / "grids").glob("*.npy")}
     assert present == set(IDS) - {"2", "7"}
+
+
+def test_odd_shapes_can_be_trained_on(pictures):
+    """One pixel, ribbons, and every kind of pixel, through the extractor and 7 x 7 averages."""
+    odd = {"1": (1, 1), "2": (20_000, 20), "3": (20, 20_000), "4": (640, 59)}
+    for (i, size), mode in zip(odd.items(), ("L", "RGB", "CMYK", "I;16"), strict=True):
+        stem = pictures / "pictures" / f"COCO_train2014_{int(i):012d}"
+        stem.with_suffix(".jpg").unlink()
+        suffix = ".png" if mode == "I;16" else ".jpg"
+        Image.new(mode, size).save(stem.with_suffix(suffix))
+    extract_grid.main(words(pictures, "--splits", "train"))
+    features = FeaturesConfig(type="grid", folder="grids", grid_size=7)
+    folder = FeatureFolder(pictures / "data" / "grids", IDS[:5], 2048, features, FolderIndex())
+    assert all(folder[i].shape == (49, 2048) for i in range(5))
 
 
 def test_features_made_otherwise_are_not_mixed(pictures):

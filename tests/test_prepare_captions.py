@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lib.data.pictures import PictureFolder
 from scripts import prepare_captions
 from tests.support import succeed
 
@@ -63,6 +64,95 @@ def test_files_of_another_content_stay(tmp_path):
     assert (tmp_path / "out" / "train_caps.txt").stat().st_mtime_ns == before
     prepare_captions.main([*(str(word) for word in command), "--overwrite"])
     assert (tmp_path / "out" / "dev_ids.txt").read_text() == "1001\n"
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Ten pictures of one's own, two in a subfolder with blanks, and a table of them."""
+    names = [f"{i}.jpg" for i in range(8)] + ["my dogs/a b.PNG", "my dogs/c.jpeg"]
+    (tmp_path / "pictures" / "my dogs").mkdir(parents=True)
+    lines = []
+    for i, name in enumerate(names):
+        (tmp_path / "pictures" / name).touch()
+        lines += [f"{name}#{k}\t sentence {k}  of {i}" for k in range(5)]
+    (tmp_path / "t.txt").write_text("\n".join([*lines, ""]))
+    return tmp_path, names, lines
+
+
+def table(folder, *flags):
+    command = ("--table", folder / "t.txt", "--images", folder / "pictures")
+    return (*command, "--out", folder / "mine_precomp", *flags)
+
+
+def test_a_table_of_ones_own(own, capsys):
+    folder, names, _ = own
+    prepare_captions.main([str(word) for word in table(folder)])
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "train: 7 images, 35 captions" in captured.out
+    out = folder / "mine_precomp"
+    mapping = json.loads((out / "pictures.json").read_text())
+    assert sorted(mapping.values()) == sorted(names)
+    assert mapping["my_dogs_a_b"] == "my dogs/a b.PNG"
+    pictures = PictureFolder(folder / "pictures", out / "pictures.json")
+    seen = []
+    for split, count in (("train", 7), ("dev", 1), ("test", 2)):
+        ids = (out / f"{split}_ids.txt").read_text().split()
+        captions = (out / f"{split}_caps.txt").read_text().splitlines()
+        assert len(ids) == count
+        for position, image_id in enumerate(ids):
+            number = names.index(mapping[image_id])
+            expected = [f"sentence {k} of {number}" for k in range(5)]
+            assert captions[5 * position : 5 * position + 5] == expected
+            assert pictures.find(image_id).is_file()
+        seen += ids
+    assert sorted(seen) == sorted(mapping)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    prepare_captions.main([str(word) for word in table(folder)])  # the same dealing again
+    assert before == {path.name: path.read_bytes() for path in out.iterdir()}
+    assert "with another content" in refusal(*table(folder, "--seed", "1"))
+
+
+def test_pictures_with_fewer_or_more_sentences(own, capsys):
+    folder, _, lines = own
+    (folder / "pictures" / "alone.jpg").touch()
+    few = [line for line in lines if not line.startswith("3.jpg") or "#0" in line or "#4" in line]
+    (folder / "t.txt").write_text("\n".join([*few, "4.jpg\tone more"]))
+    prepare_captions.main([str(word) for word in table(folder)])
+    told = capsys.readouterr().err
+    assert "1 pictures have fewer than five sentences; theirs are repeated" in told
+    assert "1 pictures have more than five sentences" in told
+    assert "1 pictures of " in told
+    captions = "".join(
+        (folder / "mine_precomp" / f"{split}_caps.txt").read_text()
+        for split in ("train", "dev", "test")
+    )
+    zero, four = "sentence 0 of 3\n", "sentence 4 of 3\n"
+    assert zero + four + zero + four + zero in captions
+    assert "one more" not in captions
+
+
+def test_bad_tables(own):
+    folder, _, lines = own
+    path = folder / "t.txt"
+    for text, message in (
+        ("", "holds no line"),
+        ("0.jpg a dog", "line 1 is '0.jpg a dog', expected a picture's file name, a tab"),
+        ("0.jpg\t \n", "line 1 is"),
+        ("0.jpg\ta\nx.jpg\tb", "names 1 pictures that are not in"),
+        ("0.jpg\ta\n1.jpg\tb", "2 pictures cannot be dealt out"),
+    ):
+        path.write_text(text)
+        assert message in refusal(*table(folder))
+    (folder / "pictures" / "0.png").touch()
+    path.write_text("\n".join([*lines, "0.png\ta"]))
+    assert "have the same id, 0; rename one" in refusal(*table(folder))
+    assert "no such folder of pictures" in refusal(*table(folder, "--images", folder / "none"))
+    path.unlink()
+    assert "cannot be read as UTF-8" in refusal(*table(folder))
+    assert refusal("--table", path, "--out", folder / "mine_precomp") == 2
+    assert refusal(*table(folder, "--dev", "0.5", "--test", "0.5")) == 2
+    assert not (folder / "mine_precomp").exists()
 
 
 def test_bad_files(tmp_path):

@@ -151,5 +151,6 @@ def test_what_cannot_be_used_is_listed(pictures):
     assert "1 pictures could not be used" in left.value.code
     assert not (pictures / "data" / "train_ims.npy").exists()
     Image.new("L", (1, 1)).save(pictures / "pictures" / "000003.png")  # mended, if oddly
+    Image.new("RGB", (20_000, 20)).save(pictures / "pictures" / "000002.png")
     extract_regions.main(words(pictures))
     assert np.load(pictures / "data" / "train_ims.npy").shape == (5, 6, 2048)

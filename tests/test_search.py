@@ -53,6 +53,19 @@ def test_a_caption_finds_what_evaluation_finds(saved, world, capsys):
         )
 
 
+def test_several_files_are_one_gallery(saved, tmp_path, capsys):
+    with np.load(saved / "e.npz") as whole:
+        images, ids = whole["images"], whole["image_ids"]
+    for name, part in (("a", slice(6, None)), ("b", slice(6))):
+        np.savez(tmp_path / f"{name}.npz", images=images[part], image_ids=ids[part])
+    query = ["--device", "cpu", "-k", "10", "--query", "x"]
+    both = ["--embeddings", str(tmp_path / "a.npz"), str(tmp_path / "b.npz")]
+    search.main(["--checkpoint", str(saved / "model_best.pth"), *both, *query])
+    found = capsys.readouterr().out
+    search.main(command(saved, *query[2:]))
+    assert found == capsys.readouterr().out
+
+
 def test_the_command(saved):
     words = command(saved, "--query", "a red kite over the sea")
     printed = succeed("python", "-m", "lib.evaluation.search", *words)

@@ -14,7 +14,7 @@ from PIL import Image
 from lib.data.pictures import decode
 from lib.errors import InputError
 from lib.extraction.categories import NAMES, VOID, upsnet_number
-from lib.extraction.panoptic_model import load_panoptic_model, small_model
+from lib.extraction.panoptic_model import load_panoptic_model, small_model, to_tensor
 from lib.extraction.segmentation import arrays_of
 from scripts import extract_segmentation
 from tests.support import ROOT, succeed
@@ -80,6 +80,22 @@ def test_arrays_are_of_the_models_own_maps(pictures, model):
     manifest = json.loads((pictures / "data" / "train_segmentations.manifest.json").read_text())
     assert manifest["weights"] == str(model)
     assert len(manifest["sha256"]) == 64
+
+
+def test_odd_shapes(pictures, model):
+    """One pixel and a ribbon are widened for the model; others are left as they are."""
+    sizes = {(1, 1): (32, 32), (20_000, 20): (20_000, 1250), (59, 640): (59, 640)}
+    for size, seen in sizes.items():
+        assert tuple(to_tensor(Image.new("RGB", size)).shape) == (seen[1], seen[0], 3)
+    Image.new("L", (1, 1)).save(pictures / "pictures" / "000001.png")
+    Image.new("RGB", (20_000, 20)).save(pictures / "pictures" / "000002.png")
+    extract_segmentation.main(words(pictures, model))
+    found = {name: np.load(pictures / "data" / f"train_{name}.npy") for name in ARRAYS}
+    for i in (0, 1):
+        shares = found["segmentations"][i].sum(axis=0)
+        assert ((shares > -1e-3) & (shares < 1.01)).all()
+        present = found["segmentations"][i].any(axis=(1, 2))
+        assert (present == (found["cat_onehots"][i] > 0)).all()
 
 
 def test_labels_are_known_by_name_whatever_their_order(model, tmp_path):

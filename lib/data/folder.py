@@ -164,11 +164,13 @@ class FeatureFolder:
                 f"pooled to {side} x {side}; store (H, W, C), or keep all with "
                 "features.grid_size=null (eval.py: --grid_size off)"
             )
-        if min(rows.shape[:2]) < side:
+        # A narrow picture's map has fewer cells than that, which are repeated; but one row of
+        # cells is rather a (1, K, C) list whose places are lost.
+        if min(rows.shape[:2]) == 1 < side:
             raise InputError(
                 f"{path}: its map of {rows.shape[0]} x {rows.shape[1]} cells cannot be averaged to "
-                f"{side} x {side}; choose a smaller features.grid_size, or null (eval.py: "
-                "--grid_size)"
+                f"{side} x {side}; if it is a list of cells, store (H, W, C), or keep all with "
+                "features.grid_size=null (eval.py: --grid_size off)"
             )
         maps = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 0, 1), np.float32))
         return adaptive_avg_pool2d(maps, side).numpy().transpose(1, 2, 0)

@@ -9,7 +9,9 @@ from lib.evaluation.metrics import RetrievalMetrics, mean_metrics, retrieval_met
 
 FOLDS = 5
 CAPTIONS_PER_IMAGE = 5
-DEFAULT_SPLITS = {"coco": "testall", "f30k": "test", "scenes": "test", "scenes_b": "test"}
+DEFAULT_SPLITS = {
+    "coco": "testall", "f30k": "test", "mine": "test", "scenes": "test", "scenes_b": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -48,26 +48,28 @@ def search(args: argparse.Namespace) -> list[list[tuple[float, str]]]:
     Raises:
         InputError: anything wrong with the files, or embeddings of another width.
     """
-    images, ids = read_images(args.embeddings)
+    galleries = {path: read_images(path) for path in args.embeddings}
     device = resolve_device(args.device)
     model, tokenizer, bert = load_model(
         load_checkpoint(args.checkpoint), args.checkpoint, args.bert
     )
     model = model.to(device).eval()
-    captions = tokenise(args.query, tokenizer, bert)
+    queries = text_batches(tokenise(args.query, tokenizer, bert), len(args.query), 128)
     results: list[list[tuple[float, str]]] = [[] for _ in args.query]
     with torch.inference_mode():
-        for batch in text_batches(captions, len(args.query), 128):
-            texts = model.encode_texts(batch.to(device)).float()
+        texts = torch.cat([model.encode_texts(batch.to(device)).float() for batch in queries])
+        for path, (images, _) in galleries.items():
             if texts.shape[1] != images.shape[1]:
                 raise InputError(
-                    f"{args.embeddings}: holds embeddings of width {images.shape[1]}, "
-                    f"{args.checkpoint} makes {texts.shape[1]}; save them anew with this checkpoint"
+                    f"{path}: holds embeddings of width {images.shape[1]}, {args.checkpoint} makes "
+                    f"{texts.shape[1]}; save them anew with this checkpoint"
                 )
-            scores = model.score(torch.from_numpy(images).to(device), texts).cpu().numpy()
-            for column, query in enumerate(batch.indices.tolist()):
-                best = top(scores[:, column], args.k)
-                results[query] = [(float(scores[i, column]), ids[i]) for i in best]
+        gallery = np.concatenate([images for images, _ in galleries.values()])
+        ids = [image_id for _, ids in galleries.values() for image_id in ids]
+        scores = model.score(torch.from_numpy(gallery).to(device), texts).cpu().numpy()
+    for column, query in enumerate(torch.cat([batch.indices for batch in queries]).tolist()):
+        best = top(scores[:, column], args.k)
+        results[query] = [(float(scores[i, column]), ids[i]) for i in best]
     return results
 
 
@@ -77,7 +79,9 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--checkpoint", required=True, help="model_best.pth of either format")
-    parser.add_argument("--embeddings", type=Path, required=True, help="of --save_embeddings")
+    parser.add_argument(
+        "--embeddings", type=Path, nargs="+", required=True, help="of --save_embeddings"
+    )
     parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
     parser.add_argument("-k", type=int, default=10, help="pictures per sentence")
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")

@@ -17,14 +17,16 @@ from lib.models.normalisation import IMAGENET, Normalisation, normalisation_of
 
 CHANNELS = 2048
 SHORTEST, LONGEST = 600, 1000  # pixels of a picture's sides before the network
+LEAST = 64  # likewise: two cells, so that a ribbon's map is no mere row of cells
 
 
 def resized(size: tuple[int, int], shortest: int, longest: int) -> tuple[int, int]:
     """(width, height) whose shorter side becomes ``shortest``, unless the longer would exceed
-    ``longest``; at least one pixel each."""
+    ``longest``; a ribbon whose shorter side would get less than LEAST pixels is widened."""
     width, height = size
     scale = min(shortest / min(size), longest / max(size))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    least = min(LEAST, shortest)
+    return max(least, round(width * scale)), max(least, round(height * scale))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from transformers import (
     AutoImageProcessor,
@@ -32,6 +33,7 @@ from lib.extraction.categories import (
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 THRESHOLD = 0.5  # least probability of a segment's category
+LEAST, RIBBON = 32, 16  # pixels of a side; the longer one is at most so many times the shorter
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,9 @@ class PanopticModel:
             (H, W) uint8 UPSNet numbers each, 255 where void.
         """
         device = next(self.model.parameters()).device
-        inputs = self.processor(images=list(pictures.numpy()), return_tensors="pt")
+        inputs = self.processor(
+            images=list(pictures.numpy()), return_tensors="pt", input_data_format="channels_last"
+        )
         with torch.inference_mode():
             wanted = {
                 k: inputs[k].to(device) for k in ("pixel_values", "pixel_mask") if k in inputs
@@ -76,6 +80,19 @@ class PanopticModel:
         for segment in result["segments_info"]:
             positions[segments == segment["id"]] = self.positions[segment["label_id"]]
         return upsnet_labels(positions)
+
+
+def to_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture -> (H, W, 3) uint8.
+
+    A ribbon is widened, because processors would shrink its shorter side to nothing. The arrays are
+    relative to the sides, so that this moves nothing in them.
+    """
+    least = max(LEAST, -(-max(picture.size) // RIBBON))
+    if min(picture.size) < least:
+        width, height = (max(least, side) for side in picture.size)
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(picture))
 
 
 def load_panoptic_model(name: str) -> PanopticModel:

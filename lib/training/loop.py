@@ -23,7 +23,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.features import open_split
 from lib.data.index import INDEX_FILE, FolderIndex
-from lib.device import resolve_device
+from lib.device import default_workers, resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
@@ -58,6 +58,7 @@ class Run:
         self.folder = RunFolder(config)
         checkpoint = self.folder.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
+        self.workers = default_workers(config.data.workers)
         self.index = FolderIndex(self.folder.path / INDEX_FILE)
         self.train_split, self.dev_split = (
             open_split(config, name, self.index) for name in ("train", "dev")
@@ -151,7 +152,7 @@ class Run:
         choose_learning(self.model, epoch, config.train)
         batches = self._batches(epoch)
         pin = self.device.type == "cuda"
-        loader = training_loader(pairs, epoch, batches[first:], config.data.workers, pin)
+        loader = training_loader(pairs, epoch, batches[first:], self.workers, pin)
         self.model.train()
         total = 0.0
         with tqdm(
@@ -218,7 +219,7 @@ class Run:
             self.dev_split,
             self.dev_captions,
             EVALUATION_BATCH,
-            self.config.data.workers,
+            self.workers,
             images=DEV_IMAGES,
         )
         scores = embeddings.scores(self.model)
