@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from lib.data.captions import read_captions
-from tests.support import ROOT, run, succeed
+from tests.support import ROOT, fail, run, succeed
 
 # Room -> the rooms of lib that it may import; errors and files are everybody's.
 MAY_IMPORT = {
@@ -159,6 +160,11 @@ def miniature(tmp_path, world):
             ids = range(10 * number, 10 * number + 10)
             (folder / f"{split}_ids.txt").write_text("".join(f"{i}\n" for i in ids))
         write_grids(folder / "grids", range(30), suffix, generator)
+        (folder / "images").mkdir()
+        for i in range(30):
+            noise = generator.integers(0, 255, (40, 50, 3), np.uint8)
+            name = f"COCO_val2014_{i:012d}" if dataset == "coco" else f"{i}"
+            Image.fromarray(noise).save(folder / "images" / f"{name}.jpg")
 
     make("coco", ".pth")
     make("f30k", ".npy")
@@ -168,13 +174,17 @@ def miniature(tmp_path, world):
 @pytest.mark.parametrize("dataset", ["coco", "f30k"])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
-    runs = {kind: miniature / "runs" / kind for kind in ("region", "grid", "hybrid", "cross")}
+    kinds = ("region", "grid", "images", "hybrid", "cross")
+    runs = {kind: miniature / "runs" / kind for kind in kinds}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
     protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
-    for kind in ("region", "grid"):
+    small = ["model.backbone=resnet18", "model.backbone_weights=random", "model.img_dim=512"]
+    sizes = {"images": [*small, "features.image_size=64"]}
+    for kind in ("region", "grid", "images"):
         succeed(
             "sh", f"scripts/train_{kind}_{dataset}.sh", f"model.bert={bert}", "train.epochs=1",
-            "train.batch_size=16", "data.workers=0", f"run.out={runs[kind]}", env=env,
+            "train.batch_size=16", "data.workers=0", f"run.out={runs[kind]}",
+            *sizes.get(kind, []), env=env,
         )  # fmt: skip
         checkpoint = {"CHECKPOINT": str(runs[kind] / "model_best.pth")}
         command = ("sh", f"scripts/eval_{kind}_{dataset}.sh", "--workers", "0")
@@ -204,7 +214,7 @@ def test_the_matrix_is_whole():
     """Every config has its scripts, and every script's config is there."""
     scripts = {path.stem for path in SCRIPTS}
     for dataset in ("coco", "f30k"):
-        for kind in ("region", "grid"):
+        for kind in ("region", "grid", "images"):
             assert (ROOT / "configs" / f"{dataset}_{kind}.yaml").is_file()
             assert {f"train_{kind}_{dataset}", f"eval_{kind}_{dataset}"} <= scripts
         assert f"eval_hybrid_{dataset}" in scripts
@@ -241,6 +251,35 @@ def test_the_demo_at_its_size(environment, tmp_path):
 
 
 @pytest.mark.slow
+def test_photographs_become_a_table(environment, tmp_path):
+    """Three photographs through every command; started again, nothing is done twice."""
+    env = environment | {"DATA_PATH": str(tmp_path / "data"), "OUT": str(tmp_path / "runs")}
+    command = ("sh", "scripts/photographs.sh", "tests/photographs", "train.batch_size=4")
+    command += ("model.embed_size=32", "data.workers=0")
+    printed = succeed(*command, env=env, timeout=600)
+    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
+        assert printed.count(row) == 1
+    for name in ("mine_precomp", "panoptic_model"):
+        assert np.load(tmp_path / "data" / name / "train_seg_maps.npy").shape == (1, 64, 64)
+    found = [line.split()[-1] for line in printed.splitlines() if line.startswith("   ")]
+    assert sorted(found[-3:]) == ["000000255165", "000000408805", "000000519208"]
+    arrays = tmp_path / "data" / "mine_precomp" / "train_ims.npy"
+    written = arrays.stat().st_mtime_ns
+    again = succeed(*command, env=env, timeout=600)
+    assert "all 2 epochs are done" in again
+    assert arrays.stat().st_mtime_ns == written
+
+
+def test_own_pictures_says_how_it_is_called(environment, tmp_path):
+    assert "usage: sh scripts/own_pictures.sh" in fail(
+        "sh", "scripts/own_pictures.sh", tmp_path / "none", "x", env=environment
+    )
+    assert "usage: sh scripts/photographs.sh" in fail(
+        "sh", "scripts/photographs.sh", tmp_path, env=environment
+    )
+
+
+@pytest.mark.slow
 def test_the_ablation_runs_on_a_miniature_world(world, settings, environment, tmp_path):
     env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
     printed = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)
@@ -265,8 +304,6 @@ def test_the_ablation_table(tmp_path):
 
 
 def test_the_retrieval_picture(tmp_path, world):
-    from PIL import Image
-
     data = world / "scenes_precomp"
     ids = (data / "test_ids.txt").read_text().split()
     images = np.eye(10, dtype=np.float32)
