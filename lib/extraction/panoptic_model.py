@@ -33,6 +33,7 @@ from lib.extraction.categories import (
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 THRESHOLD = 0.5  # least probability of a segment's category
+MOST = 1333  # pixels of the longer side; models see no more, and a photograph's masks take GB
 LEAST, RIBBON = 32, 16  # pixels of a side; the longer one is at most so many times the shorter
 
 
@@ -85,12 +86,13 @@ class PanopticModel:
 def to_tensor(picture: Image.Image) -> Tensor:
     """An RGB picture -> (H, W, 3) uint8.
 
-    A ribbon is widened, because processors would shrink its shorter side to nothing. The arrays are
-    relative to the sides, so that this moves nothing in them.
+    A large picture is reduced, and a ribbon widened, whose shorter side processors would shrink to
+    nothing. The arrays are relative to the sides, so that this moves nothing in them.
     """
-    least = max(LEAST, -(-max(picture.size) // RIBBON))
-    if min(picture.size) < least:
-        width, height = (max(least, side) for side in picture.size)
+    scale = min(1.0, MOST / max(picture.size))
+    least = max(LEAST, -(-round(max(picture.size) * scale) // RIBBON))
+    width, height = (max(least, round(side * scale)) for side in picture.size)
+    if (width, height) != picture.size:
         picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     return torch.from_numpy(np.array(picture))
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from lib.data.pictures import PictureError
+from lib.errors import first_line
 from lib.extraction.outputs import Arrays, Output
 from lib.files import replacing
 
@@ -79,7 +80,9 @@ def run(
             failed += [(image_ids[n], why) for n, why in group if isinstance(why, str)]
             loaded = [(n, value) for n, value in group if not isinstance(value, str)]
             for number, arrays in _extracted(loaded, extract):
-                if number in pending:
+                if isinstance(arrays, str):
+                    failed.append((image_ids[number], arrays))
+                elif number in pending:
                     output.write(number, arrays)
             bar.update(sum(number in pending for number, _ in group))
     output.finish()
@@ -88,7 +91,8 @@ def run(
 
 def _extracted(
     loaded: list[tuple[int, Tensor | Arrays]], extract: Callable[[Tensor], list[Arrays]] | None
-) -> list[tuple[int, Arrays]]:
+) -> list[tuple[int, Arrays | str]]:
+    """What became of each picture: its arrays, or why the model could not."""
     if extract is None:
         return loaded
     by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
@@ -96,9 +100,24 @@ def _extracted(
         by_shape.setdefault(tuple(tensor.shape), []).append((number, tensor))
     pairs = []
     for members in by_shape.values():
-        numbers, tensors = zip(*members, strict=True)
-        pairs += zip(numbers, extract(torch.stack(tensors)), strict=True)
+        try:
+            pairs += _together(members, extract)
+        except (RuntimeError, ValueError):  # too large for the memory, or odd: which of them is it?
+            for member in members:
+                try:
+                    pairs += _together([member], extract)
+                except (RuntimeError, ValueError) as error:
+                    size = " x ".join(map(str, member[1].shape))
+                    reason = f"{type(error).__name__}: {first_line(error)}"
+                    pairs.append((member[0], f"the model failed on its {size} values ({reason})"))
     return pairs
+
+
+def _together(
+    members: list[tuple[int, Tensor]], extract: Callable[[Tensor], list[Arrays]]
+) -> list[tuple[int, Arrays]]:
+    numbers, tensors = zip(*members, strict=True)
+    return list(zip(numbers, extract(torch.stack(tensors)), strict=True))
 
 
 def report_failures(
