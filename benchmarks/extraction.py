@@ -41,6 +41,7 @@ from lib.extraction.regions import REGIONS, RegionExtractor, load_detector
 from scripts import extract_grid, extract_regions, extract_segmentation
 
 FEW = 3
+EXTRACTORS = ("grid", "regions", "segmentation")
 
 
 def save_default_sized(folder: Path) -> None:
@@ -106,7 +107,10 @@ def main() -> None:
     parser.add_argument(
         "--images", type=Path, default=ROOT / "tests" / "photographs" / "images", help="*.jpg"
     )
-    parser.add_argument("--pictures", type=int, default=12, help="per measurement")
+    parser.add_argument("--pictures", type=int, default=4, help="per measurement")
+    parser.add_argument(
+        "--extractors", nargs="+", default=EXTRACTORS, choices=EXTRACTORS, help="default: all"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="measurements; their median counts")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     args = parser.parse_args()
@@ -150,7 +154,8 @@ def main() -> None:
             "| extractor | pictures/s | the bare network | with decoding, writing / bare |\n"
             "|---|---|---|---|"
         )
-        for name, (command, words, forward, inputs) in cases.items():
+        for name in args.extractors:
+            command, words, forward, inputs = cases[name]
             whole_times, bare_times = [], []
             for _ in range(args.repeats):
                 whole_times.append(

@@ -89,7 +89,7 @@ class TrainConfig:
     backbone_lr_scale: float = _bounded(0.01, 0)  # likewise the backbone's
     # The backbone learns from this epoch on, in which all rates rise linearly from 0.
     backbone_epoch: int = _bounded(1, 0)
-    frozen_stages: int = _bounded(2, 0, 4)  # its stem and these never learn
+    frozen_stages: int = _bounded(2, 0, 4)  # they never learn, nor the stem; 0: all learns
     decay_epoch: int = _bounded(15, 1)  # all rates are multiplied by decay when it starts
     decay: float = _bounded(0.1, 0)
     weight_decay: float = _bounded(1e-4, 0)

@@ -37,6 +37,18 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
+def is_running(temporary: Path) -> bool:
+    """Whether the process that writes a temporary file of :func:`replacing` still does."""
+    process = temporary.stem.rpartition("-")[2]
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def check_writable(path: str | Path) -> None:
     """Raise :class:`InputError` now if a file at ``path`` could not be written later.
 

@@ -10,6 +10,7 @@ smaller one is in front; what no mask covers is void.
 import argparse
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -17,20 +18,24 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from PIL import Image
 from tqdm import tqdm
 
-from lib.errors import InputError, reported
+from lib.errors import InputError, first_line, reported
 from lib.extraction.instances import Annotated, panoptic_of, read_annotations
 from lib.files import replacing
 
 
 def write_panoptic(pictures: list[Annotated], out: Path) -> int:
     """Write the PNGs, then the JSON that names them; return the number of segments."""
+    stems = Counter(Path(picture.file_name).stem for picture in pictures)
+    twice = [stem for stem, count in stems.items() if count > 1]
+    if twice:
+        raise InputError(f"{stems[twice[0]]} pictures are called {twice[0]}; rename them")
     annotations = []
     for picture in tqdm(pictures, "panoptic", unit="img", disable=None):
         name = f"{Path(picture.file_name).stem}.png"
         try:
             colours, segments = panoptic_of(picture)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"image {picture.image_id}: {error}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+            raise InputError(f"image {picture.image_id}: {first_line(error)}") from error
         with replacing(out / "panoptic" / name) as temporary:
             Image.fromarray(colours).save(temporary)
         known = {"image_id": picture.image_id, "file_name": name}
@@ -50,14 +55,18 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     with reported():
         pictures = read_annotations(args.annotations)
+        marker, captions = args.out / "panoptic.json", args.out / "captions.txt"
+        if captions.exists() and not marker.exists():
+            raise InputError(f"{captions}: is there, and no conversion's; choose another --out")
         segments = write_panoptic(pictures, args.out)
         table = [
             f"{picture.file_name}\t{' '.join(caption.split())}\n"
             for picture in pictures
             for caption in picture.captions
         ]
-        with replacing(args.out / "captions.txt") as temporary:
-            temporary.write_text("".join(table), encoding="utf-8")
+        if table:
+            with replacing(args.out / "captions.txt") as temporary:
+                temporary.write_text("".join(table), encoding="utf-8")
     print(
         f"{args.out}: {len(pictures):,} images, {segments:,} segments in panoptic/, "
         f"{len(table):,} captions in captions.txt"

@@ -43,7 +43,7 @@ def convert(args: argparse.Namespace) -> None:
         "panoptic",
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, len(image_ids), shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, manifest, args.overwrite
         ),
         load,
         None,

@@ -40,6 +40,7 @@ def extract(args: argparse.Namespace) -> None:
     settings = {
         "detector": [detector.weights, detector.sha256],
         "preprocessing": asdict(prepare),
+        "regions": args.regions,
         "dtype": args.dtype,
         "batch_size": args.batch_size,
     }
@@ -56,7 +57,7 @@ def extract(args: argparse.Namespace) -> None:
         "regions",
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, len(image_ids), shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, manifest, args.overwrite
         ),
         lambda image_id: prepare.resize(pictures.read(image_id)),
         features,

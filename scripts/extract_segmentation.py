@@ -33,6 +33,7 @@ def extract(args: argparse.Namespace) -> None:
     panoptic = load_panoptic_model(args.model)
     panoptic.model.to(device)
     settings = {
+        "preprocessing": panoptic.preprocessing,
         "threshold": args.threshold,
         "cells": args.cells,
         "map_size": args.map_size,
@@ -51,7 +52,7 @@ def extract(args: argparse.Namespace) -> None:
         "segmentation",
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, len(image_ids), shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, manifest, args.overwrite
         ),
         lambda image_id: to_tensor(pictures.read(image_id)),
         arrays,

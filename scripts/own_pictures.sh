@@ -16,6 +16,10 @@ if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
     echo "usage: sh scripts/own_pictures.sh PICTURES/ captions.txt [section.key=value ...]" >&2
     exit 2
 fi
+if [ -n "${PANOPTIC_JSON:-}" ] && [ ! -d "${PANOPTIC_PNG:-}" ]; then
+    echo "error: PANOPTIC_JSON needs PANOPTIC_PNG, the folder of its PNGs" >&2
+    exit 2
+fi
 pictures=$(CDPATH='' cd -- "$1" && pwd)
 captions=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
 shift 2
@@ -85,4 +89,4 @@ search() {
 search --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}" -k 5
 echo
 echo "Search again: $PYTHON -m lib.evaluation.search --checkpoint $OUT/region/model_best.pth" \
-    "--embeddings $OUT/embeddings/*.npz --query \"...\""
+    "--embeddings $OUT/embeddings/train.npz $OUT/embeddings/dev.npz $OUT/embeddings/test.npz --query \"...\""

@@ -64,7 +64,7 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     if args.table and not args.images:
         parser.error("--table needs --images, the folder of its pictures")
-    if min(args.dev, args.test) < 0 or args.dev + args.test >= 1 or args.seed < 0:
+    if not (args.dev >= 0 and args.test >= 0 and args.dev + args.test < 1 and args.seed >= 0):
         parser.error("--dev and --test are shares that leave something to train on; no --seed < 0")
     with reported():
         prepare(args)

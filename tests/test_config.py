@@ -38,7 +38,7 @@ def test_round_trip():
         ("features.drop=1.5", "expected at least 0 and at most 1"),
         ("model.vsem=1", "model.vsem is 1, expected bool"),
         ("model.embed_size=null", "model.embed_size is None, expected int"),
-        ("data.dataset=coco2", "expected one of coco, f30k, scenes"),
+        ("data.dataset=coco2", "expected one of coco, f30k, mine, scenes"),
         ("run.device=gpu", "expected one of auto, cpu, cuda"),
         ("lr", "expected section.key=value"),
         ("lr=3", "expected section.key=value"),

@@ -90,7 +90,7 @@ def tracked():
 def test_no_file_carries_a_machines_paths():
     homes = (str(ROOT) + "/", "/" + "home/", "/" + "root/", "/" + "Users/")
     for path in tracked():
-        if path.suffix not in (".npz", ".png", ".txt"):
+        if path.suffix not in (".npz", ".png", ".jpg", ".txt"):
             text = path.read_text(encoding="utf-8")
             assert not any(home in text for home in homes), path
 
@@ -273,6 +273,11 @@ def test_photographs_become_a_table(environment, tmp_path):
 def test_own_pictures_says_how_it_is_called(environment, tmp_path):
     assert "usage: sh scripts/own_pictures.sh" in fail(
         "sh", "scripts/own_pictures.sh", tmp_path / "none", "x", env=environment
+    )
+    table = tmp_path / "captions.txt"
+    table.touch()
+    assert "PANOPTIC_JSON needs PANOPTIC_PNG" in fail(
+        "sh", "scripts/own_pictures.sh", tmp_path, table, env=environment | {"PANOPTIC_JSON": "x"}
     )
     assert "usage: sh scripts/photographs.sh" in fail(
         "sh", "scripts/photographs.sh", tmp_path, env=environment

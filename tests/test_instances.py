@@ -96,6 +96,39 @@ def test_cocos_own_files_and_nested_ones_say_the_same(tmp_path):
         assert np.array_equal(panoptic_of(one)[0], panoptic_of(other)[0])
 
 
+def test_pictures_are_known_by_their_names_too(tmp_path):
+    """A table of one's own knows no COCO id, but the picture's name, here COCO's of 2014."""
+    content = json.loads((PHOTOGRAPHS / "annotations.json").read_text())
+    for image in content["images"]:
+        image["file_name"] = f"COCO_train2014_{image['file_name']}"
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(content))
+    convert_instances.main(["--annotations", str(path), "--out", str(tmp_path / "out")])
+    (tmp_path / "data").mkdir()
+    ids = [image["file_name"].removesuffix(".jpg") for image in content["images"]]
+    (tmp_path / "data" / "train_ids.txt").write_text("\n".join(ids))
+    files = ["--json", tmp_path / "out" / "panoptic.json", "--png", tmp_path / "out" / "panoptic"]
+    command = [*files, "--data", tmp_path / "data", "--workers", "0"]
+    convert_panoptic.main([str(word) for word in command])
+    assert len(np.load(tmp_path / "data" / "train_seg_maps.npy")) == 3
+
+
+def test_nothing_of_others_is_replaced(tmp_path):
+    table = tmp_path / "captions.txt"
+    table.write_text("mine\ta dog\n")
+    command = ("--annotations", PHOTOGRAPHS / "annotations.json", "--out", tmp_path)
+    assert "captions.txt: is there, and no conversion's" in refusal(*command)
+    assert table.read_text() == "mine\ta dog\n"
+    content = json.loads((PHOTOGRAPHS / "annotations.json").read_text())
+    for i, image in enumerate(content["images"]):
+        image["file_name"] = f"{i}/1.jpg"
+    path = tmp_path / "same.json"
+    path.write_text(json.dumps(content))
+    words = ("--annotations", path, "--out", tmp_path / "out")
+    assert "3 pictures are called 1; rename them" in refusal(*words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_bad_annotations(tmp_path):
     path = tmp_path / "a.json"
     command = ("--annotations", path, "--out", tmp_path / "out")

@@ -245,6 +245,58 @@ def test_arrays_made_otherwise_are_not_replaced_unasked(result):
     assert "no manifest tells who made it" in refusal(folder, "--map_size", "32")
 
 
+def test_arrays_of_other_images_are_no_arrays_of_these(result):
+    folder, maps = result
+    convert_panoptic.main(words(folder))
+    before = files(folder)
+    path = folder / "data" / "train_ids.txt"
+    ids = [str(int(i)) for i in maps]
+    for others, told in ((ids[::-1], "24 images there, 24 now"), (ids[:5], "24 images there, 5")):
+        path.write_text("\n".join(others))
+        error = refusal(folder)
+        assert "train_ids.txt names others or in another order" in error
+        assert told in error
+        assert "--overwrite replaces them" in error
+    assert before == files(folder) | {path.name: before[path.name]}
+    convert_panoptic.main(words(folder, "--overwrite"))
+    assert len(np.load(folder / "data" / "train_seg_maps.npy")) == 5
+
+
+def test_an_unfinished_extraction_of_other_images(result):
+    folder, maps = result
+    path = folder / "data" / "train_ids.txt"
+    path.write_text("1\n2\n999\n")  # the last is nowhere
+    assert "1 pictures could not be used" in refusal(folder)
+    path.write_text("2\n1\n3\n")
+    assert "names others or in another order" in refusal(folder)
+    convert_panoptic.main(words(folder, "--overwrite"))
+    found = np.load(folder / "data" / "train_seg_maps.npy")
+    for i, image_id in enumerate((2, 1, 3)):
+        expected = segmentation_arrays(maps[f"{image_id:012d}"], 64)[1]
+        np.testing.assert_array_equal(found[i], expected)
+
+
+def test_a_run_over_one_split_keeps_the_failures_of_others(result):
+    folder, _ = result
+    (folder / "data" / "dev_ids.txt").write_text("1\n")
+    (folder / "data" / "train_ids.txt").write_text("999\n")
+    assert "1 pictures" in refusal(folder)
+    convert_panoptic.main(words(folder, "--splits", "dev"))
+    assert "panoptic\ttrain\t999" in (folder / "data" / "failed.txt").read_text()
+
+
+def test_ids_that_are_none(result):
+    folder, _ = result
+    path = folder / "data" / "train_ids.txt"
+    for text, message in (
+        ("1\n../2\n", "'../2' can be no name of a file"),
+        ("1\n2\n1\n", "1 stands twice"),
+        ("\n", "holds no id"),
+    ):
+        path.write_text(text)
+        assert message in refusal(folder)
+
+
 def test_bad_results(result):
     folder, _ = result
     path = folder / "result" / "panoptic.json"

@@ -168,6 +168,14 @@ def test_heads_learn_first_then_the_late_stages(pixels):
     assert not any(module.training for module in resumed.model.backbone.modules())
 
 
+def test_a_backbone_that_learns_from_nothing_learns_whole(pixels):
+    run = Run(pixels("train.epochs=1", "train.backbone_epoch=0", "train.frozen_stages=0"), 0, 0)
+    fresh = parts(run)
+    run.fit(["test"])
+    assert changed(fresh, parts(run)) == [True] * 5 + [False]  # all but the statistics
+    assert run.train_split.makers == {}  # pictures have no extractor
+
+
 def test_the_schedule_of_rates(pixels):
     settings = pixels("train.backbone_epoch=2", "train.decay_epoch=3", "train.decay=0.1").train
 

@@ -152,6 +152,7 @@ def test_bad_tables(own):
     assert "cannot be read as UTF-8" in refusal(*table(folder))
     assert refusal("--table", path, "--out", folder / "mine_precomp") == 2
     assert refusal(*table(folder, "--dev", "0.5", "--test", "0.5")) == 2
+    assert refusal(*table(folder, "--dev", "nan")) == 2
     assert not (folder / "mine_precomp").exists()
 
 

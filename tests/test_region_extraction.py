@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -70,6 +71,32 @@ def test_features_are_those_of_the_place(grid):
     assert closest[0] == 1
     assert (features[:, 1] - features[:, 4]).abs().max() > 1e-3
     assert (features[0] - features[1]).abs().max() > 1e-3
+
+
+class Columns(torch.nn.Module):
+    """A map whose value is the column of the cell, of a network with stride 32."""
+
+    def forward(self, pixels):
+        height, width = (-(-side // 32) for side in pixels.shape[-2:])
+        columns = torch.arange(width, dtype=torch.float32) + 0.5
+        rows = torch.arange(height, dtype=torch.float32)[:, None] + 0.5
+        return torch.stack([columns.expand(height, -1), rows.expand(-1, width)])[None]
+
+
+def test_boxes_lie_where_they_are_on_the_map(grid):
+    """Also where the picture's sides are no multiples of the stride."""
+    box = (40.0, 200.0, 120.0, 600.0)  # its centre is at column 80 / 32, row 400 / 32
+    detector = Detector(Finds((box, 0.9)), "x", None)
+    extractor = RegionExtractor(detector, replace(grid, backbone=Columns()), 1)
+    features = extractor(torch.zeros((1, 3, 1000, 176), dtype=torch.uint8))
+    assert features[0, 0].tolist() == pytest.approx([80 / 32, 400 / 32], abs=1e-4)
+
+
+def test_another_number_of_regions_is_another_making(pictures):
+    extract_regions.main(words(pictures))
+    with pytest.raises(SystemExit) as left:
+        extract_regions.main(words(pictures, "--regions", "4"))
+    assert "made otherwise are there: regions 6 there, 4 now" in left.value.code
 
 
 def test_detectors_that_do_not_suit(tmp_path):

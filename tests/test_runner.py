@@ -30,7 +30,7 @@ def test_a_model_that_fails_on_some_pictures(tmp_path):
     manifest = Manifest("x", "y", None, {})
 
     def go():
-        output = ArrayOutput(tmp_path, "train", len(ids), shapes, manifest)
+        output = ArrayOutput(tmp_path, "train", ids, shapes, manifest)
         return output, run("train", ids, load, extract, output, 4, 0)
 
     output, failed = go()

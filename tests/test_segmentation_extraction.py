@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import EomtImageProcessor
 
 from lib.data.pictures import decode
 from lib.errors import InputError
@@ -78,7 +80,8 @@ def test_arrays_are_of_the_models_own_maps(pictures, model):
         seen |= set(np.unique(labels)) - {VOID}
     assert len(seen) > 1  # or the test would show nothing
     manifest = json.loads((pictures / "data" / "train_segmentations.manifest.json").read_text())
-    assert manifest["weights"] == str(model)
+    assert manifest["weights"] == model.name
+    assert manifest["settings"]["preprocessing"]["image_mean"]
     assert len(manifest["sha256"]) == 64
 
 
@@ -120,6 +123,38 @@ def test_models_that_do_not_suit(tmp_path):
         load_panoptic_model(str(save_model(tmp_path / "odd", ["unicorn", *COCO_NAMES[1:]])))
     with pytest.raises(InputError, match="pass --model FOLDER"):
         load_panoptic_model("nowhere/mask2former")
+
+
+def test_a_model_that_is_not_whole(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "half")
+    tensors = load_file(folder / "model.safetensors")
+    half = dict(list(tensors.items())[::2])
+    save_file(half, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"its weights lack \d+ tensors"):
+        load_panoptic_model(str(folder))
+    (folder / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(InputError, match="no panoptic model is to be had"):
+        load_panoptic_model(str(folder))
+
+
+def test_a_model_whose_results_are_read_otherwise(model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "eomt")
+    EomtImageProcessor().save_pretrained(folder)
+    with pytest.raises(InputError, match="whose results are read otherwise"):
+        load_panoptic_model(str(folder))
+
+
+def test_other_preprocessing_is_another_making(pictures, model, tmp_path):
+    folder = shutil.copytree(model, tmp_path / "model")
+    extract_segmentation.main(words(pictures, folder))
+    moved = folder.rename(tmp_path / "elsewhere").rename(folder)
+    extract_segmentation.main(words(pictures, moved))
+    path = folder / "preprocessor_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"image_mean": [0.1, 0.2, 0.3]}))
+    with pytest.raises(SystemExit) as left:
+        extract_segmentation.main(words(pictures, folder))
+    assert "features made otherwise are there: preprocessing" in left.value.code
 
 
 SLOWLY = """

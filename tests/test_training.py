@@ -117,6 +117,16 @@ def test_damaged_bert_weights_are_refused(config, world, tmp_path, damage):
         Run(config(f"model.bert={tmp_path / 'bert'}"), False, False)
 
 
+@pytest.mark.parametrize("name", ["train_caps.txt", "dev_ids.txt"])
+def test_a_run_does_not_go_on_with_other_data(config, world, tmp_path, name):
+    data = shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
+    fit(config("train.epochs=1", f"data.root={tmp_path}"))
+    lines = (data / name).read_text().splitlines()
+    (data / name).write_text("\n".join(reversed(lines)) + "\n")
+    with pytest.raises(InputError, match=r"was trained on other images or captions; the files of"):
+        Run(config("train.epochs=2", f"data.root={tmp_path}"), True, False)
+
+
 def test_weights_alone_cannot_be_resumed(config, trained):
     checkpoint = load_checkpoint(trained[0] / "checkpoint.pth")
     checkpoint.training = None

@@ -9,7 +9,7 @@ from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries, MappedArray
 from lib.data.captions import read_captions
 from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
-from lib.data.manifest import read_manifest
+from lib.data.manifest import ids_sha256, read_manifest
 from lib.data.pack import Pack
 from lib.data.pixels import Pixels
 from lib.errors import InputError
@@ -32,6 +32,11 @@ class Split:
     categories: MappedArray | None  # [i]: (categories,) float32
     # Kind of features -> what made them (Manifest.maker); files without a manifest are left out.
     makers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def sha256(self) -> str:
+        """A checksum of ids and captions: whether this is the split that it was."""
+        return ids_sha256([*self.image_ids, *self.captions])
 
 
 def dataset_folder(root: str | Path, dataset: str) -> Path:
@@ -98,6 +103,8 @@ def _makers(config: Config, folder: Path, name: str) -> dict[str, dict[str, Any]
         if features.folder is None
         else folder / features.folder / "manifest.json"
     }
+    if features.type == "images":  # they are what they are
+        del paths["features"]
     if config.model.segmentation:
         paths["segmentations"] = folder / f"{name}_segmentations.manifest.json"
     found = {kind: read_manifest(path) for kind, path in paths.items()}

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ class Manifest:
     settings: dict[str, Any]  # preprocessing, sizes, dtype: all that the numbers depend on
     versions: dict[str, str] = field(default_factory=lambda: versions())
     counts: dict[str, int] = field(default_factory=dict)  # images per split
+    ids: dict[str, str] = field(default_factory=dict)  # per split, sha256 of an array's image ids
 
     def differences(self, other: "Manifest") -> list[str]:
         """In which respects the two make different features, for a reader."""
@@ -81,6 +83,11 @@ def versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
+def ids_sha256(image_ids: Sequence[str]) -> str:
+    """A checksum of image ids and their order."""
+    return hashlib.sha256("\n".join(image_ids).encode()).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """A file's checksum, in hexadecimal.
 
@@ -110,7 +117,10 @@ def read_manifest(path: Path) -> Manifest | None:
         InputError: it is damaged.
     """
     try:
-        return Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
+        if not all(isinstance(v, dict) for v in (manifest.settings, manifest.counts, manifest.ids)):
+            raise TypeError("its settings, counts or ids are no objects")
+        return manifest
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:

@@ -65,15 +65,16 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
         own[columns] = scores[rows][owner[columns] - rows.start, columns]
     best = np.full(images, -np.inf, scores.dtype)
     np.maximum.at(best, owner, own)
-    i2t = np.zeros(images, np.int64)
-    t2i = np.zeros(captions, np.int64)
+    # An image's own captions with its best score are none of others'.
+    i2t = -np.bincount(owner, own >= best[owner], images).astype(np.int64)
+    t2i = np.full(captions, -1)  # a caption's own image scores what it scores
     for rows in chunks:
-        block = scores[rows]
-        if np.isnan(block).any():
-            raise InputError("the score matrix holds NaN; the model or its inputs are broken")
-        theirs = owner[None] != np.arange(rows.start, rows.start + len(block))[:, None]
-        i2t[rows] = ((block >= best[rows, None]) & theirs).sum(axis=1)
-        t2i += ((block >= own) & theirs).sum(axis=0)
+        # One row at a time stays in the processor's cache, where whole blocks would not.
+        for image, row in enumerate(scores[rows], rows.start):
+            if np.isnan(row.min()):
+                raise InputError("the score matrix holds NaN; the model or its inputs are broken")
+            i2t[image] += np.count_nonzero(row >= best[image])
+            t2i += row >= own
     return i2t, t2i
 
 

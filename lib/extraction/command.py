@@ -1,6 +1,7 @@
 """What the extraction commands share: arguments, splits, and the way through them."""
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -59,14 +60,25 @@ def ids_of_splits(data: Path, wanted: str | None) -> dict[str, list[str]]:
     """Image ids of the splits ``wanted``, as in "train,dev", or of all that have ids.
 
     Raises:
-        InputError: the folder has no ``<split>_ids.txt``, or not those.
+        InputError: the folder has no ``<split>_ids.txt``, or not those; or ids that are none.
     """
     found = sorted(path.name.removesuffix("_ids.txt") for path in data.glob("*_ids.txt"))
     if not found:
         raise InputError(
             f"{data}: holds no <split>_ids.txt; scripts/prepare_captions.py makes them"
         )
-    return {split: _ids(data, split) for split in (wanted.split(",") if wanted else found)}
+    splits = {split: _ids(data, split) for split in (wanted.split(",") if wanted else found)}
+    for split, ids in splits.items():
+        odd = [i for i in ids if "/" in i or "\\" in i or i in (".", "..")]
+        twice = [i for i, count in Counter(ids).items() if count > 1]
+        if not ids or odd or twice:
+            problem = "holds no id"
+            if odd or twice:
+                problem = (
+                    f"{odd[0]!r} can be no name of a file" if odd else f"{twice[0]} stands twice"
+                )
+            raise InputError(f"{data / f'{split}_ids.txt'}: {problem}")
+    return splits
 
 
 def _ids(data: Path, split: str) -> list[str]:
@@ -102,11 +114,11 @@ def extract_splits(
     Raises:
         InputError: pictures that could not be used, once everything else is done.
     """
+    outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
     failures = {}
-    for split, image_ids in ids.items():
-        output = output_of(split, image_ids)
+    for split, output in outputs.items():
         failures[split] = run(
-            split, image_ids, load, extract, output, args.batch_size, args.workers
+            split, ids[split], load, extract, output, args.batch_size, args.workers
         )
         print(output.describe())
     if problem := report_failures(args.data, extractor, failures):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.errors import InputError, first_line
+from lib.extraction.table import id_of
 
 SPLITS = {"train": "train", "restval": "train", "val": "dev", "test": "test"}
 COCO_FOLDS = 5  # COCO's 5,000 test images are testall; the first fifth of them is test
@@ -30,8 +31,8 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
         is_coco = "cocoid" in images[0]
         found = [
             (
-                str(image["cocoid"]) if is_coco else Path(image["filename"]).stem,
-                image["split"],
+                str(image["cocoid"]) if is_coco else id_of(Path(image["filename"]).name),
+                str(image["split"]),
                 [" ".join(sentence["raw"].split()) for sentence in image["sentences"]],
             )
             for image in images
@@ -65,6 +66,6 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
         lines += captions[:CAPTIONS_PER_IMAGE]
     if is_coco and "testall" in splits:
         ids, lines = splits["testall"]
-        fold = len(ids) // COCO_FOLDS
-        splits["test"] = (ids[:fold], lines[: fold * CAPTIONS_PER_IMAGE])
+        if fold := len(ids) // COCO_FOLDS:
+            splits["test"] = (ids[:fold], lines[: fold * CAPTIONS_PER_IMAGE])
     return splits

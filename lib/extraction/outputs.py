@@ -12,9 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
-from lib.data.manifest import Manifest, read_manifest, write_manifest
+from lib.data.folder import SUFFIXES
+from lib.data.manifest import Manifest, ids_sha256, read_manifest, write_manifest
 from lib.errors import InputError
-from lib.files import replacing
+from lib.files import is_running, replacing
 
 SYNC_EVERY = 64  # images between two moments from which a killed extraction goes on
 Arrays = Mapping[str, np.ndarray]
@@ -29,11 +30,21 @@ class Output(Protocol):
     def describe(self) -> str: ...
 
 
+def _differences(found: Manifest, wanted: Manifest) -> list[str]:
+    """Of what they are made with and, for arrays, of which images they are."""
+    differing = found.differences(wanted)
+    if (found.counts, found.ids) != (wanted.counts, wanted.ids) and wanted.ids:
+        (split,) = wanted.ids
+        images = f"{found.counts.get(split)} images there, {wanted.counts[split]} now"
+        differing.append(f"{split}_ids.txt names others or in another order ({images})")
+    return differing
+
+
 def _require_same(path: Path, found: Manifest, wanted: Manifest) -> None:
-    if differing := found.differences(wanted):
+    if differing := _differences(found, wanted):
+        advice = "--overwrite replaces them" if wanted.ids else "choose another --out"
         raise InputError(
-            f"{path}: features made otherwise are there: {'; '.join(differing)}. Choose another "
-            "place for these, or remove those"
+            f"{path}: features made otherwise are there: {'; '.join(differing)}; {advice}"
         )
 
 
@@ -57,15 +68,17 @@ class FileOutput:
         found = read_manifest(self.manifest_path)
         if found is not None:
             _require_same(self.manifest_path, found, manifest)
-        elif folder.is_dir() and next(folder.glob("*.npy"), None) is not None:
+        elif folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir()):
             raise InputError(
                 f"{folder}: holds features that no manifest tells the making of; choose another "
                 "--out"
             )
-        self.manifest = replace(manifest, counts=dict(found.counts) if found else {})
-        write_manifest(self.manifest_path, self.manifest)
-        for stale in folder.glob(".*.writing-*"):  # of a process that was killed
-            stale.unlink()
+        self.manifest = found or manifest
+        if found is None:
+            write_manifest(self.manifest_path, manifest)
+        for stale in folder.glob(".*.writing-*"):
+            if not is_running(stale):
+                stale.unlink(missing_ok=True)
 
     def pending(self) -> list[int]:
         """Numbers of the images without a file."""
@@ -81,8 +94,11 @@ class FileOutput:
     def finish(self) -> None:
         """Count what is there."""
         done = len(self.image_ids) - len(self.pending())
-        self.manifest.counts[self.split] = done
-        write_manifest(self.manifest_path, self.manifest)
+        # Read again: another process may have finished another split meanwhile.
+        self.manifest = read_manifest(self.manifest_path) or self.manifest
+        if self.manifest.counts.get(self.split) != done:
+            self.manifest.counts[self.split] = done
+            write_manifest(self.manifest_path, self.manifest)
 
     def describe(self) -> str:
         """How many of the split's images have a file."""
@@ -97,7 +113,7 @@ class ArrayOutput:
         self,
         data: Path,
         split: str,
-        images: int,
+        image_ids: Sequence[str],
         shapes: Mapping[str, tuple[tuple[int, ...], str]],
         manifest: Manifest,
         overwrite: bool = False,
@@ -107,7 +123,7 @@ class ArrayOutput:
         Args:
             data: the dataset's folder.
             split: name of the split.
-            images: in it.
+            image_ids: the split's, in the order of the arrays.
             shapes: array name -> shape and dtype of one image's entry.
             manifest: of what makes them.
             overwrite: replace finished arrays, once the new ones are whole.
@@ -116,8 +132,10 @@ class ArrayOutput:
             InputError: finished arrays made otherwise are there and ``overwrite`` is false, an
                 unfinished extraction had other settings, or nothing can be written.
         """
-        self.data, self.split, self.images = data, split, images
-        self.manifest = replace(manifest, counts={split: images})
+        self.data, self.split, self.images = data, split, len(image_ids)
+        ids = {split: ids_sha256(image_ids)}
+        self.manifest = replace(manifest, counts={split: self.images}, ids=ids)
+        self.shapes = shapes
         self.finals = {name: data / f"{split}_{name}.npy" for name in shapes}
         first = next(iter(shapes))
         self._done_path, self._settings_path = (
@@ -129,14 +147,10 @@ class ArrayOutput:
         if self.complete:
             return
         unfinished = read_manifest(self._settings_path)
-        if unfinished is not None:
+        if unfinished is not None and not overwrite:
             _require_same(self._settings_path, unfinished, self.manifest)
-            if unfinished.counts != self.manifest.counts:
-                raise InputError(
-                    f"{self._settings_path}: an unfinished extraction of other images "
-                    f"({unfinished.counts}); remove {data}/.{split}_*.extracting.* to start anew"
-                )
-        self._open(shapes, resume=unfinished is not None)
+        goes_on = unfinished is not None and not _differences(unfinished, self.manifest)
+        self._open(shapes, resume=goes_on)
 
     def _are_there(self, overwrite: bool) -> bool:
         if overwrite or not any(path.exists() for path in self.finals.values()):
@@ -182,6 +196,7 @@ class ArrayOutput:
     def write(self, number: int, arrays: Arrays) -> None:
         """Write image ``number``'s entries."""
         for name, array in arrays.items():
+            assert array.shape == self.shapes[name][0]  # or NumPy would broadcast it
             self._arrays[name][number] = array
         self._unmarked.append(number)
         if len(self._unmarked) >= SYNC_EVERY:

@@ -3,9 +3,12 @@
 The paper used UPSNet, which no current PyTorch runs.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +22,9 @@ from transformers import (
     Mask2FormerImageProcessor,
     SwinConfig,
 )
+from transformers.utils import cached_file
 
-from lib.data.manifest import file_sha256
+from lib.data.manifest import file_sha256, ids_sha256
 from lib.errors import InputError, first_line
 from lib.extraction.categories import (
     CATEGORIES,
@@ -31,7 +35,7 @@ from lib.extraction.categories import (
 )
 
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # the first kind that is there is read
 THRESHOLD = 0.5  # least probability of a segment's category
 MOST = 1333  # pixels of the longer side; models see no more, and a photograph's masks take GB
 LEAST, RIBBON = 32, 16  # pixels of a side; the longer one is at most so many times the shorter
@@ -46,6 +50,12 @@ class PanopticModel:
     positions: np.ndarray  # (133,) the model's label -> position in COCO's list
     name: str
     sha256: str | None
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """All that decides what the model sees of a picture, as JSON keeps it."""
+        sizes = {"most": MOST, "least": LEAST, "ribbon": RIBBON}
+        return sizes | json.loads(self.processor.to_json_string())
 
     def labels(self, pictures: Tensor, threshold: float) -> list[np.ndarray]:
         """Label maps of pictures of one size.
@@ -113,19 +123,41 @@ def load_panoptic_model(name: str) -> PanopticModel:
         return PanopticModel(model, processor, _positions(model, name), "random, seed 0", None)
     try:
         processor = AutoImageProcessor.from_pretrained(name)
-        model = AutoModelForUniversalSegmentation.from_pretrained(name)
-    except (OSError, ValueError) as error:
+        model, report = AutoModelForUniversalSegmentation.from_pretrained(
+            name, output_loading_info=True
+        )
+        if report["missing_keys"]:  # transformers would leave them random
+            missing = sorted(report["missing_keys"])
+            raise ValueError(f"its weights lack {len(missing)} tensors, among them {missing[0]}")
+    except Exception as error:  # damaged files fail in ways that transformers does not list
         raise InputError(
             f"{name}: no panoptic model is to be had there ({first_line(error)}). Where the hub "
             "cannot be reached, pass --model FOLDER with config.json, preprocessor_config.json and "
             "model.safetensors"
         ) from error
-    folder = Path(name)
-    files = [folder / file for file in WEIGHTS if (folder / file).is_file()]
-    checksum = file_sha256(files[0]) if files else getattr(model.config, "_commit_hash", None)
-    return PanopticModel(
-        model.eval().requires_grad_(False), processor, _positions(model, name), name, checksum
-    )
+    if "label_ids_to_fuse" not in signature(_result_of(processor)).parameters:
+        raise InputError(
+            f"{name}: is a {type(model).__name__}, whose results are read otherwise; MaskFormer's "
+            "and Mask2Former's serve"
+        )
+    model.eval().requires_grad_(False)
+    checksum = _weights_sha256(name)
+    # A folder may move, and stay the same model.
+    shown = Path(name).name if Path(name).is_dir() else name
+    return PanopticModel(model, processor, _positions(model, name), shown, checksum)
+
+
+def _result_of(processor: object) -> Callable:
+    return getattr(processor, "post_process_panoptic_segmentation", lambda: None)
+
+
+def _weights_sha256(name: str) -> str | None:
+    """Of the only file of weights; of the checksums of several."""
+    found = cached_file(name, "config.json")
+    folder = Path(name) if found is None else Path(found).parent
+    files = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
+    checksums = [file_sha256(file) for file in files]
+    return checksums[0] if len(checksums) == 1 else ids_sha256(checksums) if checksums else None
 
 
 def _positions(model: nn.Module, name: str) -> np.ndarray:

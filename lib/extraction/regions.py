@@ -22,6 +22,7 @@ from lib.extraction.grid import GridExtractor
 
 REGIONS = 36
 SAMPLES = 7  # RoIAlign's bins per side, averaged
+STRIDE = 32  # pixels per cell of the map
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def load_detector(weights: str) -> Detector:
         choice = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
         try:
             model = fasterrcnn_resnet50_fpn(weights=choice)
-        except OSError as error:
+        except Exception as error:  # no network, or a damaged file, which fails in many ways
             raise InputError(
-                f"torchvision's detector cannot be downloaded ({first_line(error)}); pass the file "
+                f"torchvision's detector cannot be had ({first_line(error)}); pass the file "
                 f"of {choice.url} as --detector FILE"
             ) from error
         cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
@@ -118,6 +119,5 @@ class RegionExtractor:
         with torch.inference_mode():
             boxes = self.boxes(pictures)
             maps = self.grid.backbone(self.grid.preprocessing.normalise(pictures))
-            scale = maps.shape[-1] / pictures.shape[-1]
-            features = roi_align(maps, boxes, SAMPLES, scale, aligned=True).mean(dim=(2, 3))
+            features = roi_align(maps, boxes, SAMPLES, 1 / STRIDE, aligned=True).mean(dim=(2, 3))
         return features.reshape(len(pictures), self.regions, -1)

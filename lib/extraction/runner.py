@@ -1,5 +1,6 @@
 """Runs an extractor over the pictures of a split: decoded by workers, batched, and resumable."""
 
+import multiprocessing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,10 +67,14 @@ def run(
         for start in range(0, len(image_ids), batch_size)
     ]
     groups = [group for group in groups if not pending.isdisjoint(group)]
+    # Only forked workers can be given functions made here.
+    forks = "fork" in multiprocessing.get_all_start_methods()
+    workers = workers if forks else 0
     loader = DataLoader(
         _Pictures(image_ids, load),
         batch_sampler=groups,
         num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
         collate_fn=list,
         generator=torch.Generator(),
     )
@@ -123,7 +128,7 @@ def _together(
 def report_failures(
     data: Path, extractor: str, failures: dict[str, list[tuple[str, str]]]
 ) -> str | None:
-    """Rewrite an extractor's lines of ``<data>/failed.txt``; others' stay.
+    """Rewrite an extractor's lines on these splits in ``<data>/failed.txt``; others stay.
 
     Args:
         data: the dataset's folder.
@@ -134,8 +139,9 @@ def report_failures(
         A sentence on them, or None where there are none.
     """
     path = data / FAILED
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    lines = [line for line in lines if line.split("\t")[:1] != [extractor]]
+    text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    ours = {(extractor, split) for split in failures}
+    lines = [line for line in text.splitlines() if tuple(line.split("\t")[:2]) not in ours]
     own = [
         "\t".join((extractor, split, image_id, " ".join(reason.split())))
         for split, failed in failures.items()

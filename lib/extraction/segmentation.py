@@ -74,6 +74,7 @@ class PanopticResult:
 
     png: Path  # folder
     annotations: dict[str, dict]  # image id -> its annotation
+    named: dict[str, dict]  # PNG's name without its suffix -> likewise
 
     def labels(self, image_id: str) -> np.ndarray:
         """An image's label map, (H, W) uint8 UPSNet numbers, 255 where void.
@@ -81,7 +82,7 @@ class PanopticResult:
         Raises:
             PictureError: no such image, a broken PNG, or a segment that its annotation lacks.
         """
-        annotation = self.annotations.get(_plain_id(image_id))
+        annotation = self.annotations.get(_plain_id(image_id)) or self.named.get(image_id)
         if annotation is None:
             raise PictureError("the JSON has no annotation of it")
         path = self.png / annotation["file_name"]
@@ -135,8 +136,9 @@ def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
         }
     except OSError as error:
         raise InputError(f"{json_path}: cannot be read ({first_line(error)})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{json_path}: is no result in COCO's panoptic format ({first_line(error)})"
         ) from error
-    return PanopticResult(png, annotations)
+    named = {Path(one["file_name"]).stem: one for one in annotations.values()}
+    return PanopticResult(png, annotations, named)

@@ -27,7 +27,7 @@ def read_table(path: Path, images: Path) -> dict[str, list[str]]:
     if not images.is_dir():
         raise InputError(f"{images}: no such folder of pictures")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({first_line(error)})") from error
     found: dict[str, list[str]] = {}
@@ -42,7 +42,7 @@ def read_table(path: Path, images: Path) -> dict[str, list[str]]:
                 "and a sentence"
             )
         found.setdefault(name, []).append(sentence)
-    missing = [name for name in found if not (images / name).is_file()]
+    missing = [name for name in found if not _is_file(images / name)]
     if missing:
         raise InputError(
             f"{path}: names {len(missing)} pictures that are not in {images}: "
@@ -108,6 +108,13 @@ def to_splits(
     if more := int((counts > CAPTIONS_PER_IMAGE).sum()):
         notes.append(f"{more:,} pictures have more than five sentences; the first five are used")
     return splits, mapping, notes
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def without_sentence(table: dict[str, list[str]], images: Path) -> int:

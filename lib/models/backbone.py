@@ -76,9 +76,9 @@ def load_backbone(name: str, weights: str) -> Backbone:
         choice = get_model_weights(name).IMAGENET1K_V1
         try:
             return Backbone(get_model(name, weights=choice))
-        except OSError as error:
+        except Exception as error:  # no network, or a damaged file, which fails in many ways
             raise InputError(
-                f"torchvision's weights cannot be downloaded ({first_line(error)}); put the file "
+                f"torchvision's weights cannot be had ({first_line(error)}); put the file "
                 f"of {choice.url} into {imagenet_file(name).parent}, or pass X-101.pth instead of "
                 f"{IMAGENET}"
             ) from error
@@ -138,7 +138,10 @@ def from_detectron2(state: dict[str, object], path: Path) -> Backbone:
             continue
         if ours is not None:
             # Detectron2's own checkpointer saves NumPy arrays, older ones tensors.
-            found[ours] = torch.as_tensor(value).float()
+            try:
+                found[ours] = torch.as_tensor(value).float()
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise InputError(f"{path}: {name} is no tensor ({first_line(error)})") from error
     if unexpected:
         raise InputError(f"{path}: holds unexpected tensors: {_few(unexpected)}")
     with torch.device("meta"):
@@ -166,8 +169,8 @@ def _read(path: Path) -> dict[str, object]:
         with torch.serialization.safe_globals(allowed):
             content = torch.load(path, map_location="cpu", weights_only=True)
         state = content["model"]
-        if not isinstance(state, dict):
-            raise TypeError("its model is no dict")
+        if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+            raise TypeError("its model is no dict of names")
     except Exception as error:  # a damaged file fails inside torch in ways that are not listed
         raise InputError(
             f"{path}: is no Detectron2 file of weights ({first_line(error)})"

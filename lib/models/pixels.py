@@ -30,9 +30,9 @@ class FromPixels(nn.Module):
         return self.family.text_encoder
 
     def learn(self, frozen_stages: int | None) -> None:
-        """Let the backbone learn, but for its stem and first stages; None: not at all."""
-        self.backbone.requires_grad_(False)
-        if frozen_stages is not None:
+        """Let the backbone learn, but for its stem and first stages; 0: all; None: nothing."""
+        self.backbone.requires_grad_(frozen_stages == 0)
+        if frozen_stages:
             self.backbone.stages[frozen_stages:].requires_grad_(True)
 
     def train(self, mode: bool = True) -> "FromPixels":

@@ -1,7 +1,12 @@
 """VSpM, visual-spatial modelling: where regions are (3SHNet, spatial self-highlighting)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from lib.models.layers import MLP, sinusoid
 
@@ -45,9 +50,32 @@ class VSpM(nn.Module):
             (B, K, D) float; rows where ``mask`` is false carry no meaning.
         """
         query = self.query(projected)
+        if torch.is_grad_enabled():
+            # Keys are the largest activations, 6 MB a picture, and cheap: made again in backward.
+            context = checkpoint(
+                self._attend, query, seg_map, use_reentrant=False, preserve_rng_state=False,
+                context_fn=lambda: (nullcontext(), self._statistics_kept()),
+            )  # fmt: skip
+        else:
+            context = self._attend(query, seg_map)
+        return self.output(query + context * mask[..., None])
+
+    def _attend(self, query: Tensor, seg_map: Tensor) -> Tensor:
         # One head: the fused kernels take (B, heads, rows, channels) alone.
         keys = self.keys(seg_map)[:, None].contiguous()
-        context = functional.scaled_dot_product_attention(
-            query[:, None], keys, keys, scale=SHARPNESS / KEY_CHANNELS**0.5
-        )
-        return self.output(query + context[:, 0] * mask[..., None])
+        scale = SHARPNESS / KEY_CHANNELS**0.5
+        return functional.scaled_dot_product_attention(query[:, None], keys, keys, scale=scale)[
+            :, 0
+        ]
+
+    @contextmanager
+    def _statistics_kept(self) -> Iterator[None]:
+        """The normalisation has counted this batch already."""
+        norm = self.key_norm
+        momentum, norm.momentum = norm.momentum, 0.0
+        counted = norm.num_batches_tracked.clone()
+        try:
+            yield
+        finally:
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(counted)

@@ -74,13 +74,26 @@ class Run:
         self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
         self.progress["makers"] = self.train_split.makers
+        splits = (self.train_split, self.dev_split)
+        self.progress["splits"] = {split.name: split.sha256 for split in splits}
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             load_weights(self.model, checkpoint, self.folder.last)
             self.optimizer.load_state_dict(checkpoint.training["optimizer"])
+            self._require_same_splits(checkpoint)
             self.progress = dict(checkpoint.progress)
             _set_random_state(checkpoint.training["random"])
         self._batches(0)  # refuses a batch larger than the data now
+
+    def _require_same_splits(self, checkpoint: Checkpoint) -> None:
+        now = self.progress["splits"]
+        then = checkpoint.progress.get("splits", now)
+        if changed := [name for name in now if now[name] != then.get(name)]:
+            raise InputError(
+                f"{self.folder.last}: was trained on other images or captions; the files of "
+                f"{' and '.join(changed)} in {self.train_split.folder} have changed since. Pass "
+                "--overwrite to train anew, or another run.out"
+            )
 
     def fit(self, command: list[str]) -> None:
         """Train to the last epoch.
