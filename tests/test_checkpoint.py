@@ -69,9 +69,9 @@ def test_vse_infinity_loads_without_segmentation(tmp_path):
 
 
 def test_other_dataset_names_survive_conversion(tmp_path):
-    save_small(tmp_path / "m.pth", data_name="mine_precomp")
+    save_small(tmp_path / "m.pth", data_name="theirs_precomp")
     save_checkpoint(tmp_path / "ours.pth", load_checkpoint(tmp_path / "m.pth"))
-    assert load_checkpoint(tmp_path / "ours.pth").released["opt"]["data_name"] == "mine_precomp"
+    assert load_checkpoint(tmp_path / "ours.pth").released["opt"]["data_name"] == "theirs_precomp"
 
 
 def test_normalisation_options_are_read(tmp_path):

@@ -181,7 +181,7 @@ def test_a_released_file_says_neither_features_nor_always_its_dataset(world, tmp
     pieces = len(vocabulary.read_text().splitlines())
     bert = bert_config(**SMALL_BERT | {"vocab_size": pieces})
     bert.save_pretrained(tmp_path / "bert")
-    torch.save(released_checkpoint(bert, data_name="mine"), tmp_path / "m.pth")
+    torch.save(released_checkpoint(bert, data_name="theirs"), tmp_path / "m.pth")
     root = tmp_path / "data" / "f30k_precomp"
     root.mkdir(parents=True)
     np.save(root / "test_ims.npy", np.zeros((2, 36, 2048), np.float16))
@@ -207,7 +207,7 @@ def test_a_released_file_says_neither_features_nor_always_its_dataset(world, tmp
 
 def test_a_released_file_that_does_not_say_its_dataset(tmp_path, runs):
     bert = bert_config(vocab_size=50, num_hidden_layers=1, intermediate_size=32)
-    for name, source in (("coco_precomp", "coco"), ("f30k", "f30k"), ("mine", None)):
+    for name, source in (("coco_precomp", "coco"), ("f30k", "f30k"), ("theirs", None)):
         torch.save(released_checkpoint(bert, data_name=name), tmp_path / "m.pth")
         assert load_checkpoint(tmp_path / "m.pth").source == source
     ours = load_checkpoint(runs / "region" / "model_best.pth")
