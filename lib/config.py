@@ -18,6 +18,7 @@ PRECOMPUTED = ("region", "grid")
 FEATURE_TYPES = (*PRECOMPUTED, "images")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d")
 DROP_SCHEMES = ("each", "vse_infinity")
+PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -96,6 +97,7 @@ class TrainConfig:
     clip: float = _bounded(2.0, 0)  # gradient norm over all parameters together
     sum_epochs: int = _bounded(1, 0)  # first epochs on the sum form, the rest on the hardest
     margin: float = _bounded(0.2, 0)
+    precision: str = "fp32"  # of products: fp32, tf32 or bf16; weights, loss and scores are float32
     mask_same_image: bool = False  # captions of one image are no negatives of each other
 
 
@@ -196,6 +198,7 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
     _choice("data.dataset", config.data.dataset, DATASETS, source)
     _choice("features.type", config.features.type, FEATURE_TYPES, source)
     _choice("features.drop_scheme", config.features.drop_scheme, DROP_SCHEMES, source)
+    _choice("train.precision", config.train.precision, PRECISIONS, source)
     _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
     if config.model.backbone is not None:
         _choice("model.backbone", config.model.backbone, BACKBONES, source)

@@ -1,6 +1,8 @@
-"""Which device does the work, and how many processes feed it."""
+"""Which device does the work, in which arithmetic, and how many processes feed it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -26,3 +28,22 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+    """A block whose matrix products and convolutions are computed in ``precision``.
+
+    Args:
+        device: where the block computes.
+        precision: ``fp32``; ``tf32``, float32 whose products keep 10 bits of the mantissa, on GPUs
+            that have it (others compute fp32); or ``bf16``, autocast. Weights stay float32.
+    """
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before

@@ -10,7 +10,7 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
-from lib.config import PRECOMPUTED, Config, FeaturesConfig
+from lib.config import PRECISIONS, PRECOMPUTED, Config, FeaturesConfig
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import Split, open_split
 from lib.data.index import INDEX_FILE, FolderIndex
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool) -> None:
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--workers", type=int, default=default_workers(2))
-    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "lib.models": {"lib.models", "lib.batch", "lib.config"},
     "lib.released": {"lib.config"},
     "lib.checkpoint": {"lib.models", "lib.config", "lib.released"},
-    "lib.evaluation": {"lib.evaluation", "lib.batch", "lib.data"},
+    "lib.evaluation": {"lib.evaluation", "lib.batch", "lib.data", "lib.device"},
     "lib.extraction": {"lib.extraction", "lib.data", "lib.models", "lib.device"},
     "lib.scoring": {
         "lib.evaluation", "lib.checkpoint", "lib.config", "lib.data", "lib.models", "lib.device",

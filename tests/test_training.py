@@ -12,6 +12,7 @@ from transformers import BertModel
 
 from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
+from lib.data.dataset import TrainingPairs, training_loader
 from lib.errors import InputError
 from lib.training.folder import RESULTS
 from lib.training.loop import Run
@@ -275,8 +276,6 @@ def test_masking_changes_the_loss(config):
     losses = []
     for settings in (plain, masked):
         run = Run(settings, resume=False, overwrite=True)
-        from lib.data.dataset import TrainingPairs, training_loader
-
         pairs = TrainingPairs(run.train_split, run.train_captions, settings)
         batch = np.arange(10)[None]  # all captions of two images
         images, texts = next(iter(training_loader(pairs, 0, batch, 0, pin=False)))
@@ -295,6 +294,23 @@ def test_three_groups_and_the_schedule(config):
     assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
     factors = [rate_factor(epoch, 0.5, settings.train) for epoch in (0, 14, 15, 24)]
     assert factors == [1, 1, 0.1, 0.1]
+
+
+def test_precision_is_of_products_alone(config):
+    losses = {}
+    for precision in ("fp32", "tf32", "bf16"):
+        run = Run(config(f"train.precision={precision}"), False, False)
+        pairs = TrainingPairs(run.train_split, run.train_captions, run.config)
+        batch = next(iter(training_loader(pairs, 0, np.arange(16)[None], 0, pin=False)))
+        losses[precision], _ = run._step(*batch)
+        state = run.optimizer.state_dict()["state"].values()
+        kept = [*run.model.state_dict().values(), *(v for s in state for v in s.values())]
+        assert {t.dtype for t in kept if t.is_floating_point()} == {torch.float32}
+        assert all(p.grad is None or p.grad.dtype == torch.float32 for p in run.model.parameters())
+    assert losses["tf32"] == losses["fp32"]  # no CPU has it
+    assert losses["bf16"] != losses["fp32"]
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.02)
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_initial_projection_is_xavier_uniform(config):

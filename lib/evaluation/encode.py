@@ -1,6 +1,5 @@
 """Encodes a split: each image once, each caption once, captions batched by length."""
 
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions
 from lib.data.dataset import image_loader, text_batches
 from lib.data.features import Split
+from lib.device import arithmetic
 
 SCORE_ROWS = 512  # images scored at once on the device
 
@@ -53,7 +53,7 @@ def encode_split(
         batch_size: images, or captions, per batch.
         workers: processes that read images.
         images: only the first so many images and their captions; None: all.
-        precision: ``fp32``, or ``bf16`` for autocast; embeddings are float32 either way.
+        precision: ``fp32``, ``tf32`` or ``bf16``; embeddings are float32 whichever it is.
 
     Raises:
         InputError: NaN or infinite features.
@@ -63,7 +63,7 @@ def encode_split(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), _autocast(device, precision):
+        with torch.inference_mode(), arithmetic(device, precision):
             loader = image_loader(split, count, batch_size, workers, device.type == "cuda")
             encoded = [
                 model.encode_images(batch.to(device)).float().cpu()
@@ -80,7 +80,3 @@ def encode_split(
     in_order = torch.empty_like(by_length)
     in_order[torch.cat([batch.indices for batch in texts])] = by_length
     return Embeddings(torch.cat(encoded), in_order)
-
-
-def _autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")

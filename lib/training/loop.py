@@ -23,7 +23,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.features import open_split
 from lib.data.index import INDEX_FILE, FolderIndex
-from lib.device import default_workers, resolve_device
+from lib.device import arithmetic, default_workers, resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
@@ -198,14 +198,18 @@ class Run:
     ) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
-        scores = self.model.score(self.model.encode_images(images), self.model.encode_texts(texts))
+        with arithmetic(self.device, config.precision):
+            embeddings = self.model.encode_images(images), self.model.encode_texts(texts)
+        scores = self.model.score(*embeddings)
         hardest = self.progress["epoch"] >= config.sum_epochs
         same = images.indices if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)
         value = loss.item()
         self._require_finite("loss", value, images)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        # Autocast is for the forward pass alone; its backward follows it.
+        with arithmetic(self.device, "tf32" if config.precision == "tf32" else "fp32"):
+            loss.backward()
         norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
         self._require_finite("gradient norm", norm, images)
         self.optimizer.step()
@@ -234,6 +238,7 @@ class Run:
             EVALUATION_BATCH,
             self.workers,
             images=DEV_IMAGES,
+            precision=self.config.train.precision,
         )
         scores = embeddings.scores(self.model)
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
