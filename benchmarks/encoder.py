@@ -5,7 +5,7 @@ python benchmarks/encoder.py backward     # pictures/s, forward and backward in 
 python benchmarks/encoder.py memory       # bytes kept for the backward pass, per picture
 
 36 regions, the paper's sizes, float32 on the CPU, random weights. Both give the same embeddings and
-gradients, which is checked first (1e-5, and 1e-3 of a gradient's norm).
+gradients, which is checked first (1e-5, and 2e-3 of a gradient's norm).
 """
 
 import argparse
@@ -27,7 +27,7 @@ REGIONS = 36
 TOLERANCE = 1e-5
 # Where two values of a set are equal but for rounding, either way may rank them first, and the
 # gradient goes to the one or the other.
-GRADIENT_TOLERANCE, NOISE = 1e-3, 1e-4
+GRADIENT_TOLERANCE, NOISE = 2e-3, 1e-4
 
 
 def random_batch(size: int, config: ModelConfig) -> ImageBatch:

@@ -1,18 +1,15 @@
 """VSpM, visual-spatial modelling: where regions are (3SHNet, spatial self-highlighting)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from lib.models.layers import MLP, sinusoid
 
 KEY_CHANNELS = 128
 POSITION_CHANNELS = 8
 SHARPNESS = 4.0  # factor on the attention logits, as released
+AT_ONCE = 4  # pictures attended at once on a CPU, for which the allocator keeps memory at hand
 
 
 class VSpM(nn.Module):
@@ -29,15 +26,6 @@ class VSpM(nn.Module):
         code = code.T.reshape(1, POSITION_CHANNELS, map_size, map_size)
         self.register_buffer("position_code", code.contiguous(), persistent=False)
 
-    def keys(self, seg_map: Tensor) -> Tensor:
-        """(B, map_size, map_size) float, raw category numbers -> (B, map_size^2, 128) float."""
-        # A convolution is linear in its input channels, and the position channels are the same
-        # for every picture: convolve them once, and per picture the label channel alone.
-        kernel = self.key_conv.weight
-        positions = functional.conv2d(self.position_code, kernel[:, 1:], padding=1)
-        labels = functional.conv2d(seg_map[:, None], kernel[:, :1], self.key_conv.bias, padding=1)
-        return self.key_norm(labels + positions).relu().flatten(2).transpose(1, 2)
-
     def forward(self, projected: Tensor, mask: Tensor, seg_map: Tensor) -> Tensor:
         """Highlight regions.
 
@@ -50,32 +38,64 @@ class VSpM(nn.Module):
             (B, K, D) float; rows where ``mask`` is false carry no meaning.
         """
         query = self.query(projected)
-        if torch.is_grad_enabled():
-            # Keys are the largest activations, 6 MB a picture, and cheap: made again in backward.
-            context = checkpoint(
-                self._attend, query, seg_map, use_reentrant=False, preserve_rng_state=False,
-                context_fn=lambda: (nullcontext(), self._statistics_kept()),
-            )  # fmt: skip
-        else:
-            context = self._attend(query, seg_map)
+        patches = functional.unfold(seg_map[:, None], 3, padding=1).transpose(1, 2)
+        labels, positions = self._affine(patches)
+        at_once = AT_ONCE if seg_map.device.type == "cpu" else len(seg_map)
+        parts = zip(query.split(at_once), patches.split(at_once), strict=True)
+        context = torch.cat([self._attend(*part, labels, positions) for part in parts])
         return self.output(query + context * mask[..., None])
 
-    def _attend(self, query: Tensor, seg_map: Tensor) -> Tensor:
+    def _affine(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """Convolution and normalisation together: (9, 128) and (map_size^2, 128) float32, such
+        that ``patches @ labels + positions`` is what the ReLU gets.
+
+        Both are linear in the label map, and the position channels are the same for every
+        picture: they are convolved once. In training the statistics are those of the products,
+        which follow from the moments of the patches without making a product.
+        """
+        kernel, norm = self.key_conv.weight, self.key_norm
+        with torch.autocast(patches.device.type, enabled=False):
+            labels = kernel[:, 0].flatten(1).T
+            positions = functional.conv2d(
+                self.position_code, kernel[:, 1:], self.key_conv.bias, padding=1
+            )
+            positions = positions[0].flatten(1).T
+            if norm.training:
+                mean, variance = self._statistics(patches, labels, positions)
+            else:
+                mean, variance = norm.running_mean, norm.running_var
+            scale = norm.weight / (variance + norm.eps).sqrt()
+            return labels * scale, (positions - mean) * scale + norm.bias
+
+    def _statistics(
+        self, patches: Tensor, labels: Tensor, positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and variance, (128,) float32 each, of the products; counts them as seen."""
+        count = patches.shape[0] * patches.shape[1]
+        # In float64: labels are up to 132 and far from their mean, yet the matrices are small.
+        per_place = patches.mean(dim=0, dtype=torch.float64)  # (map_size^2, 9)
+        centre = per_place.mean(dim=0)
+        centred = (patches - centre).flatten(0, 1)  # float64
+        spread = centred.T @ centred / count
+        labels, positions = labels.double(), positions.double()
+        mean = centre @ labels + positions.mean(dim=0)
+        around = positions - positions.mean(dim=0)
+        cross = (per_place - centre).T @ around / len(around)  # (9, 128)
+        variance = ((spread @ labels + 2 * cross) * labels).sum(dim=0) + around.square().mean(dim=0)
+        mean, variance = mean.float(), variance.float()
+        norm = self.key_norm
+        with torch.no_grad():
+            norm.num_batches_tracked += 1
+            norm.running_mean.lerp_(mean, norm.momentum)
+            norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+        return mean, variance
+
+    def _attend(self, query: Tensor, patches: Tensor, labels: Tensor, positions: Tensor) -> Tensor:
+        """(B, K, 128), (B, map_size^2, 9), and what :meth:`_affine` gives -> (B, K, 128)."""
+        size = len(query), -1, -1
+        keys = torch.baddbmm(positions.expand(size), patches, labels.expand(size)).relu_()
         # One head: the fused kernels take (B, heads, rows, channels) alone.
-        keys = self.keys(seg_map)[:, None].contiguous()
-        scale = SHARPNESS / KEY_CHANNELS**0.5
+        keys, scale = keys[:, None], SHARPNESS / KEY_CHANNELS**0.5
         return functional.scaled_dot_product_attention(query[:, None], keys, keys, scale=scale)[
             :, 0
         ]
-
-    @contextmanager
-    def _statistics_kept(self) -> Iterator[None]:
-        """The normalisation has counted this batch already."""
-        norm = self.key_norm
-        momentum, norm.momentum = norm.momentum, 0.0
-        counted = norm.num_batches_tracked.clone()
-        try:
-            yield
-        finally:
-            norm.momentum = momentum
-            norm.num_batches_tracked.copy_(counted)
