@@ -1,5 +1,6 @@
 """Score a checkpoint, ours or a released one:
-python eval.py --checkpoint P --data_path data --dataset coco"""
+python eval.py --checkpoint P --data_path data --dataset coco
+on several GPUs: torchrun --nproc_per_node 4 eval.py ..."""
 
 import argparse
 
@@ -9,7 +10,8 @@ from lib.evaluation.record import check_replaceable, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.results import save_embeddings, save_results
 from lib.files import check_writable
-from lib.scoring import add_arguments, check_arguments, score_checkpoint
+from lib.processes import joined, rank
+from lib.scoring import Scored, add_arguments, check_arguments, score_checkpoint
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -30,7 +32,14 @@ def run(args: argparse.Namespace) -> None:
     for path in filter(None, (args.save_results, args.save_embeddings, args.json)):
         check_writable(path)
     check_replaceable(args.save_results, args.json, (args.checkpoint, args.dataset, args.split))
-    scored = score_checkpoint(args.checkpoint, args, args.features, args.features_folder)
+    with joined(args.device):
+        scored = score_checkpoint(args.checkpoint, args, args.features, args.features_folder)
+        if rank() == 0:
+            report(args, scored)
+
+
+def report(args: argparse.Namespace, scored: Scored) -> None:
+    """Print and save what the arguments ask for."""
     if args.grid_size is not None and scored.origin.features != "grid":
         raise InputError(
             f"--grid_size is for grid features; this checkpoint gets {scored.origin.features}"

@@ -13,6 +13,7 @@ from lib.evaluation.protocols import evaluate
 from lib.evaluation.record import ensemble_record, single_record, write_record
 from lib.evaluation.report import format_ensemble, format_table, transfer
 from lib.files import check_writable
+from lib.processes import joined, rank
 from lib.scoring import add_arguments, check_arguments, score_checkpoint
 
 
@@ -55,6 +56,14 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         check_writable(args.json)
     check_members(args)
+    with joined(args.device):
+        members, mean = score_members(args)
+        if rank() == 0:
+            report(args, members, mean)
+
+
+def score_members(args: argparse.Namespace) -> tuple[list[Member], np.ndarray]:
+    """Each checkpoint's results, and the mean matrix, (n, 5n) float32."""
     members, mean = [], np.float32(0)
     weight = 1 / len(args.checkpoints)  # nothing is tuned on the target, weights neither
     for path, kind, folder in zip(
@@ -64,6 +73,11 @@ def run(args: argparse.Namespace) -> None:
         mean = mean + np.float32(weight) * scored.scores
         results = evaluate(scored.scores, args.dataset, args.split)
         members.append(Member(path, scored.origin, weight, results))
+    return members, mean
+
+
+def report(args: argparse.Namespace, members: list[Member], mean: np.ndarray) -> None:
+    """Print, and save what the arguments ask for."""
     print(f"{len(members)} models on {args.dataset}, {len(mean):,} images")
     target = (args.dataset, args.split)
     if len(members) == 1:

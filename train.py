@@ -1,10 +1,12 @@
-"""Train a model: python train.py --config configs/f30k_region.yaml [section.key=value ...]"""
+"""Train a model: python train.py --config configs/f30k_region.yaml [section.key=value ...]
+on several GPUs: torchrun --nproc_per_node 4 train.py --config ..."""
 
 import argparse
 import sys
 
 from lib.config import load_config
 from lib.errors import InputError
+from lib.processes import joined
 from lib.training.loop import Run
 from lib.training.stop import Stopped
 
@@ -17,8 +19,9 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true", help="discard the run in run.out")
     args = parser.parse_intermixed_args()
     try:
-        run = Run(load_config(args.config, args.overrides), args.resume, args.overwrite)
-        run.fit(sys.argv)
+        config = load_config(args.config, args.overrides)
+        with joined(config.run.device):
+            Run(config, args.resume, args.overwrite).fit(sys.argv)
     except InputError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:  # before training began, or a second Ctrl-C

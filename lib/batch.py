@@ -1,13 +1,14 @@
-"""What the encoders receive: tensors that travel with their lengths."""
+"""What the encoders receive: tensors that travel with their lengths; what they give, in parts."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-Batch = TypeVar("Batch", bound="_Tensors")
+Batch = TypeVar("Batch", bound="Tensors")
 
 
 def row_mask(lengths: Tensor, width: int) -> Tensor:
@@ -15,25 +16,56 @@ def row_mask(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
-class _Tensors:
-    """A dataclass of tensors, or None, that move together."""
+class Tensors:
+    """A dataclass of tensors with one row per item, or None, that move together."""
 
     def to(self: Batch, device: torch.device) -> Batch:
         """The same batch on ``device``."""
         # Non-blocking copies overlap with work where the loader pins its memory.
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self: Batch) -> Batch:
         """The same batch in page-locked memory; a DataLoader that pins asks for it."""
-        return self._each(Tensor.pin_memory)
+        return self.each(Tensor.pin_memory)
 
-    def _each(self: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    def each(self: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with every tensor changed."""
         values = (getattr(self, field.name) for field in fields(self))
         return type(self)(*(v if v is None else change(v) for v in values))
 
 
+Encoded = TypeVar("Encoded", Tensor, Tensors)  # what an encoder gives: vectors, or sets of them
+
+
+def each(encoded: Encoded, change: Callable[[Tensor], Tensor]) -> Encoded:
+    """The same with its tensor, or every one of its tensors, changed."""
+    return change(encoded) if isinstance(encoded, Tensor) else encoded.each(change)
+
+
+def widened(tensor: Tensor, width: int) -> Tensor:
+    """(B, N, ...) padded with zeros, or False, to (B, width, ...)."""
+    return pad(tensor, (0, 0) * (tensor.dim() - 2) + (0, width - tensor.shape[1]))
+
+
+def concatenated(parts: Sequence[Encoded]) -> Encoded:
+    """Parts one after the other; sets are padded to the largest."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(list(parts))
+    fields_of = ([getattr(part, field.name) for part in parts] for field in fields(parts[0]))
+    return type(parts[0])(*(_concatenated(tensors) for tensors in fields_of))
+
+
+def _concatenated(tensors: list[Tensor | None]) -> Tensor | None:
+    if tensors[0] is None:
+        return None
+    if tensors[0].dim() > 1:
+        width = max(tensor.shape[1] for tensor in tensors)
+        tensors = [widened(tensor, width) for tensor in tensors]
+    return torch.cat(tensors)
+
+
 @dataclass(frozen=True)
-class ImageBatch(_Tensors):
+class ImageBatch(Tensors):
     """B images, padded at the end with zero rows to the largest number of regions, K.
 
     The three segmentation arrays are None for a model that does not use them.
@@ -51,9 +83,13 @@ class ImageBatch(_Tensors):
         """(B, K) bool, true on real rows."""
         return row_mask(self.lengths, self.features.shape[1])
 
+    def widened(self, width: int) -> "ImageBatch":
+        """The same images with rows of padding up to ``width``."""
+        return replace(self, features=widened(self.features, width))
+
 
 @dataclass(frozen=True)
-class PixelBatch(_Tensors):
+class PixelBatch(Tensors):
     """B pictures of one size, for a model whose grid comes from a backbone of its own."""
 
     pixels: Tensor  # (B, 3, S, S) uint8, RGB
@@ -65,7 +101,7 @@ class PixelBatch(_Tensors):
 
 
 @dataclass(frozen=True)
-class TextBatch(_Tensors):
+class TextBatch(Tensors):
     """B captions, padded at the end with id 0 to the longest, N."""
 
     ids: Tensor  # (B, N) int64; WordPiece ids with [CLS] and [SEP]

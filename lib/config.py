@@ -84,7 +84,7 @@ class TrainConfig:
     """Optimisation; epochs are counted from 0."""
 
     epochs: int = _bounded(25, 1)
-    batch_size: int = _bounded(128, 2)
+    batch_size: int = _bounded(128, 2)  # of all processes together
     lr: float = _bounded(5e-4, 0)
     bert_lr_scale: float = _bounded(0.1, 0)  # BERT's rate is lr times this
     backbone_lr_scale: float = _bounded(0.01, 0)  # likewise the backbone's
@@ -94,6 +94,9 @@ class TrainConfig:
     decay_epoch: int = _bounded(15, 1)  # all rates are multiplied by decay when it starts
     decay: float = _bounded(0.1, 0)
     weight_decay: float = _bounded(1e-4, 0)
+    # Captions, or pictures, that BERT, or a backbone, keeps activations of; null: the batch.
+    micro_batch: int | None = _bounded(None, 1)
+    sync_batchnorm: bool = False  # with several processes: statistics of the whole batch
     clip: float = _bounded(2.0, 0)  # gradient norm over all parameters together
     sum_epochs: int = _bounded(1, 0)  # first epochs on the sum form, the rest on the hardest
     margin: float = _bounded(0.2, 0)

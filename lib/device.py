@@ -9,12 +9,13 @@ import torch
 from lib.errors import InputError
 
 
-def default_workers(most: int = 4) -> int:
-    """Loading processes for this machine: one per core that this process may use, to ``most``."""
+def default_workers(most: int = 4, sharing: int = 1) -> int:
+    """Loading processes for this machine: one per core that this process may use, to ``most``;
+    of ``sharing`` processes on it each gets its part."""
     # Where the set of cores cannot be asked for (macOS, Windows), all of them are meant.
     ask = getattr(os, "sched_getaffinity", None)
     cores = len(ask(0)) if ask else os.cpu_count() or 1
-    return min(most, cores)
+    return min(most, max(cores // sharing, 1))
 
 
 def resolve_device(name: str) -> torch.device:

@@ -22,6 +22,7 @@ from lib.evaluation.protocols import DEFAULT_SPLITS, check_split
 from lib.evaluation.results import UNKNOWN, Origin
 from lib.models import build_model
 from lib.models.text import load_bert
+from lib.processes import rank
 
 GRID_FOLDER = "grids"  # where grid features are looked for if neither checkpoint nor user says
 
@@ -125,12 +126,13 @@ def score_checkpoint(
         InputError: anything wrong with checkpoint, files or arguments.
     """
     check_split(args.dataset, args.split)
+    first = rank() == 0
     device = resolve_device(args.device)
     checkpoint = load_checkpoint(path)
     trained_on = checkpoint.config.features.type
     if checkpoint.released is None and features_type not in (None, trained_on):
         raise InputError(f"{path}: was trained on {trained_on} features, not on {features_type}")
-    if checkpoint.released is not None and features_type is None:
+    if first and checkpoint.released is not None and features_type is None:
         print(
             f"note: {path} is a released file, which does not tell its features; it gets regions "
             "(--features says otherwise)",
@@ -143,9 +145,11 @@ def score_checkpoint(
     model, tokenizer, bert = load_model(checkpoint, path, args.bert)
     captions = tokenise(split.captions, tokenizer, bert)
     mismatches = maker_notes(checkpoint.progress.get("makers", {}), split.makers)
-    for note in (*index.notes, *mismatches, *captions.warnings(split.name)):
+    for note in (*index.notes, *mismatches, *captions.warnings(split.name)) if first else ():
         print(f"note: {note}", file=sys.stderr)
-    if checkpoint.released is None:  # beside a run; a released file's folder is somebody's own
+    if (
+        first and checkpoint.released is None
+    ):  # beside a run; a released file's folder is somebody's own
         index.save()
     embeddings = encode_split(
         model.to(device), split, captions, args.batch_size, args.workers, precision=args.precision

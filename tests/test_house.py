@@ -21,21 +21,23 @@ MAY_IMPORT = {
     "lib.config": set(),
     "lib.batch": set(),
     "lib.device": set(),
+    "lib.processes": {"lib.device"},
     "lib.data": {"lib.data", "lib.batch", "lib.config"},
-    "lib.models": {"lib.models", "lib.batch", "lib.config"},
+    "lib.models": {"lib.models", "lib.batch", "lib.config", "lib.processes"},
     "lib.released": {"lib.config"},
     "lib.checkpoint": {"lib.models", "lib.config", "lib.released"},
-    "lib.evaluation": {"lib.evaluation", "lib.batch", "lib.data", "lib.device"},
+    "lib.evaluation": {"lib.evaluation", "lib.batch", "lib.data", "lib.device", "lib.processes"},
     "lib.extraction": {"lib.extraction", "lib.data", "lib.models", "lib.device"},
     "lib.scoring": {
         "lib.evaluation", "lib.checkpoint", "lib.config", "lib.data", "lib.models", "lib.device",
+        "lib.processes",
     },
     "lib.evaluation.search": {
         "lib.scoring", "lib.evaluation", "lib.checkpoint", "lib.data", "lib.device",
     },
     "lib.training": {
         "lib.training", "lib.evaluation", "lib.checkpoint", "lib.batch", "lib.config", "lib.data",
-        "lib.models", "lib.device",
+        "lib.models", "lib.device", "lib.processes",
     },
 }  # fmt: skip
 EVERYBODYS = {"lib.errors", "lib.files"}

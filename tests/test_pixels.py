@@ -117,7 +117,7 @@ def test_a_batch_is_a_function_of_seed_epoch_and_caption(pixels):
         assert not torch.equal(alone[0][which], later[0][which])
     present = alone[0][2].flatten(2).sum(dim=2) > 0
     assert (alone[0][4] > 0).tolist() == present.tolist()
-    whole = next(iter(image_loader(run.train_split, 2, 2, 0, pin=False)))
+    whole = next(iter(image_loader(run.train_split, [range(2)], 0, pin=False)))
     assert whole.cells.all()
     assert (alone[0][4][0] <= whole.categories[0]).all()
 
@@ -126,7 +126,7 @@ def test_a_batch_is_a_function_of_seed_epoch_and_caption(pixels):
 def test_cells_are_those_of_the_map(pixels, grid_size):
     model = Run(pixels(f"features.grid_size={grid_size}"), False, False).model
     split = open_split(pixels(f"features.grid_size={grid_size}"), "dev")
-    batch = next(iter(image_loader(split, 3, 3, 0, pin=False)))
+    batch = next(iter(image_loader(split, [range(3)], 0, pin=False)))
     side = batch.cells.shape[1]
     assert side == (2 if grid_size == "null" else 1)
     if side == 2:

@@ -120,13 +120,13 @@ class TrainingPairs(Dataset):
 
 
 class EvaluationImages(Dataset):
-    """The first ``images`` images of a split, whole."""
+    """The images of a split, whole."""
 
-    def __init__(self, split: Split, images: int):
-        self.split, self.images = split, images
+    def __init__(self, split: Split):
+        self.split = split
 
     def __len__(self) -> int:
-        return self.images
+        return len(self.split.image_ids)
 
     def __getitem__(self, image: int) -> ImageItem | PixelItem:
         """Image ``image`` with all its rows."""
@@ -189,10 +189,10 @@ def training_loader(
     return _loader(pairs, workers, pin, batch_sampler=keys, collate_fn=collate_pairs)
 
 
-def image_loader(split: Split, images: int, batch_size: int, workers: int, pin: bool) -> DataLoader:
-    """Loads the first ``images`` images of a split in order: an ImageBatch, or PixelBatch, each."""
-    dataset = EvaluationImages(split, images)
-    return _loader(dataset, workers, pin, batch_size=batch_size, collate_fn=collate_any)
+def image_loader(split: Split, batches: list[range], workers: int, pin: bool) -> DataLoader:
+    """Loads the given images of a split: an ImageBatch, or PixelBatch, each."""
+    dataset = EvaluationImages(split)
+    return _loader(dataset, workers, pin, batch_sampler=batches, collate_fn=collate_any)
 
 
 def row_loader(entries: Entries, first: int, workers: int) -> DataLoader:

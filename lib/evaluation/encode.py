@@ -1,5 +1,6 @@
 """Encodes a split: each image once, each caption once, captions batched by length."""
 
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from lib.batch import Encoded, Tensors, concatenated, each
 from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions
 from lib.data.dataset import image_loader, text_batches
 from lib.data.features import Split
 from lib.device import arithmetic
+from lib.processes import count, interleaved, listed, rank
 
 SCORE_ROWS = 512  # images scored at once on the device
 
@@ -24,14 +27,18 @@ class Embeddings:
     captions: Tensor  # (5n, D) float32
 
     def scores(self, model: nn.Module) -> np.ndarray:
-        """(n, 5n) float32 by ``model.score``, in chunks of images."""
+        """(n, 5n) float32 by ``model.score``, in chunks of images that processes share."""
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         device = next(model.parameters()).device
         captions = self.captions.to(device)
+        chunks = [slice(i, i + SCORE_ROWS) for i in range(0, len(matrix), SCORE_ROWS)]
         with torch.inference_mode():
-            for start in range(0, len(matrix), SCORE_ROWS):
-                rows = self.images[start : start + SCORE_ROWS].to(device)
-                matrix[start : start + SCORE_ROWS] = model.score(rows, captions).cpu().numpy()
+            for rows in chunks[rank() :: count()]:
+                matrix[rows] = model.score(self.images[rows].to(device), captions).cpu().numpy()
+        if count() > 1:
+            mine = [matrix[rows] for rows in chunks[rank() :: count()]]
+            for rows, scores in zip(chunks, interleaved(listed(mine)), strict=True):
+                matrix[rows] = scores
         return matrix
 
 
@@ -46,6 +53,8 @@ def encode_split(
 ) -> Embeddings:
     """Encode a split in evaluation mode; the model's mode is restored.
 
+    Several processes share the batches, and each gets all embeddings, the same as one would make.
+
     Args:
         model: its parameters' device is where the work is done.
         split: the images.
@@ -58,25 +67,38 @@ def encode_split(
     Raises:
         InputError: NaN or infinite features.
     """
-    count = len(split.image_ids) if images is None else min(images, len(split.image_ids))
+    images = min(images or len(split.image_ids), len(split.image_ids))
+    batches = [
+        range(start, min(start + batch_size, images)) for start in range(0, images, batch_size)
+    ]
+    texts = text_batches(captions, images * CAPTIONS_PER_IMAGE, batch_size)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), arithmetic(device, precision):
-            loader = image_loader(split, count, batch_size, workers, device.type == "cuda")
-            encoded = [
-                model.encode_images(batch.to(device)).float().cpu()
-                for batch in tqdm(loader, f"images of {split.name}", leave=False, disable=None)
-            ]
-            texts = text_batches(captions, count * CAPTIONS_PER_IMAGE, batch_size)
-            encoded_texts = [
-                model.encode_texts(batch.to(device)).float().cpu()
-                for batch in tqdm(texts, f"captions of {split.name}", leave=False, disable=None)
-            ]
+            mine = batches[rank() :: count()]
+            loader = image_loader(split, mine, workers, device.type == "cuda")
+            encoded = _encode(model.encode_images, loader, f"images of {split.name}", device)
+            mine = texts[rank() :: count()]
+            by_length = _encode(model.encode_texts, mine, f"captions of {split.name}", device)
     finally:
         model.train(was_training)
-    by_length = torch.cat(encoded_texts)
-    in_order = torch.empty_like(by_length)
-    in_order[torch.cat([batch.indices for batch in texts])] = by_length
-    return Embeddings(torch.cat(encoded), in_order)
+    place = torch.cat([batch.indices for batch in texts]).argsort()
+    return Embeddings(encoded, each(by_length, lambda tensor: tensor[place]))
+
+
+def _encode(
+    encode: Callable[[Tensors], Encoded], batches: Sized, name: str, device: torch.device
+) -> Encoded:
+    """Encodings, on the CPU, of all processes' batches; every so many-th is this process's."""
+    hidden = True if rank() else None  # None: where no terminal is
+    encoded = [
+        each(encode(batch.to(device)), _on_cpu)
+        for batch in tqdm(batches, name, leave=False, disable=hidden)
+    ]
+    return concatenated(interleaved(listed(encoded)))
+
+
+def _on_cpu(tensor: Tensor) -> Tensor:
+    return (tensor.float() if tensor.is_floating_point() else tensor).cpu()

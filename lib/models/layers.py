@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lib.models.statistics import BatchNorm
+
 
 def sinusoid(length: int, channels: int, device: torch.device | None = None) -> Tensor:
     """Sinusoidal position code of positions 0..length-1.
@@ -24,7 +26,7 @@ class MLP(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int):
         super().__init__()
         self.hidden = nn.Linear(inputs, hidden)
-        self.norm = nn.BatchNorm1d(hidden)
+        self.norm = BatchNorm(hidden)
         self.output = nn.Linear(hidden, outputs)
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -8,10 +8,13 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.models.normalisation import Normalisation
+from lib.models.pieces import in_pieces
 
 
 class FromPixels(nn.Module):
     """Gives a family's model the cells of a backbone's last map for its features."""
+
+    micro_batch: int | None = None  # pictures that the backbone keeps activations of
 
     def __init__(self, backbone: nn.Module, normalisation: Normalisation, family: nn.Module):
         """Put ``backbone``, which has ``stages``, in front of ``family``'s image encoder."""
@@ -45,7 +48,7 @@ class FromPixels(nn.Module):
         """B pictures -> the cells that stay of each, packed to the front and padded with zeros."""
         learns = any(p.requires_grad for p in self.backbone.parameters())
         with nullcontext() if learns else torch.no_grad():
-            maps = self.backbone(self.normalisation.normalise(batch.pixels))  # (B, C, H, W)
+            maps = in_pieces(self._maps, self.micro_batch, batch.pixels)
         side = batch.cells.shape[-1]
         if maps.shape[-2:] != (side, side):
             maps = adaptive_avg_pool2d(maps, side)
@@ -57,6 +60,10 @@ class FromPixels(nn.Module):
         packed = rows.gather(1, order[..., None].expand(-1, -1, rows.shape[-1])) * real
         others = (batch.indices, batch.semantic, batch.seg_map, batch.categories)
         return ImageBatch(packed, lengths, *others)
+
+    def _maps(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) uint8 -> (B, C, H, W) float."""
+        return self.backbone(self.normalisation.normalise(pixels))
 
     def encode_images(self, batch: PixelBatch) -> Tensor:
         """B pictures -> what the family's ``encode_images`` gives."""

@@ -5,6 +5,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lib.models.layers import MLP, sinusoid
+from lib.models.statistics import BatchNorm
+from lib.processes import average, count
 
 KEY_CHANNELS = 128
 POSITION_CHANNELS = 8
@@ -20,7 +22,7 @@ class VSpM(nn.Module):
         self.map_size = map_size
         self.query = MLP(embed_size, embed_size // 2, KEY_CHANNELS)
         self.key_conv = nn.Conv2d(1 + POSITION_CHANNELS, KEY_CHANNELS, 3, padding=1)
-        self.key_norm = nn.BatchNorm2d(KEY_CHANNELS)
+        self.key_norm = BatchNorm(KEY_CHANNELS)
         self.output = MLP(KEY_CHANNELS, embed_size // 2, embed_size)
         code = sinusoid(map_size * map_size, POSITION_CHANNELS)
         code = code.T.reshape(1, POSITION_CHANNELS, map_size, map_size)
@@ -71,23 +73,20 @@ class VSpM(nn.Module):
         self, patches: Tensor, labels: Tensor, positions: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Mean and variance, (128,) float32 each, of the products; counts them as seen."""
-        count = patches.shape[0] * patches.shape[1]
+        norm = self.key_norm
+        everywhere = average if norm.synchronised else Tensor.detach
         # In float64: labels are up to 132 and far from their mean, yet the matrices are small.
-        per_place = patches.mean(dim=0, dtype=torch.float64)  # (map_size^2, 9)
+        per_place = everywhere(patches.mean(dim=0, dtype=torch.float64))  # (map_size^2, 9)
         centre = per_place.mean(dim=0)
         centred = (patches - centre).flatten(0, 1)  # float64
-        spread = centred.T @ centred / count
+        spread = everywhere(centred.T @ centred / len(centred))
         labels, positions = labels.double(), positions.double()
         mean = centre @ labels + positions.mean(dim=0)
         around = positions - positions.mean(dim=0)
         cross = (per_place - centre).T @ around / len(around)  # (9, 128)
         variance = ((spread @ labels + 2 * cross) * labels).sum(dim=0) + around.square().mean(dim=0)
         mean, variance = mean.float(), variance.float()
-        norm = self.key_norm
-        with torch.no_grad():
-            norm.num_batches_tracked += 1
-            norm.running_mean.lerp_(mean, norm.momentum)
-            norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+        norm.count_batch(mean, variance, len(centred) * (count() if norm.synchronised else 1))
         return mean, variance
 
     def _attend(self, query: Tensor, patches: Tensor, labels: Tensor, positions: Tensor) -> Tensor:

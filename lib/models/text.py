@@ -10,6 +10,7 @@ from transformers.utils.logging import disable_progress_bar
 from lib.batch import TextBatch
 from lib.errors import BERT_ADVICE, InputError, first_line
 from lib.models.layers import unit
+from lib.models.pieces import in_pieces
 from lib.models.pooling import GeneralizedPooling
 
 
@@ -48,6 +49,8 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
 class TextEncoder(nn.Module):
     """Captions to vectors of the joint space."""
 
+    micro_batch: int | None = None  # captions that BERT keeps activations of
+
     def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
         super().__init__()
         self.bert = bert
@@ -58,6 +61,9 @@ class TextEncoder(nn.Module):
     def forward(self, batch: TextBatch) -> Tensor:
         """B captions -> (B, D) float32, of unit length unless ``normalise`` is off."""
         mask = batch.mask
-        states = self.bert(batch.ids, attention_mask=mask.long()).last_hidden_state
+        states = in_pieces(self._states, self.micro_batch, batch.ids, mask)
         pooled = self.pooling(self.projection(states), mask)
         return unit(pooled) if self.normalise else pooled
+
+    def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.bert(ids, attention_mask=mask.long()).last_hidden_state

@@ -12,10 +12,13 @@ from lib.models.pooling import GeneralizedPooling
 from lib.models.semantic import VSeM
 from lib.models.spatial import VSpM
 from lib.models.text import TextEncoder
+from lib.processes import largest
 
 
 class ImageEncoder(nn.Module):
     """Regions or grid cells, highlighted by segmentation, pooled to one vector."""
+
+    synchronised = False  # whether BatchNorm's statistics are those of all processes together
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -45,6 +48,8 @@ class ImageEncoder(nn.Module):
 
     def forward(self, batch: ImageBatch) -> Tensor:
         """B images -> (B, D) float32, of unit length unless ``normalise_images`` is off."""
+        if self.training and self.synchronised:  # padded rows count: as many on every process
+            batch = batch.widened(largest(batch.features.shape[1]))
         pooled = self.pooling(*self._set(batch))
         return unit(pooled) if self.normalise else pooled
 

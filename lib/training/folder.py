@@ -15,6 +15,7 @@ from lib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lib.config import Config
 from lib.errors import InputError
 from lib.files import check_writable, replacing
+from lib.processes import count, rank
 
 PACKAGES = ("numpy", "transformers", "tokenizers", "tensorboard")
 RESULTS = ("results.npz", "results.json", "embeddings.npz")  # as scripts/ name them
@@ -27,6 +28,7 @@ FREE_ON_RESUME = {
     "data.workers",
     "train.epochs",
     "model.bert",
+    "train.micro_batch",  # but for the draws of dropout
 }
 
 
@@ -90,7 +92,15 @@ class RunFolder:
         return checkpoint
 
     def start(self, command: list[str], fresh: bool) -> logging.Logger:
-        """Open the folder for a run; ``fresh`` discards what an overwritten one left."""
+        """Open the folder for a run; ``fresh`` discards what an overwritten one left.
+
+        Of several processes the first alone writes and logs.
+        """
+        logger = logging.getLogger(f"run.{self.path}")
+        logger.setLevel(logging.INFO if rank() == 0 else logging.CRITICAL)
+        logger.propagate = False
+        if rank() > 0:
+            return logger
         session = environment(command)
         for stale in self.path.glob(".*.writing-*"):  # of a save that was killed
             stale.unlink()
@@ -106,9 +116,6 @@ class RunFolder:
         sessions = json.loads(self._environment.read_text()) if self._environment.exists() else []
         with replacing(self._environment) as temporary:
             temporary.write_text(json.dumps([*sessions, session], indent=1) + "\n")
-        logger = logging.getLogger(f"run.{self.path}")
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
         for handler in list(logger.handlers):  # of an earlier run in this process
             logger.removeHandler(handler)
             handler.close()
@@ -144,6 +151,7 @@ def environment(command: list[str]) -> dict:
         "torch": torch.__version__,  # names the CUDA it was built for, as the metadata does not
         **{name: importlib.metadata.version(name) for name in PACKAGES},
         "gpu": gpu,
+        "processes": count(),
         "threads": torch.get_num_threads(),
     }
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from lib.batch import ImageBatch, PixelBatch, TextBatch
@@ -28,7 +27,11 @@ from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models import build_model
+from lib.models.pieces import set_micro_batch
+from lib.models.statistics import synchronise
 from lib.models.text import load_bert
+from lib.processes import count, gathered, largest, listed, rank, share_first
+from lib.training.curves import Curves
 from lib.training.folder import RunFolder
 from lib.training.losses import score_statistics, triplet_loss
 from lib.training.optim import (
@@ -39,6 +42,7 @@ from lib.training.optim import (
     set_rates,
 )
 from lib.training.stop import Stopped, StopSignal
+from lib.training.towers import of_all_processes, towers
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 EVALUATION_BATCH = 128
@@ -58,7 +62,8 @@ class Run:
         self.folder = RunFolder(config)
         checkpoint = self.folder.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
-        self.workers = default_workers(config.data.workers)
+        self.workers = default_workers(config.data.workers, count())
+        self._share = self._batch_share()
         self.index = FolderIndex(self.folder.path / INDEX_FILE)
         self.train_split, self.dev_split = (
             open_split(config, name, self.index) for name in ("train", "dev")
@@ -69,6 +74,9 @@ class Run:
         self.train_captions = tokenise(self.train_split.captions, tokenizer, bert.config)
         self.dev_captions = tokenise(self.dev_split.captions, tokenizer, bert.config)
         self.model = build_model(config.model, bert, checkpoint is None).to(self.device)
+        set_micro_batch(self.model, config.train.micro_batch)
+        if config.train.sync_batchnorm:
+            synchronise(self.model)
         self.optimizer = build_optimizer(self.model, config.train)
         self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
         self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
@@ -76,14 +84,32 @@ class Run:
         self.progress["makers"] = self.train_split.makers
         splits = (self.train_split, self.dev_split)
         self.progress["splits"] = {split.name: split.sha256 for split in splits}
+        if count() > 1:  # the same weights, but each process its own dropout
+            torch.manual_seed(_seed(config.run.seed, 0))
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             load_weights(self.model, checkpoint, self.folder.last)
             self.optimizer.load_state_dict(checkpoint.training["optimizer"])
             self._require_same_splits(checkpoint)
             self.progress = dict(checkpoint.progress)
-            _set_random_state(checkpoint.training["random"])
+            _set_random_state(checkpoint.training["random"], config.run.seed, self.progress)
         self._batches(0)  # refuses a batch larger than the data now
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        choose_learning(self.model, self.progress["epoch"], self.config.train)
+        self.towers = towers(self.model)
+
+    def _batch_share(self) -> slice:
+        """Which pairs of every batch are this process's."""
+        size, processes = self.config.train.batch_size, count()
+        if size % processes:
+            raise InputError(
+                f"train.batch_size is {size}, the batch of all processes together, which "
+                f"{processes} processes cannot share alike; take a multiple of {processes}"
+            )
+        share = size // processes
+        return slice(rank() * share, (rank() + 1) * share)
 
     def _require_same_splits(self, checkpoint: Checkpoint) -> None:
         now = self.progress["splits"]
@@ -104,25 +130,28 @@ class Run:
         """
         config, progress = self.config, self.progress
         if progress["epoch"] >= config.train.epochs:
-            print(f"{self.folder.path}: all {config.train.epochs} epochs are done")
+            if rank() == 0:
+                print(f"{self.folder.path}: all {config.train.epochs} epochs are done")
             return
         log = self.folder.start(command, fresh=not self.resumed)
-        self.index.save()
+        if rank() == 0:
+            self.index.save()
         self._introduce(log)
         # Points that a killed run wrote after its last checkpoint are written again.
-        purge = progress["updates"] + 1 if self.resumed else None
-        writer = SummaryWriter(self.folder.tensorboard, purge_step=purge)
+        kept = progress["updates"] if self.resumed else None
+        curves = Curves(self.folder.tensorboard, kept)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
         with StopSignal() as stop:
             try:
                 while progress["epoch"] < config.train.epochs:
+                    self._begin_epoch()
                     started = time.perf_counter()
-                    loss = self._train_epoch(pairs, writer, stop)
+                    loss = self._train_epoch(pairs, curves, stop)
                     with stop.interruptible():
                         metrics = self._validate()
-                    self._finish_epoch(metrics, loss, time.perf_counter() - started, writer, log)
+                    self._finish_epoch(metrics, loss, time.perf_counter() - started, curves, log)
             except Stopped as stopped:
-                self.folder.save(self._checkpoint(), best=False)
+                self._save(best=False)
                 message = (
                     f"stopped by signal {stopped.signum} in epoch {progress['epoch']} after step "
                     f"{progress['step']}; saved {self.folder.last}, go on with --resume"
@@ -130,7 +159,7 @@ class Run:
                 log.info(message)
                 raise Stopped(stopped.signum, message) from None
             finally:
-                writer.close()
+                curves.close()
         log.info(
             f"done: best dev rSum {progress['best_rsum']:.1f} in epoch {progress['best_epoch']}, "
             f"{self.folder.best}"
@@ -158,18 +187,18 @@ class Run:
         count = len(self.train_captions)
         return epoch_batches(count, config.train.batch_size, config.run.seed, epoch)
 
-    def _train_epoch(self, pairs: TrainingPairs, writer: SummaryWriter, stop: StopSignal) -> float:
+    def _train_epoch(self, pairs: TrainingPairs, curves: Curves, stop: StopSignal) -> float:
         """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
-        choose_learning(self.model, epoch, config.train)
         batches = self._batches(epoch)
         pin = self.device.type == "cuda"
-        loader = training_loader(pairs, epoch, batches[first:], self.workers, pin)
+        loader = training_loader(pairs, epoch, batches[first:, self._share], self.workers, pin)
         self.model.train()
         total = 0.0
+        hidden = True if rank() else None  # None: where no terminal is
         with tqdm(
-            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, disable=None
+            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, disable=hidden
         ) as bar:
             ready = time.perf_counter()
             for images, texts in stop.guard(bar):
@@ -186,8 +215,7 @@ class Run:
                     scalars |= {"time/data": arrived - ready, "time/step": now - arrived}
                     for group in self.optimizer.param_groups:
                         scalars[f"rate/{group['name']}"] = group["lr"]
-                    for name, value in scalars.items():
-                        writer.add_scalar(name, value, progress["updates"])
+                    curves.add(scalars, progress["updates"])
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         taken = max(len(batches) - first, 1)
@@ -199,10 +227,11 @@ class Run:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
         with arithmetic(self.device, config.precision):
-            embeddings = self.model.encode_images(images), self.model.encode_texts(texts)
-        scores = self.model.score(*embeddings)
+            encoded = self.towers(images, texts)
+        # Negatives come from the batch of all processes, each of which computes the whole loss.
+        scores = self.model.score(*map(of_all_processes, encoded))
         hardest = self.progress["epoch"] >= config.sum_epochs
-        same = images.indices if config.mask_same_image else None
+        same = gathered(images.indices) if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)
         value = loss.item()
         self._require_finite("loss", value, images)
@@ -231,6 +260,7 @@ class Run:
         )
 
     def _validate(self) -> RetrievalMetrics:
+        share_first(self.model.buffers())  # running statistics differ, and the first's are saved
         embeddings = encode_split(
             self.model,
             self.dev_split,
@@ -248,21 +278,22 @@ class Run:
         metrics: RetrievalMetrics,
         loss: float,
         seconds: float,
-        writer: SummaryWriter,
+        curves: Curves,
         log: logging.Logger,
     ) -> None:
         progress = self.progress
         epoch = progress["epoch"]
+        points = {"dev/rSum": metrics.rsum}
         for name, side in (("i2t", metrics.i2t), ("t2i", metrics.t2i)):
-            for k, recall in ((1, side.r1), (5, side.r5), (10, side.r10)):
-                writer.add_scalar(f"dev/{name}_R@{k}", recall, progress["updates"])
-        writer.add_scalar("dev/rSum", metrics.rsum, progress["updates"])
-        writer.flush()
+            recalls = ((1, side.r1), (5, side.r5), (10, side.r10))
+            points |= {f"dev/{name}_R@{k}": recall for k, recall in recalls}
+        curves.add(points, progress["updates"])
+        curves.flush()
         best = metrics.rsum > progress["best_rsum"]
         if best:
             progress |= {"best_rsum": metrics.rsum, "best_epoch": epoch}
         progress |= {"epoch": epoch + 1, "step": 0, "rsum": metrics.rsum}
-        self.folder.save(self._checkpoint(), best)
+        self._save(best)
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
         log.info(
             f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {metrics.i2t.r1:.1f}, "
@@ -270,17 +301,31 @@ class Run:
             f"{' (best)' if best else ''}, {seconds:.1f} s"
         )
 
-    def _checkpoint(self) -> Checkpoint:
-        training = {"optimizer": self.optimizer.state_dict(), "random": _random_state()}
-        return Checkpoint(self.config, self.model.state_dict(), dict(self.progress), training)
+    def _save(self, best: bool) -> None:
+        random = listed(_random_state())
+        if rank() == 0:
+            training = {"optimizer": self.optimizer.state_dict(), "random": random}
+            state = self.model.state_dict()
+            checkpoint = Checkpoint(self.config, state, dict(self.progress), training)
+            self.folder.save(checkpoint, best)
+        largest(0)  # nobody leaves, which would end the others, before it is saved
 
 
-def _random_state() -> dict[str, Tensor | list[Tensor]]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+def _random_state() -> dict[str, Tensor | None]:
+    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def _set_random_state(state: dict[str, Tensor | list[Tensor]]) -> None:
+def _set_random_state(states: list[dict[str, Tensor | None]], seed: int, progress: dict) -> None:
+    if len(states) != count():  # resumed on another number of processes: other draws
+        torch.manual_seed(_seed(seed, progress["updates"]))
+        return
+    state = states[rank()]
     torch.set_rng_state(state["cpu"])
-    if torch.cuda.is_available() and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if torch.cuda.is_available() and state["cuda"] is not None:
+        torch.cuda.set_rng_state(state["cuda"])
+
+
+def _seed(seed: int, updates: int) -> int:
+    """Of this process's dropout."""
+    return int(np.random.SeedSequence((seed, updates, rank())).generate_state(1)[0])

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
+from lib.processes import count, largest
+
 Batch = TypeVar("Batch")
 
 
@@ -18,7 +20,10 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """Remembers the first SIGINT or SIGTERM; a second one interrupts at once."""
+    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once.
+
+    Processes that share a run stop together, when any of them has got a signal.
+    """
 
     def __init__(self) -> None:
         self.requested: int | None = None
@@ -37,31 +42,38 @@ class StopSignal:
     def guard(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches, until a signal raises :class:`Stopped` between two of them."""
         iterator = iter(batches)
-        while not self.requested:
+        while not self._requested_anywhere():
             try:
                 batch = next(iterator)
             except StopIteration:
                 return
             except RuntimeError:  # the signal may have ended the loader's workers
-                if self.requested:
+                if self._requested_anywhere():
                     break
                 raise
             yield batch
         raise Stopped(self.requested)
 
+    def _requested_anywhere(self) -> bool:
+        self.requested = largest(self.requested or 0) or None
+        return self.requested is not None
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that changes no training state: a signal raises :class:`Stopped` inside it."""
-        if self.requested:
+        """A block that changes no training state: a signal raises :class:`Stopped` inside it.
+
+        Of several processes none may leave alone: they finish the block.
+        """
+        if self._requested_anywhere():
             raise Stopped(self.requested)
-        self._interruptible = True
+        self._interruptible = count() == 1
         try:
             yield
         finally:
             self._interruptible = False
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
-        if self.requested:
+        if self.requested == signum:
             raise KeyboardInterrupt
         self.requested = signum
         if self._interruptible:
