@@ -1,12 +1,16 @@
 """python -m lib.evaluation.search on what eval.py saves."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import eval as eval_script
 from lib.config import load_config
 from lib.data.captions import read_captions
+from lib.errors import InputError
 from lib.evaluation import search
+from lib.evaluation.gallery import build, open_index
 from lib.training.loop import Run
 from tests.support import ROOT, succeed
 
@@ -90,3 +94,52 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
     for words in (("-k", "0", "--query", "x"), ("--query", " ")):
         with pytest.raises(SystemExit):
             search.main(command(saved, *words))
+
+
+def test_an_index_finds_what_brute_force_finds(saved, tmp_path, capsys):
+    queries = ("--query", "a red circle", "two things on the grass")
+    search.main(command(saved, *queries))
+    expected = capsys.readouterr().out
+    index = tmp_path / "new" / "gallery.faiss"
+    for _ in range(2):  # built, then read
+        search.main(command(saved, *queries, "--index", index))
+        assert capsys.readouterr().out == expected
+    search.main(command(saved, *queries, "--index", index, "-k", "99"))  # more than there are
+    assert len(capsys.readouterr().out.splitlines()) == 2 * 11
+
+
+def test_an_index_of_other_embeddings_is_refused(saved, tmp_path):
+    with np.load(saved / "e.npz") as whole:
+        images, ids = whole["images"], whole["image_ids"]
+    index = tmp_path / "gallery.faiss"
+    open_index(index, images)
+    changed = images.copy()
+    changed[3, 5] += 1e-3
+    np.savez(tmp_path / "e.npz", images=changed, image_ids=ids)
+    words = ["--checkpoint", saved / "model_best.pth", "--embeddings", tmp_path / "e.npz"]
+    error = refusal(*words, "--query", "a circle", "--index", index, "--device", "cpu")
+    assert "is an index of other embeddings" in error
+    assert "gallery.faiss.json" in error
+    index.write_bytes(index.read_bytes()[:100])
+    with pytest.raises(InputError, match="cannot be read as an index"):
+        open_index(index, images)
+    (tmp_path / "gallery.faiss.json").unlink()
+    with pytest.raises(InputError, match="delete both"):
+        open_index(index, images)
+
+
+def test_the_approximate_index_finds_neighbours(tmp_path):
+    generator = np.random.default_rng(0)
+    vectors = generator.standard_normal((4000, 32), np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    queries = vectors[:200] + 0.05 * generator.standard_normal((200, 32), np.float32)
+    _, exact = build(vectors, exact=True).search(queries, 1)
+    _, found = build(vectors, exact=False).search(queries, 1)
+    np.testing.assert_array_equal(exact[:, 0], (queries @ vectors.T).argmax(axis=1))
+    assert np.mean(found == exact) > 0.95
+
+
+def test_without_faiss_it_says_what_to_install(saved, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    error = refusal(*command(saved, "--query", "a circle", "--index", tmp_path / "g.faiss"))
+    assert "pip install faiss-cpu" in error

@@ -1,8 +1,9 @@
-"""Finds the pictures of a sentence among saved embeddings, by brute force.
+"""Finds the pictures of a sentence among saved embeddings, by brute force or with an index.
 
 python -m lib.evaluation.search --checkpoint P --embeddings F.npz --query "a red kite over the sea"
 
-The embeddings are those of eval.py --save_embeddings, of the same checkpoint.
+The embeddings are those of eval.py --save_embeddings, of the same checkpoint. --index F.faiss keeps
+an index of them, built the first time: exact up to a million pictures, approximate beyond.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from lib.data.captions import tokenise
 from lib.data.dataset import text_batches
 from lib.device import resolve_device
 from lib.errors import InputError, first_line, reported
+from lib.evaluation.gallery import open_index
 from lib.scoring import load_model
 
 
@@ -66,10 +68,15 @@ def search(args: argparse.Namespace) -> list[list[tuple[float, str]]]:
                 )
         gallery = np.concatenate([images for images, _ in galleries.values()])
         ids = [image_id for _, ids in galleries.values() for image_id in ids]
-        scores = model.score(torch.from_numpy(gallery).to(device), texts).cpu().numpy()
-    for column, query in enumerate(torch.cat([batch.indices for batch in queries]).tolist()):
-        best = top(scores[:, column], args.k)
-        results[query] = [(float(scores[i, column]), ids[i]) for i in best]
+        if args.index is None:
+            scores = model.score(torch.from_numpy(gallery).to(device), texts).cpu().numpy()
+            best = np.stack([top(column, args.k) for column in scores.T])
+            values = np.take_along_axis(scores.T, best, axis=1)
+        else:
+            values, best = open_index(args.index, gallery).search(texts.cpu().numpy(), args.k)
+    for row, query in enumerate(torch.cat([batch.indices for batch in queries]).tolist()):
+        found = zip(values[row].tolist(), best[row].tolist(), strict=True)
+        results[query] = [(value, ids[i]) for value, i in found if i >= 0]  # -1 fills up
     return results
 
 
@@ -84,6 +91,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
     parser.add_argument("-k", type=int, default=10, help="pictures per sentence")
+    parser.add_argument("--index", type=Path, metavar="F.faiss", help="built where there is none")
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     args = parser.parse_args(words)
