@@ -25,12 +25,16 @@ class Comparison:
 
     def row(self, name: str, wanted: str, count: int, unit: str) -> str:
         """A row of RESULTS.md: rates of ``count`` things per run, and the ratio."""
-        cells = [f"{_rates(times, count)} {unit}/s" for times in (self.ours, self.literal)]
+        cells = [
+            f"{median_rate([count / t for t in times])} {unit}/s"
+            for times in (self.ours, self.literal)
+        ]
         return f"| {name} | {cells[0]} | {cells[1]} | {self.ratio:.2f} x | {wanted} |"
 
 
-def _rates(times: list[float], count: int) -> str:
-    rates = sorted(count / t for t in times)
+def median_rate(rates: list[float]) -> str:
+    """The median, and least to most."""
+    rates = sorted(rates)
     return f"{statistics.median(rates):.3g} ({rates[0]:.3g} to {rates[-1]:.3g})"
 
 

@@ -1,0 +1,55 @@
+"""Training batches from memory-mapped 36 x 2048 float32 regions: samples/s of the loader alone.
+
+python benchmarks/loader.py [--images 2000] [--workers 4]
+
+A sample is a picture with its segmentation arrays, regions dropped, and an augmented caption. The
+files are read once before, so that the page cache has them.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.measure import machine, median_rate
+from benchmarks.splits import settings, write_bert, write_split
+from lib.data.captions import load_tokenizer, tokenise
+from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
+from lib.data.features import open_split
+from lib.models.text import load_bert
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        write_split(root, "train", args.images)
+        config = settings(root, write_bert(root / "bert", layers=1))
+        split = open_split(config, "train")
+        bert = load_bert(config.model.bert, False)
+        captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
+        pairs = TrainingPairs(split, captions, config)
+        rates = []
+        for epoch in range(args.repeats + 1):
+            batches = epoch_batches(len(captions), args.batch_size, 0, epoch)
+            started = time.perf_counter()
+            for _ in training_loader(pairs, epoch, batches, args.workers, pin=False):
+                pass
+            rates.append(batches.size / (time.perf_counter() - started))
+        rate = median_rate(rates[1:])
+        print(f"| loader, {args.workers} workers, batch {args.batch_size} | {rate} samples/s |")
+
+
+if __name__ == "__main__":
+    main()
