@@ -77,6 +77,7 @@ def main() -> None:
             context = multiprocessing.get_context("spawn")
             child = context.Process(target=measure, args=(root, sender))
             child.start()
+            sender.close()  # so that a child that fails ends this too
             encoding, kept, scoring, whole, ranking = receiver.recv()
             child.join()
         print(

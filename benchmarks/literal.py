@@ -10,7 +10,7 @@ the model that it is compared with, whose parts it calls by name.
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import batch_norm, conv2d
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from lib.batch import ImageBatch, TextBatch
@@ -51,7 +51,11 @@ def vspm(part: VSpM, projected: Tensor, mask: Tensor, seg_map: Tensor) -> Tensor
     size = len(seg_map)
     inputs = torch.cat([seg_map[:, None], part.position_code.repeat(size, 1, 1, 1)], dim=1)
     convolved = conv2d(inputs, part.key_conv.weight, part.key_conv.bias, padding=1)
-    keys = part.key_norm(convolved).relu().flatten(2).transpose(1, 2)  # (B, map_size^2, 128)
+    norm = part.key_norm
+    normal = batch_norm(
+        convolved, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training
+    )
+    keys = normal.relu().flatten(2).transpose(1, 2)  # (B, map_size^2, 128)
     query = part.query(projected)
     logits = SHARPNESS * (query @ keys.transpose(1, 2)) / KEY_CHANNELS**0.5
     context = logits.softmax(dim=-1) @ keys

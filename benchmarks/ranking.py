@@ -32,6 +32,8 @@ WIDTH = 1024
 class DotProduct(torch.nn.Module):
     """The score of every two-tower model."""
 
+    pairwise = False
+
     def __init__(self) -> None:
         super().__init__()
         self.place = torch.nn.Parameter(torch.empty(0))  # tells the device
@@ -76,6 +78,7 @@ def main() -> None:
     receiver, sender = multiprocessing.Pipe(False)
     child = multiprocessing.get_context("spawn").Process(target=memory, args=(args.images, sender))
     child.start()
+    sender.close()  # so that a child that fails ends this too
     above = receiver.recv()
     child.join()
     embeddings = make(args.images)

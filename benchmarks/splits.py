@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from transformers import BertConfig, BertModel, BertTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from lib.config import Config, from_dict
 
 REGIONS, WIDTH, CATEGORIES, CELLS, MAP = 36, 2048, 133, 7, 64
-CAPTION_PIECES = (7, 21)  # without [CLS] and [SEP], between; a mean of 14 as COCO's captions
+PIECES = 12  # mean of a caption's, [CLS] and [SEP] aside; their spread is sqrt(12)
 AGAIN = 500  # pictures whose random values are used again for the next ones
 WORDS = 30_000
 
@@ -22,6 +23,7 @@ def write_bert(folder: Path, layers: int = 12) -> Path:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     entries = [*special, *(f"w{i}" for i in range(WORDS))]
     (folder / "vocab.txt").write_text("".join(f"{e}\n" for e in entries), encoding="utf-8")
+    disable_progress_bar()
     torch.manual_seed(0)
     BertModel(config).save_pretrained(folder)
     BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
@@ -54,10 +56,9 @@ def write_split(root: Path, name: str, images: int) -> None:
             part = array[start : start + AGAIN]
             part[:] = values[stem][: len(part)]
         array.flush()
-    low, high = CAPTION_PIECES
     lines = [
-        " ".join(f"w{word}" for word in generator.integers(0, WORDS, length))
-        for length in generator.integers(low, high + 1, 5 * images)
+        " ".join(f"w{word}" for word in generator.integers(0, WORDS, int(length)))
+        for length in np.maximum(generator.gamma(PIECES, size=5 * images).round(), 3)
     ]
     (folder / f"{name}_caps.txt").write_text("".join(f"{line}\n" for line in lines))
     (folder / f"{name}_ids.txt").write_text("".join(f"{i}\n" for i in range(images)))

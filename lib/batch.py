@@ -33,6 +33,13 @@ class Tensors:
         values = (getattr(self, field.name) for field in fields(self))
         return type(self)(*(v if v is None else change(v) for v in values))
 
+    def __len__(self) -> int:
+        return len(getattr(self, fields(self)[0].name))
+
+    def __getitem__(self: Batch, rows: slice | Tensor) -> Batch:
+        """Some of the items."""
+        return self.each(lambda tensor: tensor[rows])
+
 
 Encoded = TypeVar("Encoded", Tensor, Tensors)  # what an encoder gives: vectors, or sets of them
 
@@ -77,6 +84,9 @@ class ImageBatch(Tensors):
     semantic: Tensor | None = None  # (B, categories, cells, cells) float32; shares in [0, 1]
     seg_map: Tensor | None = None  # (B, map_size, map_size) float32; raw category numbers
     categories: Tensor | None = None  # (B, categories) float32; one where present
+    # None for a model that has no graphs.
+    boxes: Tensor | None = None  # (B, K, 4) float32; x1, y1, x2, y2 in pixels
+    relations: Tensor | None = None  # (B, K, K) float32; 1 where row relates to column
 
     @property
     def mask(self) -> Tensor:
@@ -85,7 +95,11 @@ class ImageBatch(Tensors):
 
     def widened(self, width: int) -> "ImageBatch":
         """The same images with rows of padding up to ``width``."""
-        return replace(self, features=widened(self.features, width))
+        features, boxes, relations = self.features, self.boxes, self.relations
+        if relations is not None:
+            relations = widened(widened(relations, width).transpose(1, 2), width).transpose(1, 2)
+        boxes = None if boxes is None else widened(boxes, width)
+        return replace(self, features=widened(features, width), boxes=boxes, relations=relations)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ FEATURE_TYPES = (*PRECOMPUTED, "images")
 BACKBONES = ("resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d")
 DROP_SCHEMES = ("each", "vse_infinity")
 PRECISIONS = ("fp32", "tf32", "bf16")
+DIRECTIONS = {"i2t": "I-T", "t2i": "T-I"}  # CMSEI's two versions
 
 
 def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
@@ -55,7 +56,7 @@ class FeaturesConfig:
 class ModelConfig:
     """Sizes and parts of the two encoders."""
 
-    family: str = "threeshnet"
+    family: str = "threeshnet"  # or cmsei
     img_dim: int = _bounded(2048, 1)
     embed_size: int = _bounded(1024, 2)
     segmentation: bool = True  # false: VSE-infinity, and no segmentation file is read
@@ -70,13 +71,49 @@ class ModelConfig:
     backbone: str | None = None  # a ResNet that makes the grid of features.type=images; null: none
     backbone_weights: str = "imagenet"  # or random, or a Detectron2 file like X-101.pth
 
+    # Of family cmsei; what the paper leaves open is inferred.
+    direction: str = "i2t"  # I-T, an image's regions attended by words; or t2i for T-I, the mirror
+    use_spatial_graph: bool = True  # VSG; false: *_ims_bbx.npy is not read
+    use_semantic_graph: bool = True  # VSRG; false: *_rels.npy is not read
+    use_text_graph: bool = True  # TG
+    use_local_interaction: bool = True  # LLII
+    use_global_interaction: bool = True  # LGII
+    overlap: float = _bounded(0.4, 0, 1)  # regions whose IoU is above are near each other
+    rounds: int = _bounded(2, 1)  # of local-local interaction, with parameters of their own
+    smoothing: float = _bounded(4.0, 0)  # inferred: lambda of the attention
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether ``*_ims_bbx.npy`` is read."""
+        return self.family == "cmsei" and self.use_spatial_graph
+
+    @property
+    def needs_relations(self) -> bool:
+        """Whether ``*_rels.npy`` is read."""
+        return self.family == "cmsei" and self.use_semantic_graph
+
     @property
     def title(self) -> str:
         """The model's name in tables: an ablation never passes for the whole."""
+        if self.family == "cmsei":
+            return self._cmsei_title
         if not self.segmentation:
             return "VSE-infinity"
         missing = [name for name, on in (("VSeM", self.vsem), ("VSpM", self.vspm)) if not on]
         return "3SHNet" + (f" without {' and '.join(missing)}" if missing else "")
+
+    @property
+    def _cmsei_title(self) -> str:
+        parts = {
+            "VSG": self.use_spatial_graph,
+            "VSRG": self.use_semantic_graph,
+            "TG": self.use_text_graph,
+            "LLII": self.use_local_interaction,
+            "LGII": self.use_global_interaction,
+        }
+        missing = [name for name, on in parts.items() if not on]
+        title = f"CMSEI {DIRECTIONS[self.direction]}"
+        return title + (f" without {' and '.join(missing)}" if missing else "")
 
 
 @dataclass(frozen=True)
@@ -105,6 +142,14 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class EvalConfig:
+    """How scores are computed."""
+
+    # Of a family that scores pairs, in evaluation and in training: what a chunk of them may take.
+    pair_memory_gb: float = _bounded(2.0, 0.001)
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Where a run lives and what it starts from."""
 
@@ -121,6 +166,7 @@ class Config:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
@@ -202,6 +248,7 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
     _choice("features.type", config.features.type, FEATURE_TYPES, source)
     _choice("features.drop_scheme", config.features.drop_scheme, DROP_SCHEMES, source)
     _choice("train.precision", config.train.precision, PRECISIONS, source)
+    _choice("model.direction", config.model.direction, tuple(DIRECTIONS), source)
     _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
     if config.model.backbone is not None:
         _choice("model.backbone", config.model.backbone, BACKBONES, source)

@@ -6,7 +6,7 @@ A process alone is all of them: then nothing here communicates. Every function b
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -112,11 +112,11 @@ def interleaved(parts: list[list[Any]]) -> list[Any]:
     return things
 
 
-def share_first(tensors: Iterator[Tensor]) -> None:
+def share_first(tensors: Iterable[Tensor]) -> None:
     """Copy the first process's values into the others' tensors."""
     if count() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor, 0)
+            dist.broadcast(tensor.detach(), 0)
 
 
 def _device() -> str:

@@ -21,6 +21,7 @@ from lib.evaluation.encode import Embeddings, encode_split
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split
 from lib.evaluation.results import UNKNOWN, Origin
 from lib.models import build_model
+from lib.models.pieces import set_limits
 from lib.models.text import load_bert
 from lib.processes import rank
 
@@ -58,11 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool) -> None:
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--workers", type=int, default=default_workers(2))
     parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
+    parser.add_argument(
+        "--pair_memory_gb",
+        type=float,
+        help="for a family that scores pairs; default: as trained",
+    )
 
 
 def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     """Fill in the split; leave with the usage where a value makes no sense."""
     args.split = args.split or DEFAULT_SPLITS[args.dataset]
+    if args.pair_memory_gb is not None and not args.pair_memory_gb > 0:
+        parser.error("--pair_memory_gb must be above 0")
     if args.batch_size < 1 or args.workers < 0:
         parser.error("--batch_size must be at least 1, --workers at least 0")
     if args.grid_size not in (None, "off") and not (
@@ -143,6 +151,13 @@ def score_checkpoint(
     split = open_split(config, args.split, index)
     check_split(args.dataset, args.split, len(split.image_ids))
     model, tokenizer, bert = load_model(checkpoint, path, args.bert)
+    if model.pairwise and getattr(args, "save_embeddings", None):
+        raise InputError(
+            f"{path}: {checkpoint.config.model.title} has no vector per image to save, it scores "
+            "pairs; --save_results saves these"
+        )
+    memory = args.pair_memory_gb or checkpoint.config.eval.pair_memory_gb
+    set_limits(model, None, memory)
     captions = tokenise(split.captions, tokenizer, bert)
     mismatches = maker_notes(checkpoint.progress.get("makers", {}), split.makers)
     for note in (*index.notes, *mismatches, *captions.warnings(split.name)) if first else ():
@@ -155,7 +170,7 @@ def score_checkpoint(
         model.to(device), split, captions, args.batch_size, args.workers, precision=args.precision
     )
     origin = origin_of(path, checkpoint, config.features)
-    return Scored(origin, split, embeddings.scores(model), embeddings)
+    return Scored(origin, split, embeddings.scores(model, args.precision), embeddings)
 
 
 def _retarget(

@@ -23,6 +23,8 @@ def scan(split: Split) -> list[str]:
         "segmentations": split.semantic,
         "seg_maps": split.seg_map,
         "cat_onehots": split.categories,
+        "ims_bbx": split.boxes,
+        "rels": split.relations,
     }
     arrays = {name: array for name, array in named.items() if array is not None}
     problems = []
@@ -53,6 +55,8 @@ def check(config: Config, name: str) -> list[str]:
         ("segmentations", split.semantic),
         ("seg_maps", split.seg_map),
         ("cat_onehots", split.categories),
+        ("ims_bbx", split.boxes),
+        ("rels", split.relations),
     ):
         print(f"  {label:<14} {'not used by this config' if array is None else array.describe()}")
     problems = scan(split)

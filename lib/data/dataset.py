@@ -17,8 +17,9 @@ from lib.data.features import Split
 from lib.data.pixels import Pixels
 from lib.errors import InputError
 
-# Image, its rows, and its segmentation arrays where they are used.
-ImageItem = tuple[int, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None]
+# Image, its rows, their boxes and relations, and its segmentation arrays; where they are used.
+Array = np.ndarray | None
+ImageItem = tuple[int, np.ndarray, Array, Array, Array, Array, Array]
 # Image, its pixels, the cells that stay, and the same arrays.
 PixelItem = tuple[
     int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None
@@ -34,8 +35,11 @@ def _segmentation(split: Split, image: int) -> list[np.ndarray | None]:
 def evaluation_item(split: Split, image: int) -> ImageItem | PixelItem:
     """Image ``image``, whole."""
     features = split.features
-    cells = (features.all_cells(),) if isinstance(features, Pixels) else ()
-    return image, features[image], *cells, *_segmentation(split, image)
+    if isinstance(features, Pixels):
+        return image, features[image], features.all_cells(), *_segmentation(split, image)
+    rows = features[image]
+    graphs = _graphs(split, image, np.ones(len(rows), bool))
+    return image, rows, *graphs, *_segmentation(split, image)
 
 
 def training_item(
@@ -48,8 +52,26 @@ def training_item(
         return image, split.features.view(image, window), cells, *arrays
     rate = drop_rate(config.drop_scheme, config.drop, generator)
     rows = split.features[image]
-    rows = rows[kept_rows(len(rows), rate, generator)]
-    return image, rows, *_segmentation(split, image)
+    kept = kept_rows(len(rows), rate, generator)
+    return image, rows[kept], *_graphs(split, image, kept), *_segmentation(split, image)
+
+
+def _graphs(split: Split, image: int, kept: np.ndarray) -> list[np.ndarray | None]:
+    """Boxes (k, 4) and relations (k, k) of the k rows that are ``kept``, (K,) bool."""
+    graphs = []
+    for array, axes in ((split.boxes, 1), (split.relations, 2)):
+        if array is None:
+            graphs.append(None)
+            continue
+        values = array[image]
+        if len(values) < len(kept):
+            raise InputError(
+                f"{array.file.path}: has {len(values)} regions of image {split.image_ids[image]}, "
+                f"whose features have {len(kept)}"
+            )
+        values = values[: len(kept)][kept]
+        graphs.append(values[:, : len(kept)][:, kept] if axes == 2 else values)
+    return graphs
 
 
 def _through(
@@ -77,13 +99,22 @@ def collate_pixels(items: Sequence[PixelItem]) -> PixelBatch:
 
 def collate_images(items: Sequence[ImageItem]) -> ImageBatch:
     """Pad B images of (k_b, C) rows to the largest k_b with zero rows."""
-    indices, features, *rest = zip(*items, strict=True)
+    indices, features, boxes, relations, *rest = zip(*items, strict=True)
     lengths = [len(rows) for rows in features]
-    padded = np.zeros((len(items), max(lengths), features[0].shape[1]), np.float32)
-    for target, rows in zip(padded, features, strict=True):
-        target[: len(rows)] = rows
-    tensors = torch.from_numpy(padded), torch.tensor(lengths), torch.tensor(indices)
-    return ImageBatch(*tensors, *_stacked(rest))
+    tensors = _padded(features), torch.tensor(lengths), torch.tensor(indices)
+    return ImageBatch(*tensors, *_stacked(rest), _padded(boxes), _padded(relations, square=True))
+
+
+def _padded(arrays: Sequence[np.ndarray | None], square: bool = False) -> torch.Tensor | None:
+    """(k_b, C) each, or (k_b, k_b), -> (B, K, C), or (B, K, K), float32 with zeros behind."""
+    if arrays[0] is None:
+        return None
+    width = max(len(rows) for rows in arrays)
+    columns = width if square else arrays[0].shape[1]
+    padded = np.zeros((len(arrays), width, columns), np.float32)
+    for target, rows in zip(padded, arrays, strict=True):
+        target[: len(rows), : rows.shape[1]] = rows
+    return torch.from_numpy(padded)
 
 
 def collate_texts(items: Sequence[TextItem]) -> TextBatch:

@@ -30,6 +30,8 @@ class Split:
     semantic: MappedArray | None  # [i]: (categories, cells, cells) float32
     seg_map: MappedArray | None  # [i]: (map_size, map_size) float32
     categories: MappedArray | None  # [i]: (categories,) float32
+    boxes: MappedArray | None = None  # [i]: (K, 4) float32
+    relations: MappedArray | None = None  # [i]: (K, K) float32
     # Kind of features -> what made them (Manifest.maker); files without a manifest are left out.
     makers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -91,8 +93,30 @@ def open_split(config: Config, name: str, index: FolderIndex | None = None) -> S
         else None
         for key, (stem, shape, meaning) in opened.items()
     }
+    arrays |= _open_graphs(config, folder, name, n)
     makers = _makers(config, folder, name)
     return Split(folder, name, image_ids, captions, repeats, entries, makers=makers, **arrays)
+
+
+def _open_graphs(
+    config: Config, folder: Path, name: str, images: int
+) -> dict[str, MappedArray | None]:
+    """Boxes and relations, where the model has the graphs that they make."""
+    model, rows = config.model, config.features.regions
+    wanted = {
+        "boxes": ("ims_bbx", (rows, 4), "regions; x1, y1, x2, y2", "spatial", model.needs_boxes),
+        "relations": ("rels", (rows, rows), "regions", "semantic", model.needs_relations),
+    }
+    opened: dict[str, MappedArray | None] = {}
+    for key, (stem, shape, meaning, graph, needed) in wanted.items():
+        path = folder / f"{name}_{stem}.npy"
+        if needed and not path.is_file():
+            raise InputError(
+                f"{path}: no such file, which the {graph} graph needs; data/README.md says where "
+                f"it comes from, model.use_{graph}_graph=false trains without"
+            )
+        opened[key] = MappedArray(path, images, shape, meaning) if needed else None
+    return opened
 
 
 def _makers(config: Config, folder: Path, name: str) -> dict[str, dict[str, Any]]:

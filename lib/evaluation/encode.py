@@ -17,23 +17,31 @@ from lib.device import arithmetic
 from lib.processes import count, interleaved, listed, rank
 
 SCORE_ROWS = 512  # images scored at once on the device
+PAIR_ROWS = 32  # likewise, where a score takes long enough to be waited for
 
 
 @dataclass(frozen=True)
 class Embeddings:
     """What the encoders made of a split, in the split's order, on the CPU."""
 
-    images: Tensor  # (n, D) float32
-    captions: Tensor  # (5n, D) float32
+    images: Tensor | Tensors  # (n, D) float32, or n sets in a family that scores pairs
+    captions: Tensor | Tensors  # (5n, D) float32, or 5n sets
 
-    def scores(self, model: nn.Module) -> np.ndarray:
-        """(n, 5n) float32 by ``model.score``, in chunks of images that processes share."""
+    def scores(self, model: nn.Module, precision: str = "fp32") -> np.ndarray:
+        """(n, 5n) float32 by ``model.score``, in chunks of images that processes share.
+
+        ``precision`` is of what precedes the score in a family that scores pairs.
+        """
+        size = PAIR_ROWS if model.pairwise else SCORE_ROWS
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         device = next(model.parameters()).device
         captions = self.captions.to(device)
-        chunks = [slice(i, i + SCORE_ROWS) for i in range(0, len(matrix), SCORE_ROWS)]
-        with torch.inference_mode():
-            for rows in chunks[rank() :: count()]:
+        chunks = [slice(i, i + size) for i in range(0, len(matrix), size)]
+        hidden = None if model.pairwise and rank() == 0 else True  # None: where no terminal is
+        mine, name = chunks[rank() :: count()], f"{size} images by {len(captions):,} captions"
+        bar = tqdm(mine, name, leave=False, disable=hidden)
+        with torch.inference_mode(), arithmetic(device, precision if model.pairwise else "fp32"):
+            for rows in bar:
                 matrix[rows] = model.score(self.images[rows].to(device), captions).cpu().numpy()
         if count() > 1:
             mine = [matrix[rows] for rows in chunks[rank() :: count()]]

@@ -4,13 +4,16 @@ Ties count against the model: an equal score ranks above the ground truth, so a 
 scores 0 and not 100. Equal scores among an image's own captions do not hurt it.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.errors import InputError
 
-CHUNK_ROWS = 256  # images compared at once, which bounds the memory above the matrix
+CHUNK_ROWS = 255  # images compared at once, which bounds the memory above the matrix
+THREADS = min(os.cpu_count() or 1, 8)
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,29 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
     # An image's own captions with its best score are none of others'.
     i2t = -np.bincount(owner, own >= best[owner], images).astype(np.int64)
     t2i = np.full(captions, -1)  # a caption's own image scores what it scores
-    for rows in chunks:
-        # One row at a time stays in the processor's cache, where whole blocks would not.
-        for image, row in enumerate(scores[rows], rows.start):
-            if np.isnan(row.min()):
-                raise InputError("the score matrix holds NaN; the model or its inputs are broken")
-            i2t[image] += np.count_nonzero(row >= best[image])
-            t2i += row >= own
+    with ThreadPoolExecutor(THREADS) as pool:  # NumPy lets go of the interpreter's lock
+        for rows in chunks:
+            parts = zip(
+                np.array_split(scores[rows], THREADS),
+                np.array_split(best[rows], THREADS),
+                np.array_split(i2t[rows], THREADS),
+                strict=True,
+            )
+            for above in pool.map(lambda part: _count(*part, own), parts):
+                t2i += above
     return i2t, t2i
+
+
+def _count(block: np.ndarray, best: np.ndarray, i2t: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Add to ``i2t`` how many of each row reach ``best``; (m,) how many rows reach ``own``."""
+    above = np.zeros(len(own), np.uint8)  # of 255 rows at most
+    # One row at a time stays in the processor's cache, where whole blocks would not.
+    for image, row in enumerate(block):
+        if np.isnan(row.min()):
+            raise InputError("the score matrix holds NaN; the model or its inputs are broken")
+        i2t[image] += np.count_nonzero(row >= best[image])
+        above += (row >= own).view(np.uint8)
+    return above
 
 
 def direction_metrics(rank: np.ndarray) -> DirectionMetrics:

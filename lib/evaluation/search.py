@@ -55,6 +55,8 @@ def search(args: argparse.Namespace) -> list[list[tuple[float, str]]]:
     model, tokenizer, bert = load_model(
         load_checkpoint(args.checkpoint), args.checkpoint, args.bert
     )
+    if model.pairwise:
+        raise InputError(f"{args.checkpoint}: scores pairs, and has no vectors to search among")
     model = model.to(device).eval()
     queries = text_batches(tokenise(args.query, tokenizer, bert), len(args.query), 128)
     results: list[list[tuple[float, str]]] = [[] for _ in args.query]

@@ -5,18 +5,21 @@ from transformers import BertModel
 
 from lib.config import ModelConfig
 from lib.errors import InputError
+from lib.models.cmsei import CMSEI
 from lib.models.normalisation import normalisation_of
 from lib.models.pixels import FromPixels
 from lib.models.text import load_bert
 from lib.models.threeshnet import ThreeSHNet
 
-FAMILIES = {"threeshnet": ThreeSHNet}
+FAMILIES = {"threeshnet": ThreeSHNet, "cmsei": CMSEI}
 
 
 def build_model(
     config: ModelConfig, bert: BertModel | None = None, pretrained: bool = True
 ) -> nn.Module:
     """A model of ``config.family``: ``encode_images``, ``encode_texts`` and ``score``.
+
+    ``pairwise`` says whether a score takes more than a product of two vectors.
 
     Args:
         config: sizes and parts.

@@ -25,8 +25,16 @@ def in_pieces(compute: Callable[..., Tensor], size: int | None, *tensors: Tensor
     return torch.cat([checkpoint(compute, *piece, use_reentrant=False) for piece in pieces])
 
 
-def set_micro_batch(model: nn.Module, size: int | None) -> None:
-    """Let every part of a model that computes in pieces do so from now on."""
+def set_limits(model: nn.Module, micro_batch: int | None, pair_memory_gb: float) -> None:
+    """Tell the parts of a model that compute in pieces how large these may be.
+
+    Args:
+        model: of any family.
+        micro_batch: captions, or pictures, that BERT, or a backbone, keeps activations of.
+        pair_memory_gb: what a chunk of pairs may take, in a family that scores pairs.
+    """
     for module in model.modules():
         if hasattr(module, "micro_batch"):
-            module.micro_batch = size
+            module.micro_batch = micro_batch
+        if hasattr(module, "pair_memory_gb"):
+            module.pair_memory_gb = pair_memory_gb

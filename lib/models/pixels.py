@@ -23,6 +23,11 @@ class FromPixels(nn.Module):
         self.learn(None)
 
     @property
+    def pairwise(self) -> bool:
+        """The family's."""
+        return self.family.pairwise
+
+    @property
     def image_encoder(self) -> nn.Module:
         """The family's, behind the backbone."""
         return self.family.image_encoder

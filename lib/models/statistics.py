@@ -7,10 +7,7 @@ from lib.processes import count, total
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """BatchNorm1d; ``synchronised``, what torch's SyncBatchNorm is, which only GPUs have.
-
-    Every process has to bring as many rows as the others.
-    """
+    """BatchNorm1d; ``synchronised``, what torch's SyncBatchNorm is, which only GPUs have."""
 
     synchronised = False
 
@@ -19,7 +16,8 @@ class BatchNorm(nn.BatchNorm1d):
         if not (self.training and self.synchronised and count() > 1):
             return super().forward(rows)
         with torch.autocast(rows.device.type, enabled=False):
-            values, size = rows.float(), len(rows) * count()
+            values = rows.float()
+            size = int(total(torch.tensor(len(rows), device=rows.device)))
             mean = total(values.sum(dim=0)) / size
             centred = values - mean
             variance = total(centred.square().sum(dim=0)) / size

@@ -46,24 +46,33 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
     return bert
 
 
-class TextEncoder(nn.Module):
-    """Captions to vectors of the joint space."""
+class Words(nn.Module):
+    """Captions to a vector of the joint space for each of their pieces, in context."""
 
     micro_batch: int | None = None  # captions that BERT keeps activations of
 
-    def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
+    def __init__(self, bert: BertModel, embed_size: int):
         super().__init__()
         self.bert = bert
         self.projection = nn.Linear(bert.config.hidden_size, embed_size)
+
+    def words(self, batch: TextBatch) -> Tensor:
+        """B captions of N pieces -> (B, N, D); padded pieces carry no meaning."""
+        return self.projection(in_pieces(self._states, self.micro_batch, batch.ids, batch.mask))
+
+    def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.bert(ids, attention_mask=mask.long()).last_hidden_state
+
+
+class TextEncoder(Words):
+    """Captions to vectors of the joint space."""
+
+    def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
+        super().__init__(bert, embed_size)
         self.pooling = GeneralizedPooling()
         self.normalise = normalise
 
     def forward(self, batch: TextBatch) -> Tensor:
         """B captions -> (B, D) float32, of unit length unless ``normalise`` is off."""
-        mask = batch.mask
-        states = in_pieces(self._states, self.micro_batch, batch.ids, mask)
-        pooled = self.pooling(self.projection(states), mask)
+        pooled = self.pooling(self.words(batch), batch.mask)
         return unit(pooled) if self.normalise else pooled
-
-    def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.bert(ids, attention_mask=mask.long()).last_hidden_state

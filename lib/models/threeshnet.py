@@ -79,6 +79,8 @@ class ImageEncoder(nn.Module):
 class ThreeSHNet(nn.Module):
     """Two encoders and a dot product."""
 
+    pairwise = False
+
     def __init__(self, config: ModelConfig, bert: BertModel):
         super().__init__()
         self.image_encoder = ImageEncoder(config)

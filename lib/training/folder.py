@@ -28,6 +28,7 @@ FREE_ON_RESUME = {
     "data.workers",
     "train.epochs",
     "model.bert",
+    "eval.pair_memory_gb",
     "train.micro_batch",  # but for the draws of dropout
 }
 

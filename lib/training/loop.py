@@ -27,7 +27,7 @@ from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models import build_model
-from lib.models.pieces import set_micro_batch
+from lib.models.pieces import set_limits
 from lib.models.statistics import synchronise
 from lib.models.text import load_bert
 from lib.processes import count, gathered, largest, listed, rank, share_first
@@ -74,7 +74,7 @@ class Run:
         self.train_captions = tokenise(self.train_split.captions, tokenizer, bert.config)
         self.dev_captions = tokenise(self.dev_split.captions, tokenizer, bert.config)
         self.model = build_model(config.model, bert, checkpoint is None).to(self.device)
-        set_micro_batch(self.model, config.train.micro_batch)
+        set_limits(self.model, config.train.micro_batch, config.eval.pair_memory_gb)
         if config.train.sync_batchnorm:
             synchronise(self.model)
         self.optimizer = build_optimizer(self.model, config.train)
@@ -229,7 +229,8 @@ class Run:
         with arithmetic(self.device, config.precision):
             encoded = self.towers(images, texts)
         # Negatives come from the batch of all processes, each of which computes the whole loss.
-        scores = self.model.score(*map(of_all_processes, encoded))
+        with arithmetic(self.device, config.precision if self.model.pairwise else "fp32"):
+            scores = self.model.score(*map(of_all_processes, encoded))
         hardest = self.progress["epoch"] >= config.sum_epochs
         same = gathered(images.indices) if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)
@@ -260,7 +261,8 @@ class Run:
         )
 
     def _validate(self) -> RetrievalMetrics:
-        share_first(self.model.buffers())  # running statistics differ, and the first's are saved
+        # Running statistics differ between processes; weights of the score must not come to.
+        share_first([*self.model.parameters(), *self.model.buffers()])
         embeddings = encode_split(
             self.model,
             self.dev_split,
@@ -270,7 +272,7 @@ class Run:
             images=DEV_IMAGES,
             precision=self.config.train.precision,
         )
-        scores = embeddings.scores(self.model)
+        scores = embeddings.scores(self.model, self.config.train.precision)
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
     def _finish_epoch(

@@ -8,7 +8,7 @@ from lib.models.pixels import FromPixels
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """Named groups with their base rates: text head, BERT, image encoder, backbone if any."""
+    """Groups with their base rates: text head, BERT, image encoder; score and backbone if any."""
     bert = list(model.text_encoder.bert.parameters())
     known = {id(p) for p in bert}
     head = [p for p in model.text_encoder.parameters() if id(p) not in known]
@@ -18,6 +18,11 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
         {"name": "bert", "params": bert, "lr": config.lr * config.bert_lr_scale},
         {"name": "image", "params": image, "lr": config.lr},
     ]
+    known |= {id(p) for p in [*head, *image]}
+    if isinstance(model, FromPixels):
+        known |= {id(p) for p in model.backbone.parameters()}
+    if score := [p for p in model.parameters() if id(p) not in known]:
+        groups.append({"name": "score", "params": score, "lr": config.lr})
     if isinstance(model, FromPixels):
         params, rate = list(model.backbone.parameters()), config.lr * config.backbone_lr_scale
         groups.append({"name": "backbone", "params": params, "lr": rate})

@@ -14,11 +14,17 @@ class Towers(nn.Module):
 
     def __init__(self, model: nn.Module):
         super().__init__()
-        self.model = model
+        encoders = [
+            getattr(model, name, None) for name in ("image_encoder", "text_encoder", "backbone")
+        ]
+        self.encoders = nn.ModuleList(encoder for encoder in encoders if encoder is not None)
+        # Without the parameters of its score: every process computes that of the whole batch.
+        self._model = (model,)
 
     def forward(self, images: ImageBatch | PixelBatch, texts: TextBatch) -> tuple[Any, Any]:
         """What ``encode_images`` and ``encode_texts`` give."""
-        return self.model.encode_images(images), self.model.encode_texts(texts)
+        (model,) = self._model
+        return model.encode_images(images), model.encode_texts(texts)
 
 
 def towers(model: nn.Module) -> nn.Module:
