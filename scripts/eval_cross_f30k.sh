@@ -7,7 +7,7 @@
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
-exec "$PYTHON" eval_cross_ensemble.py --checkpoints \
+exec $LAUNCH eval_cross_ensemble.py --checkpoints \
     "${REGION:-runs/coco_region/model_best.pth}" "${GRID:-runs/coco_grid/model_best.pth}" \
     --features region grid --data_path "${DATA_PATH:-data}" --dataset f30k \
     --json "${OUT:-runs/cross_f30k}/results.json" "$@"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Renders the demo world under DATA_PATH, with a small BERT from its captions; sourced by the demo
 # and the ablation after setup.sh. A world that is there already is kept, whatever its size.
-if [ ! -f "$DATA_PATH/scenes_precomp/scenes.json" ] || [ ! -d "$DATA_PATH/scenes_precomp/grids" ]; then
+if [ ! -f "$DATA_PATH/scenes_precomp/scenes.json" ] || [ ! -d "$DATA_PATH/scenes_precomp/grids" ] ||
+    [ ! -f "$DATA_PATH/scenes_precomp/train_rels.npy" ]; then
     "$PYTHON" -m lib.data.scenes --out "$DATA_PATH/scenes_precomp" \
         --train 1200 --dev 200 --test 250 --regions 24 --img_dim 256 --map_size 16
 fi

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Sets PYTHON to an interpreter that has the pins of requirements.txt; other scripts source it from
-# the repository's root. An active environment that has them is used as it is; else .venv is made,
-# once, from the first Python 3.10 or newer. Alone, it only sets up:  sh scripts/setup.sh
+# Sets PYTHON to an interpreter that has the pins of requirements.txt, and LAUNCH to what starts
+# train.py and eval.py; other scripts source it from the repository's root. An active environment
+# that has the pins is used as it is; else .venv is made, once, from the first Python 3.10 or newer.
+# Alone, it only sets up:  sh scripts/setup.sh
 set -eu
 
 has_pins() {
@@ -56,4 +57,10 @@ if [ -z "$PYTHON" ]; then
         echo "error: the pins could not be installed; all of pip's output is in .venv/pip.log" >&2
         exit 1
     fi
+fi
+
+# What trains and evaluates: one process, or PROCESSES of them, each on a GPU of its own.
+LAUNCH=$PYTHON
+if [ "${PROCESSES:-1}" -gt 1 ]; then
+    LAUNCH="$PYTHON -m torch.distributed.run --standalone --nproc_per_node $PROCESSES"
 fi

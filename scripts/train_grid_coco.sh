@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains grid-level 3SHNet on MS-COCO.
-#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] sh scripts/train_grid_coco.sh [--resume] [section.key=value ...]
+#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/train_grid_coco.sh [--resume] [section.key=value ...]
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
-exec "$PYTHON" train.py --config configs/coco_grid.yaml data.root="${DATA_PATH:-data}" "$@"
+exec $LAUNCH train.py --config configs/coco_grid.yaml data.root="${DATA_PATH:-data}" "$@"

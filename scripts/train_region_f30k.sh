@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains region-level 3SHNet on Flickr30K.
-#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] sh scripts/train_region_f30k.sh [--resume] [section.key=value ...]
+#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/train_region_f30k.sh [--resume] [section.key=value ...]
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
-exec "$PYTHON" train.py --config configs/f30k_region.yaml data.root="${DATA_PATH:-data}" "$@"
+exec $LAUNCH train.py --config configs/f30k_region.yaml data.root="${DATA_PATH:-data}" "$@"

@@ -13,7 +13,7 @@ from lib.evaluation.results import Origin
 
 FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
 # Settings that tell where and how a run was done; rows that differ in these alone are one.
-NO_SETTING = ("run.", "data.root", "data.workers", "data.dataset", "features.type")
+NO_SETTING = ("run.", "eval.", "data.root", "data.workers", "data.dataset", "features.type")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,9 @@ def _differing_settings(runs: list[dict[str, Any]]) -> dict[tuple[str, str, str]
         for key, value in _settings(origin).items():
             values.setdefault(key, set()).add(repr(value))
     # What the model's title says already is not repeated.
-    titled = ("model.vsem", "model.vspm", "model.segmentation")
+    titled = ("model.vsem", "model.vspm", "model.segmentation", "model.direction")
+    titled += tuple(f"model.use_{part}_graph" for part in ("spatial", "semantic", "text"))
+    titled += ("model.use_local_interaction", "model.use_global_interaction")
     return {
         which: [key for key, seen in values.items() if len(seen) > 1 and key not in titled]
         for which, values in found.items()
@@ -193,7 +195,8 @@ def _row(runs: list[dict], results: list[dict], differing: dict) -> Row:
 
     settings = list(dict.fromkeys(_setting(origin, differing) for origin in first))
     plain = ensemble_model(first) if len(first) > 1 else settings[0]
-    setting = plain if len(first) == 1 or len(settings) > 2 else " and ".join(settings)
+    told = len(settings) <= 2 and settings != list(dict.fromkeys(o.model for o in first))
+    setting = " and ".join(settings) if len(first) > 1 and told else plain
     weights = [member["weight"] for member in runs[0].get("members", ())]
     if weights and max(weights) - min(weights) > 1e-6:
         setting += f" (weights {', '.join(f'{w:.3g}' for w in weights)})"

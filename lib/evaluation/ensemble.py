@@ -105,8 +105,13 @@ def mean_scores(members: Sequence[SavedScores], weights: Sequence[float]) -> np.
 
 
 def ensemble_features(origins: Sequence[Origin]) -> str:
-    """As in "region + grid", or "2 x region"; in the paper's order, each kind once."""
+    """As in "region + grid", or "2 x region"; in the paper's order, each kind once.
+
+    The two versions of CMSEI are one model, on one kind of features.
+    """
     kinds = [origin.features for origin in origins]
+    if _versions(origins) is not None and len(set(kinds)) == 1:
+        return kinds[0]
     counted = [
         (kinds.count(kind), kind) for kind in ("region", "grid", "images", UNKNOWN) if kind in kinds
     ]
@@ -114,8 +119,19 @@ def ensemble_features(origins: Sequence[Origin]) -> str:
 
 
 def ensemble_model(origins: Sequence[Origin]) -> str:
-    """As in "3SHNet", or "3SHNet and VSE-infinity" where the members differ."""
+    """As in "3SHNet", "3SHNet and VSE-infinity" where the members differ, or "CMSEI" for both its
+    versions."""
+    if (model := _versions(origins)) is not None:
+        return model
     return " and ".join(dict.fromkeys(origin.model for origin in origins))
+
+
+def _versions(origins: Sequence[Origin]) -> str | None:
+    """The model that I-T and T-I, one of each, are the two versions of; None if they are not."""
+    versions = ("CMSEI I-T", "CMSEI T-I")
+    found = sorted(origin.model[: len(versions[0])] for origin in origins)
+    rest = {origin.model[len(versions[0]) :] for origin in origins}
+    return "CMSEI" + rest.pop() if found == [*versions] and len(rest) == 1 else None
 
 
 def is_hybrid(origins: Sequence[Origin]) -> bool:

@@ -15,8 +15,14 @@ TRANSFORM_SEED = 20240407  # one transform for every world: features of two doma
 NOISE = 0.25  # standard deviation, where the features' own is about one
 
 
-def propose_boxes(things: list[Box], count: int, generator: np.random.Generator) -> list[Box]:
-    """Boxes around things, about four each, filled up with random boxes and shuffled."""
+def propose_boxes(
+    things: list[Box], count: int, generator: np.random.Generator
+) -> tuple[list[Box], np.ndarray]:
+    """Boxes around things, about four each, filled up with random boxes and shuffled.
+
+    Returns:
+        the boxes; and (count,) int64, the thing that each is around, -1 for a random one.
+    """
     boxes = []
     for left, top, right, bottom in things * 4:
         jitter = generator.uniform(-0.12, 0.12, 4) * (right - left)
@@ -26,7 +32,11 @@ def propose_boxes(things: list[Box], count: int, generator: np.random.Generator)
         width, height = generator.uniform(0.15, 0.5, 2)
         left, top = generator.uniform(0, 1 - width), generator.uniform(0, 1 - height)
         boxes.append((left, top, left + width, top + height))
-    return [boxes[i] for i in generator.permutation(count)]
+    order = generator.permutation(count)
+    around = np.full(count, -1)
+    known = min(4 * len(things), count)
+    around[:known] = np.arange(known) % max(len(things), 1)
+    return [boxes[i] for i in order], around[order]
 
 
 @cache

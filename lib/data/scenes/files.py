@@ -18,13 +18,14 @@ from lib.data.scenes.features import (
     region_features,
     segmentation_arrays,
 )
+from lib.data.scenes.graphs import relation_matrix, saved_boxes
 from lib.data.scenes.grid import grid_features
 from lib.data.scenes.phrases import captions
 from lib.data.scenes.world import SPLITS, Scene, World, render, sample_scenes
 from lib.errors import InputError
 from lib.files import replacing
 
-LAYOUT = 2  # of a world's folder; 1 had no grids
+LAYOUT = 3  # of a world's folder; 1 had no grids, 2 neither boxes nor relations
 
 
 def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
@@ -36,10 +37,13 @@ def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
     grid = grid_features(picture, world.img_dim).astype(world.dtype)
     np.save(folder / "grids" / f"{image_id}.npy", grid)
     lines = captions(scene.groups, scene.setting, world.domain, generator)
-    found = [thing for thing in things if generator.random() >= world.missed]
-    boxes = propose_boxes(found, world.regions, generator)
+    found = [i for i in range(len(things)) if generator.random() >= world.missed]
+    boxes, around = propose_boxes([things[i] for i in found], world.regions, generator)
     features = region_features(picture, labels, boxes, world.img_dim, generator)
-    return lines, (features, *segmentation_arrays(labels, world.map_size))
+    around = np.array([found[i] if i >= 0 else -1 for i in around])
+    noise = np.random.default_rng((world.seed, SPLITS.index(split), index + 1, 1))
+    graphs = saved_boxes(boxes, world, noise), relation_matrix(scene.groups, around, world, noise)
+    return lines, (features, *segmentation_arrays(labels, world.map_size), *graphs)
 
 
 def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
@@ -50,7 +54,10 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
         "segmentations": (CATEGORIES, CELLS, CELLS),
         "seg_maps": (world.map_size, world.map_size),
         "cat_onehots": (CATEGORIES,),
+        "ims_bbx": (world.regions, 4),
+        "rels": (world.regions, world.regions),
     }
+    dtypes = {"seg_maps": "uint8", "ims_bbx": "float32", "rels": "uint8"}
     scenes = sample_scenes(world, split, count)
     jobs = [(world, split, i, scene, folder, ids[i]) for i, scene in enumerate(scenes)]
     lines: list[str] = []
@@ -58,7 +65,7 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
         arrays = []
         for name, shape in shapes.items():
             path = stack.enter_context(replacing(folder / f"{split}_{name}.npy"))
-            dtype = "uint8" if name == "seg_maps" else world.dtype
+            dtype = dtypes.get(name, world.dtype)
             arrays.append(np.lib.format.open_memmap(path, "w+", dtype, (count, *shape)))
         progress = tqdm(_in_parallel(jobs), f"{split} pictures", count, disable=None)
         for i, (five, values) in enumerate(progress):

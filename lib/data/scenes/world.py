@@ -54,6 +54,9 @@ class World:
     img_dim: int = 2048
     map_size: int = 64
     missed: float = 0.15  # share of things around which the detector proposes no region
+    box_noise: float = 0.0  # standard deviation of a saved box's edges, in shares of its sides
+    missed_relations: float = 0.0  # share that a scene-graph generator does not find
+    false_relations: float = 0.0  # ones that it makes up, in shares of the true ones
     dtype: str = "float16"  # of every float array
 
 

@@ -1,0 +1,48 @@
+"""The demo world's boxes and relations: exact, or as a detector and a generator would find them."""
+
+import numpy as np
+
+from lib.data.scenes.canvas import SIZE, Box
+from lib.data.scenes.phrases import Group, relation
+from lib.data.scenes.world import World
+
+SAID = ("to the left of", "above")  # "to the right of" and "below" say the same, from the other
+
+
+def saved_boxes(boxes: list[Box], world: World, generator: np.random.Generator) -> np.ndarray:
+    """(K, 4) float32, x1, y1, x2, y2 in pixels, moved by ``world.box_noise``."""
+    edges = np.array(boxes)
+    sides = np.tile(edges[:, 2:] - edges[:, :2], 2)
+    edges = edges + sides * world.box_noise * generator.standard_normal(edges.shape)
+    low = np.minimum(edges[:, :2], edges[:, 2:])
+    high = np.maximum(edges[:, :2], edges[:, 2:])
+    return (SIZE * np.clip(np.hstack([low, high]), 0, 1)).astype(np.float32)
+
+
+def relation_matrix(
+    groups: tuple[Group, ...], around: np.ndarray, world: World, generator: np.random.Generator
+) -> np.ndarray:
+    """Relations that captions may speak of, between the regions around the things.
+
+    Args:
+        groups: of the scene; things are numbered through them.
+        around: (K,) int64, the thing that each region is around, -1 for none.
+        world: its ``missed_relations`` and ``false_relations``.
+        generator: of both.
+
+    Returns:
+        (K, K) uint8; 1 where the row's thing is to the left of, or above, the column's.
+    """
+    matrix = np.zeros((len(around), len(around)), np.uint8)
+    first = np.cumsum([0, *(len(group.cells) for group in groups)])
+    for i, one in enumerate(groups):
+        for j, other in enumerate(groups):
+            if i != j and relation(one, other) in SAID:
+                matrix |= np.outer(around == first[i], around == first[j]).astype(np.uint8)
+    true = np.argwhere(matrix)
+    lost = true[generator.random(len(true)) < world.missed_relations]
+    matrix[lost[:, 0], lost[:, 1]] = 0
+    made_up = generator.integers(0, len(around), (round(len(true) * world.false_relations), 2))
+    made_up = made_up[made_up[:, 0] != made_up[:, 1]]
+    matrix[made_up[:, 0], made_up[:, 1]] = 1
+    return matrix

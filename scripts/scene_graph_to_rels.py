@@ -1,0 +1,125 @@
+"""Turns a scene-graph generator's output into {split}_rels.npy, the relations that CMSEI reads.
+
+python scripts/scene_graph_to_rels.py --graphs graphs.jsonl --data data/coco_precomp --split train
+
+--graphs has one line of JSON per image, in any order:
+
+    {"image_id": "391895", "boxes": [[x1, y1, x2, y2], ...], "pairs": [[0, 2], ...],
+     "scores": [0.93, ...]}
+
+Boxes are in pixels, pairs number them as subject and object, from 0, and scores, one per pair, may
+be left out. Each box becomes the region of {split}_ims_bbx.npy that it overlaps most.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from tqdm import tqdm
+
+from lib.data.arrays import CAPTIONS_PER_IMAGE, MappedArray, MappedFile
+from lib.data.boxes import relations_between
+from lib.errors import InputError, first_line, reported
+from lib.files import replacing
+
+
+def read_ids(path: Path) -> list[str]:
+    """One id per image, whether the file repeats it per caption or not."""
+    try:
+        return list(dict.fromkeys(path.read_text(encoding="utf-8-sig").split()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
+
+
+def parse(line: str, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
+    """Image id, (M, 4) boxes, (P, 2) pairs, (P,) scores of one line."""
+    try:
+        graph: dict[str, Any] = json.loads(line)
+        boxes = np.array(graph["boxes"], float).reshape(-1, 4)
+        pairs = np.array(graph["pairs"], int).reshape(-1, 2)
+        scores = np.array(graph.get("scores", np.ones(len(pairs))), float).reshape(-1)
+        image_id = str(graph["image_id"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{where}: is no scene graph, expected image_id, boxes, pairs and perhaps scores "
+            f"({type(error).__name__}: {first_line(error)})"
+        ) from error
+    if len(scores) != len(pairs):
+        raise InputError(f"{where}: has {len(scores)} scores for {len(pairs)} pairs")
+    if not np.isfinite(boxes).all() or not np.isfinite(scores).all():
+        raise InputError(f"{where}: has NaN or infinite boxes or scores")
+    if len(pairs) and not (pairs.min() >= 0 and pairs.max() < len(boxes)):
+        raise InputError(f"{where}: a pair names box {pairs.max()}, there are {len(boxes)}, from 0")
+    return image_id, boxes, pairs, scores
+
+
+def convert(args: argparse.Namespace) -> str:
+    """Write the relations; return what there is to say."""
+    ids = read_ids(args.data / f"{args.split}_ids.txt")
+    positions = {image_id: i for i, image_id in enumerate(ids)}
+    path = args.data / f"{args.split}_ims_bbx.npy"
+    entries = MappedFile(path).shape[0]
+    if entries not in (len(ids), CAPTIONS_PER_IMAGE * len(ids)):
+        raise InputError(f"{path}: holds {entries} entries, the ids file {len(ids)} images")
+    boxes = MappedArray(path, len(ids), (None, 4), "regions; x1, y1, x2, y2")
+    regions = boxes[0].shape[0]
+    target = args.data / f"{args.split}_rels.npy"
+    seen: set[str] = set()
+    kept = lost = 0
+    with replacing(target) as temporary:
+        matrices = open_memmap(temporary, "w+", np.uint8, (len(ids), regions, regions))
+        with args.graphs.open(encoding="utf-8") as file:
+            for number, line in enumerate(tqdm(file, "images", disable=None), 1):
+                if not line.strip():
+                    continue
+                where = f"{args.graphs}, line {number}"
+                image_id, objects, pairs, scores = parse(line, where)
+                if image_id not in positions:
+                    continue  # of another split
+                if image_id in seen:
+                    raise InputError(f"{where}: is the second graph of image {image_id}")
+                seen.add(image_id)
+                likely = pairs[scores >= args.min_score]
+                image = positions[image_id]
+                matrices[image], without = relations_between(boxes[image], objects, likely)
+                kept, lost = kept + len(likely) - without, lost + without
+        missing = [image_id for image_id in ids if image_id not in seen]
+        if missing:
+            raise InputError(
+                f"{args.graphs}: has no line of {len(missing):,} of {len(ids):,} images of "
+                f"{args.split}, the first is {missing[0]}; an image without relations has one with "
+                'empty "boxes" and "pairs"'
+            )
+        matrices.flush()
+    return (
+        f"{target}: {kept:,} relations of {len(ids):,} images; {lost:,} lost, whose boxes overlap "
+        "no region, or the same one"
+    )
+
+
+def main(words: list[str] | None = None) -> None:
+    """Convert what the command line, or ``words`` instead of it, asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--graphs", type=Path, required=True, help="JSON lines")
+    parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
+    parser.add_argument("--split", required=True)
+    parser.add_argument(
+        "--min_score", type=float, default=0.0, help="relations below it are left out; default 0"
+    )
+    args = parser.parse_args(words)
+    with reported():
+        if not args.graphs.is_file():
+            raise InputError(f"{args.graphs}: no such file of scene graphs")
+        print(convert(args))
+
+
+if __name__ == "__main__":
+    main()
