@@ -42,7 +42,8 @@ class Embeddings:
         bar = tqdm(mine, name, leave=False, disable=hidden)
         with torch.inference_mode(), arithmetic(device, precision if model.pairwise else "fp32"):
             for rows in bar:
-                matrix[rows] = model.score(self.images[rows].to(device), captions).cpu().numpy()
+                scores = model.score(self.images[rows].to(device), captions)
+                torch.from_numpy(matrix[rows]).copy_(scores)
         if count() > 1:
             mine = [matrix[rows] for rows in chunks[rank() :: count()]]
             for rows, scores in zip(chunks, interleaved(listed(mine)), strict=True):
