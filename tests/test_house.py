@@ -158,6 +158,10 @@ def miniature(tmp_path, world):
             np.save(folder / f"{split}_seg_maps.npy", maps)
             present = (generator.random((10, 133)) < 0.1).astype(np.float32)
             np.save(folder / f"{split}_cat_onehots.npy", present)
+            corners = np.sort(generator.random((10, 36, 2, 2), np.float32), axis=2)
+            np.save(folder / f"{split}_ims_bbx.npy", 400 * corners.reshape(10, 36, 4))
+            related = generator.random((10, 36, 36)) < 0.1
+            np.save(folder / f"{split}_rels.npy", related)
             (folder / f"{split}_caps.txt").write_text("\n".join(lines) + "\n")
             ids = range(10 * number, 10 * number + 10)
             (folder / f"{split}_ids.txt").write_text("".join(f"{i}\n" for i in ids))
@@ -176,7 +180,7 @@ def miniature(tmp_path, world):
 @pytest.mark.parametrize("dataset", ["coco", "f30k"])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
-    kinds = ("region", "grid", "images", "hybrid", "cross")
+    kinds = ("region", "grid", "images", "hybrid", "cross", "i2t", "t2i", "cmsei")
     runs = {kind: miniature / "runs" / kind for kind in kinds}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
     protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
@@ -205,6 +209,18 @@ def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, 
         printed = succeed(*command, env=env | weights)
         assert "trained on coco, scored on f30k" in printed
         assert "hybrid of 2" in printed
+    for direction in ("i2t", "t2i"):
+        succeed(
+            "sh", f"scripts/train_cmsei_{direction}_{dataset}.sh", f"model.bert={bert}",
+            "train.epochs=1", "train.batch_size=10", "data.workers=0", "model.embed_size=64",
+            f"run.out={runs[direction]}", env=env,
+        )  # fmt: skip
+    weights = {k.upper(): str(runs[k] / "model_best.pth") for k in ("i2t", "t2i")}
+    env["OUT"] = str(runs["cmsei"])
+    command = ("sh", f"scripts/eval_cmsei_{dataset}.sh", "--workers", "0")
+    printed = succeed(*command, env=env | weights)
+    assert protocol in printed
+    assert "ensemble of 2" in printed
     written = [run for run in runs.values() if run.exists()]
     printed = succeed("python", "scripts/results_table.py", *written, env=env)
     # coco: two protocols and the crossing; f30k: its one.
