@@ -98,14 +98,21 @@ def times(images: int, repeats: int) -> None:
             print(found.row(name, wanted, images, "pictures"), flush=True)
 
 
-def precisions(checkpoint: str, data: str) -> None:
-    """Print the recalls of a checkpoint on scenes in three precisions."""
+def precisions(checkpoint: str, data: str, split: str) -> None:
+    """Print the recalls of a checkpoint on a split of scenes in three precisions."""
     for precision in ("fp32", "tf32", "bf16"):
-        words = ["--checkpoint", checkpoint, "--data_path", data, "--dataset", "scenes"]
+        words = [
+            "--checkpoint",
+            checkpoint,
+            "--data_path",
+            data,
+            "--dataset",
+            "scenes",
+            "--split",
+            split,
+        ]
         args = parse([*words, "--precision", precision])
-        (result,) = evaluate(
-            score_checkpoint(checkpoint, args, None, None).scores, "scenes", "test"
-        )
+        (result,) = evaluate(score_checkpoint(checkpoint, args, None, None).scores, "scenes", split)
         cells = " / ".join(f"{recall:.1f}" for recall in recalls(result.metrics))
         print(f"| {precision} | {cells} | {result.metrics.rsum:.1f} |", flush=True)
 
@@ -118,11 +125,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--checkpoint")
     parser.add_argument("--data_path", default="data")
+    parser.add_argument("--split", default="test", help="of scenes, with --checkpoint")
     args = parser.parse_args()
     print(machine())
     torch.manual_seed(0)
     if args.checkpoint:
-        precisions(args.checkpoint, args.data_path)
+        precisions(args.checkpoint, args.data_path, args.split)
     else:
         times(args.images, args.repeats)
 

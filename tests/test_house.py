@@ -180,7 +180,7 @@ def miniature(tmp_path, world):
 @pytest.mark.parametrize("dataset", ["coco", "f30k"])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
-    kinds = ("region", "grid", "images", "hybrid", "cross", "i2t", "t2i", "cmsei")
+    kinds = ("region", "grid", "images", "hybrid", "cross")
     runs = {kind: miniature / "runs" / kind for kind in kinds}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
     protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
@@ -209,6 +209,19 @@ def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, 
         printed = succeed(*command, env=env | weights)
         assert "trained on coco, scored on f30k" in printed
         assert "hybrid of 2" in printed
+    written = [run for run in runs.values() if run.exists()]
+    printed = succeed("python", "scripts/results_table.py", *written, env=env)
+    # coco: two protocols and the crossing; f30k: its one.
+    expected = 3 if dataset == "coco" else 1
+    assert printed.count("| region + grid | ensemble of 2 |") == expected
+
+
+@pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
+def test_the_scripts_of_cmsei_run_on_a_miniature(dataset, miniature, world, environment):
+    bert = world / "scenes_precomp" / "bert"
+    runs = {kind: miniature / "runs" / kind for kind in ("i2t", "t2i", "cmsei")}
+    env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
+    protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
     for direction in ("i2t", "t2i"):
         succeed(
             "sh", f"scripts/train_cmsei_{direction}_{dataset}.sh", f"model.bert={bert}",
@@ -216,16 +229,13 @@ def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, 
             f"run.out={runs[direction]}", env=env,
         )  # fmt: skip
     weights = {k.upper(): str(runs[k] / "model_best.pth") for k in ("i2t", "t2i")}
-    env["OUT"] = str(runs["cmsei"])
     command = ("sh", f"scripts/eval_cmsei_{dataset}.sh", "--workers", "0")
-    printed = succeed(*command, env=env | weights)
+    printed = succeed(*command, env=env | weights | {"OUT": str(runs["cmsei"])})
     assert protocol in printed
     assert "ensemble of 2" in printed
-    written = [run for run in runs.values() if run.exists()]
-    printed = succeed("python", "scripts/results_table.py", *written, env=env)
-    # coco: two protocols and the crossing; f30k: its one.
-    expected = 3 if dataset == "coco" else 1
-    assert printed.count("| region + grid | ensemble of 2 |") == expected
+    printed = succeed("python", "scripts/results_table.py", *runs.values(), env=env)
+    for row in ("| CMSEI I-T | region | single |", "| CMSEI | region | ensemble of 2 |"):
+        assert row in printed
 
 
 def test_the_matrix_is_whole():
@@ -236,6 +246,9 @@ def test_the_matrix_is_whole():
             assert (ROOT / "configs" / f"{dataset}_{kind}.yaml").is_file()
             assert {f"train_{kind}_{dataset}", f"eval_{kind}_{dataset}"} <= scripts
         assert f"eval_hybrid_{dataset}" in scripts
+        assert (ROOT / "configs" / f"{dataset}_cmsei.yaml").is_file()
+        directions = {f"train_cmsei_{direction}_{dataset}" for direction in ("i2t", "t2i")}
+        assert {*directions, f"eval_cmsei_{dataset}"} <= scripts
     assert "eval_cross_f30k" in scripts
 
 

@@ -58,6 +58,7 @@ def test_two_processes_are_one(step, whole):
     assert max(differing.values()) < LARGEST, max(differing, key=differing.get)
 
 
+@pytest.mark.slow
 def test_statistics_are_each_process_s_own_by_default(step, whole):
     found = step(TORCHRUN, "train.sum_epochs=0")
     differing = deviations(found, whole)
@@ -72,6 +73,7 @@ def test_pieces_are_the_whole(step, whole):
     assert max(differing.values()) < LARGEST, max(differing, key=differing.get)
 
 
+@pytest.mark.slow
 def test_masked_captions_are_those_of_all_processes(step):
     settings = ("train.sum_epochs=0", "train.mask_same_image=true", "train.sync_batchnorm=true")
     differing = deviations(step(TORCHRUN, *settings), step(("python",), *settings))
@@ -87,10 +89,10 @@ def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
     assert len(list((out / "tensorboard").iterdir())) == 1
     assert len(load_checkpoint(out / "checkpoint.pth").training["random"]) == 2
     succeed("python", *words, "train.epochs=2", "--resume")
-    succeed(*TORCHRUN, *words, "train.epochs=3", "--resume")
     last = load_checkpoint(out / "checkpoint.pth")
-    assert last.progress["epoch"] == 3
-    assert last.progress["updates"] == 3 * (24 * 5 // 16)
+    assert len(last.training["random"]) == 1
+    assert last.progress["epoch"] == 2
+    assert last.progress["updates"] == 2 * (24 * 5 // 16)
     results = [
         succeed(*command, "eval.py", "--checkpoint", out / "model_best.pth", "--data_path",
                 settings[0].removeprefix("data.root="), "--dataset", "scenes", "--device", "cpu",
@@ -104,6 +106,7 @@ def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
         assert one == other
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_is_refused(settings, tmp_path):
     words = ["train.py", "--config", CONFIG, *settings, f"run.out={tmp_path / 'run'}"]
     error = fail(*TORCHRUN, *words, "train.batch_size=15", traceback=True)
