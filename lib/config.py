@@ -83,6 +83,11 @@ class ModelConfig:
     smoothing: float = _bounded(4.0, 0)  # inferred: lambda of the attention
 
     @property
+    def needs_segmentation(self) -> bool:
+        """Whether segmentation arrays are read."""
+        return self.family != "cmsei" and self.segmentation
+
+    @property
     def needs_boxes(self) -> bool:
         """Whether ``*_ims_bbx.npy`` is read."""
         return self.family == "cmsei" and self.use_spatial_graph
@@ -284,6 +289,12 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def _check_backbone(config: Config, source: str) -> None:
     kind, backbone = config.features.type, config.model.backbone
+    if kind == "images" and (config.model.needs_boxes or config.model.needs_relations):
+        raise InputError(
+            f"{source}: model.family is cmsei, whose graphs are of regions, but features.type is "
+            "images; use regions, or switch both graphs off (model.use_spatial_graph=false "
+            "model.use_semantic_graph=false)"
+        )
     if kind == "images" and backbone is None:
         raise InputError(
             f"{source}: features.type is images, which needs a network that makes their grids; say "

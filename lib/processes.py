@@ -33,6 +33,11 @@ def joined(device: str) -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield
         return
+    if "LOCAL_RANK" not in os.environ:
+        raise InputError(
+            "WORLD_SIZE says that there are several processes, but nothing says which one this is; "
+            "start them with torchrun, or unset WORLD_SIZE"
+        )
     cuda = resolve_device(device).type == "cuda"
     if cuda:
         place, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
@@ -46,9 +51,9 @@ def joined(device: str) -> Iterator[None]:
         if not re.search(LOST, str(error)):
             raise
         raise InputError(
-            f"process {rank()} of {count()} has lost another one, and the run cannot go on; the "
-            "message of the first that ended says why. The last checkpoint is whole, go on with "
-            "--resume"
+            f"process {rank()} of {count()} has lost another one, and cannot go on; the "
+            "message of the first that ended says why. A training's last checkpoint is whole: "
+            "go on with --resume"
         ) from error
     dist.destroy_process_group()
 

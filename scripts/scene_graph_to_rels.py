@@ -37,12 +37,24 @@ def read_ids(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
+def table(rows: list, width: int, dtype: type) -> np.ndarray:
+    """(N, width) from a list of N lists; ValueError for any other shape, or broken numbers."""
+    values = np.array(rows)
+    if not values.size:
+        return np.empty((0, width), dtype)
+    if values.ndim != 2 or values.shape[1] != width:
+        raise ValueError(f"rows of shape {values.shape[1:]}, expected {width} numbers each")
+    if not np.can_cast(values.dtype, dtype, "same_kind"):
+        raise ValueError(f"{values.dtype} where {np.dtype(dtype)} is expected")
+    return values.astype(dtype)
+
+
 def parse(line: str, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
     """Image id, (M, 4) boxes, (P, 2) pairs, (P,) scores of one line."""
     try:
         graph: dict[str, Any] = json.loads(line)
-        boxes = np.array(graph["boxes"], float).reshape(-1, 4)
-        pairs = np.array(graph["pairs"], int).reshape(-1, 2)
+        boxes = table(graph["boxes"], 4, np.float64)
+        pairs = table(graph["pairs"], 2, np.int64)
         scores = np.array(graph.get("scores", np.ones(len(pairs))), float).reshape(-1)
         image_id = str(graph["image_id"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:

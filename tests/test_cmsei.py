@@ -239,6 +239,7 @@ def test_runs_evaluate_and_their_mean_is_the_model(trained, world):
     assert checkpoint.config.model.title == "CMSEI I-T"
 
 
+@pytest.mark.slow
 def test_a_run_resumes(trained, settings, tmp_path):
     out = tmp_path / "run"
     succeed(*TRAIN, *settings, f"run.out={out}", "train.epochs=1")
@@ -268,6 +269,8 @@ def test_missing_or_misshapen_graphs_are_refused(settings, world, tmp_path, stem
     np.save(path, values[:, :-1])
     error = fail(*TRAIN, *plain_settings, "features.regions=6")
     assert f"train_{stem}.npy: holds entries of shape" in error
+    with pytest.raises(InputError, match=f"train_{stem}.npy: is of 5 regions"):
+        open_split(load_config(ROOT / "configs/scenes_cmsei.yaml", plain_settings), "train")
     path.unlink()
     error = fail(*TRAIN, *plain_settings)
     assert f"train_{stem}.npy: no such file, which the {graph} graph needs" in error
@@ -367,6 +370,8 @@ def test_scene_graphs_become_relations(world, tmp_path):
     for broken, message in (
         ('{"image_id": 1}', "is no scene graph"),
         ('{"image_id": 1, "boxes": [[0, 0, 1, 1]], "pairs": [[0, 1]]}', "names box 1"),
+        ('{"image_id": 1, "boxes": [], "pairs": [[0, 1, 7], [1, 2, 7]]}', "expected 2 numbers"),
+        ('{"image_id": 1, "boxes": [], "pairs": [[0.5, 1]]}', "float64 where int64"),
         (json.dumps(graphs[1]) + "\n" + json.dumps(graphs[1]), "is the second graph"),
         (json.dumps(graphs[1]), "has no line of 9 of 10 images"),
     ):

@@ -222,6 +222,7 @@ assert max(main, *peaks.values()) < 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs sparse files")
+@pytest.mark.slow
 def test_a_coco_sized_split_stays_under_a_gigabyte(tmp_path, world):
     """113,287 x 36 x 2048 float32, 33 GB as a sparse file, opened and sampled for real."""
     n = 113_287

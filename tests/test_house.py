@@ -177,7 +177,7 @@ def miniature(tmp_path, world):
     return tmp_path
 
 
-@pytest.mark.parametrize("dataset", ["coco", "f30k"])
+@pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
     kinds = ("region", "grid", "images", "hybrid", "cross")
@@ -216,7 +216,8 @@ def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, 
     assert printed.count("| region + grid | ensemble of 2 |") == expected
 
 
-@pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["coco", "f30k"])
 def test_the_scripts_of_cmsei_run_on_a_miniature(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
     runs = {kind: miniature / "runs" / kind for kind in ("i2t", "t2i", "cmsei")}

@@ -92,6 +92,7 @@ def test_boxes_lie_where_they_are_on_the_map(grid):
     assert features[0, 0].tolist() == pytest.approx([80 / 32, 400 / 32], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_another_number_of_regions_is_another_making(pictures):
     extract_regions.main(words(pictures))
     with pytest.raises(SystemExit) as left:
@@ -145,6 +146,7 @@ extract_regions.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_files(pictures, tmp_path):
     whole = tmp_path / "whole"
     for name in ("pictures", "data"):

@@ -175,8 +175,12 @@ def test_grids_are_of_their_own_pictures_and_the_same_in_every_process(tmp_path)
 
 def test_most_regions_of_a_crowded_picture_are_around_things():
     things = [(0.1, 0.1, 0.3, 0.3), (0.6, 0.6, 0.9, 0.9)]
-    boxes = propose_boxes(things, 24, np.random.default_rng(0))
+    boxes, around = propose_boxes(things, 24, np.random.default_rng(0))
     assert len(boxes) == 24
+    for box, thing in zip(boxes, around, strict=True):
+        if thing >= 0:
+            assert np.abs(np.subtract(box, things[thing])).max() < 0.05
+    assert [(around == i).sum() for i in (0, 1, -1)] == [4, 4, 16]
     assert all(0 <= le < ri <= 1 and 0 <= to < bo <= 1 for le, to, ri, bo in boxes)
     near = [sum(np.abs(np.subtract(box, thing)).max() < 0.05 for box in boxes) for thing in things]
     assert all(count >= 4 for count in near)
@@ -187,7 +191,8 @@ def test_the_detector_misses_some_things_in_regions_alone(tmp_path):
         write_world(dataclasses.replace(SMALL, missed=missed), tmp_path / str(missed))
     seen, unseen = (files(tmp_path / name) for name in ("0.0", "1.0"))
     differing = {name for name in seen if seen[name] != unseen[name]} - {"scenes.json"}
-    assert differing == {f"{split}_ims.npy" for split in SPLITS}
+    of_regions = ("ims", "ims_bbx", "rels")
+    assert differing == {f"{split}_{stem}.npy" for split in SPLITS for stem in of_regions}
 
 
 def test_captions_speak_of_what_is_there():

@@ -89,13 +89,25 @@ def open_split(config: Config, name: str, index: FolderIndex | None = None) -> S
     needed = {"semantic", "categories"} | ({"seg_map"} if model.vspm else set())
     arrays = {
         key: MappedArray(folder / f"{name}_{stem}.npy", n, shape, meaning)
-        if model.segmentation and key in needed
+        if model.needs_segmentation and key in needed
         else None
         for key, (stem, shape, meaning) in opened.items()
     }
     arrays |= _open_graphs(config, folder, name, n)
+    _check_rows(entries, arrays["boxes"], arrays["relations"])
     makers = _makers(config, folder, name)
     return Split(folder, name, image_ids, captions, repeats, entries, makers=makers, **arrays)
+
+
+def _check_rows(entries: Entries, *graphs: MappedArray | None) -> None:
+    """Features in one array and their boxes and relations have to be of the same regions."""
+    rows = entries.file.shape[1] if isinstance(entries, MappedArray) else None
+    for array in graphs:
+        found = None if array is None else array.file.shape[1]
+        if None not in (rows, found) and found != rows:
+            raise InputError(
+                f"{array.file.path}: is of {found} regions per image, {entries.file.path} of {rows}"
+            )
 
 
 def _open_graphs(
@@ -129,7 +141,7 @@ def _makers(config: Config, folder: Path, name: str) -> dict[str, dict[str, Any]
     }
     if features.type == "images":  # they are what they are
         del paths["features"]
-    if config.model.segmentation:
+    if config.model.needs_segmentation:
         paths["segmentations"] = folder / f"{name}_segmentations.manifest.json"
     found = {kind: read_manifest(path) for kind, path in paths.items()}
     return {kind: manifest.maker for kind, manifest in found.items() if manifest is not None}

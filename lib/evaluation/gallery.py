@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib.errors import InputError, first_line
-from lib.files import replacing
+from lib.files import check_writable, replacing
 
 EXACT_UP_TO = 1_000_000  # vectors; above, lists of similar ones are searched
 SAMPLE_PER_LIST = 40  # vectors that a list's centre is learnt from
@@ -86,9 +86,13 @@ def open_index(path: Path, vectors: np.ndarray) -> Any:
         if (index.ntotal, index.d) != vectors.shape:
             raise InputError(f"{path}: does not fit {card.name}; delete both to build it anew")
         return index
+    check_writable(path)
     index = build(vectors)
     with replacing(path) as temporary:
-        faiss.write_index(index, str(temporary))
+        try:
+            faiss.write_index(index, str(temporary))
+        except RuntimeError as error:  # so FAISS reports a full disk
+            raise OSError(first_line(error)) from error
     with replacing(card) as temporary:
         temporary.write_text(json.dumps(wanted) + "\n", encoding="utf-8")
     return index

@@ -5,8 +5,8 @@ There is no public code: where the paper leaves something open, what is done her
 is its mirror, and what follows calls the attending side the query, the other the context.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -187,21 +187,30 @@ class Interaction(nn.Module):
         In training, chunks are computed again in the backward pass where they do not all fit.
         """
         training = torch.is_grad_enabled()
-        query = query.trimmed()
-        count, width, size = query.rows.shape
         held = HELD_IN_TRAINING if training else HELD
-        pairs = max(int(memory / (held * width * size * 4)), 1)
+        # By length, or one long caption would make every chunk as wide as it is.
+        query, query_places = _by_length(query)
+        context, context_places = _by_length(context)
+        lengths = query.mask.sum(dim=1).tolist()
+        count, size = len(query), query.rows.shape[-1]
+
+        def pairs(width: int) -> int:
+            return max(int(memory / (held * width * size * 4)), 1)
+
         score = self._scores
-        if training and pairs < count * len(context):
+        if training and pairs(lengths[0]) < count * len(context):
             score = self._again
         # What is done once per context pays the more, the more queries it is used for.
-        wide = max(min(len(context), int(pairs**0.5)), 1)
-        high = max(min(count, pairs // wide), 1)
+        wide = max(min(len(context), int(pairs(lengths[0]) ** 0.5)), 1)
+        starts = [0]
+        while starts[-1] < count:
+            starts.append(min(starts[-1] + max(pairs(lengths[starts[-1]]) // wide, 1), count))
+        parts = [query[a:b].trimmed() for a, b in pairwise(starts)]
         columns = []
-        for some in _chunks(context, wide):
-            shared = self._prepared(some.trimmed())
-            columns.append(torch.cat([score(part, shared) for part in _chunks(query, high)], dim=1))
-        return torch.cat(columns).T
+        for start in range(0, len(context), wide):
+            shared = self._prepared(context[start : start + wide].trimmed())
+            columns.append(torch.cat([score(part, shared) for part in parts], dim=1))
+        return torch.cat(columns).T[query_places][:, context_places]
 
     def _prepared(self, context: Fragments) -> _Context:
         rows = context.rows
@@ -255,8 +264,10 @@ def _plus(one: Tensor, other: Tensor) -> Tensor:
     return one + other if torch.is_grad_enabled() else one.add_(other)
 
 
-def _chunks(fragments: Fragments, size: int) -> Iterator[Fragments]:
-    return (fragments[i : i + size] for i in range(0, len(fragments), size))
+def _by_length(fragments: Fragments) -> tuple[Fragments, Tensor]:
+    """Longest first, and the place that each one has come to."""
+    order = fragments.mask.sum(dim=1).argsort(descending=True, stable=True)
+    return fragments[order], order.argsort()
 
 
 class CMSEI(nn.Module):

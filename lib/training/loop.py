@@ -147,6 +147,8 @@ class Run:
                     self._begin_epoch()
                     started = time.perf_counter()
                     loss = self._train_epoch(pairs, curves, stop)
+                    if count() > 1:  # a launcher that stops them does not wait for validation
+                        self._save(best=False)
                     with stop.interruptible():
                         metrics = self._validate()
                     self._finish_epoch(metrics, loss, time.perf_counter() - started, curves, log)
@@ -319,6 +321,8 @@ def _random_state() -> dict[str, Tensor | None]:
 
 
 def _set_random_state(states: list[dict[str, Tensor | None]], seed: int, progress: dict) -> None:
+    if isinstance(states, dict):  # of a run before there were several processes
+        states = [states]
     if len(states) != count():  # resumed on another number of processes: other draws
         torch.manual_seed(_seed(seed, progress["updates"]))
         return

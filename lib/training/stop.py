@@ -42,21 +42,24 @@ class StopSignal:
     def guard(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The same batches, until a signal raises :class:`Stopped` between two of them."""
         iterator = iter(batches)
-        while not self._requested_anywhere():
+        while True:
+            batch = None
             try:
-                batch = next(iterator)
-            except StopIteration:
-                return
+                batch = next(iterator, None)
             except RuntimeError:  # the signal may have ended the loader's workers
-                if self._requested_anywhere():
-                    break
-                raise
+                if not self.requested:
+                    raise
+            # Once for every batch and at the end, on every process: they have to ask alike.
+            if self._requested_anywhere():
+                raise Stopped(self.requested)
+            if batch is None:
+                return
             yield batch
-        raise Stopped(self.requested)
 
     def _requested_anywhere(self) -> bool:
-        self.requested = largest(self.requested or 0) or None
-        return self.requested is not None
+        found = largest(self.requested or 0)
+        self.requested = found or self.requested  # which may have come in between
+        return bool(found)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
