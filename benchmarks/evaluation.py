@@ -1,6 +1,6 @@
 """COCO-style evaluation end to end, encoding and both protocols, beside the literal one.
 
-python benchmarks/evaluation.py [--images 100]                 # times, random weights, BERT-base
+python benchmarks/evaluation.py [--images 200]                 # times, random weights, BERT-base
 python benchmarks/evaluation.py --checkpoint P --data_path D   # recalls in bf16, trained on scenes
 
 The literal one encodes each picture for each of its five captions, captions in their order, and
@@ -26,6 +26,7 @@ from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions, load_tokenizer, tokenise
 from lib.data.dataset import collate_images, collate_texts, evaluation_item
 from lib.data.features import Split, open_split
+from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import FOLDS, evaluate
@@ -34,7 +35,7 @@ from lib.models.text import load_bert
 from lib.models.threeshnet import ThreeSHNet
 from lib.scoring import score_checkpoint
 
-BATCH = 128
+BATCH = 128  # the release's
 
 
 def recalls(metrics: RetrievalMetrics) -> list[float]:
@@ -81,9 +82,10 @@ def times(images: int, repeats: int) -> None:
         bert = load_bert(config.model.bert, True)
         captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
         model = build_model(config.model, bert).eval()
+        size = encoding_batch(torch.device("cpu"))
 
         def ours(precision: str) -> list[list[float]]:
-            embeddings = encode_split(model, split, captions, BATCH, 0, precision=precision)
+            embeddings = encode_split(model, split, captions, size, 0, precision=precision)
             results = evaluate(embeddings.scores(model), "coco", "testall")
             return [recalls(result.metrics) for result in results]
 
@@ -121,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=100, help="a multiple of five")
+    parser.add_argument("--images", type=int, default=200, help="a multiple of five")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--checkpoint")
     parser.add_argument("--data_path", default="data")

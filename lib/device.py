@@ -31,6 +31,12 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def encoding_batch(device: torch.device) -> int:
+    """Images, or captions, that are encoded at once where nothing else is asked for."""
+    # On a CPU what BERT makes of 32 captions stays in the cache; of 128 it takes 1.2 times as long.
+    return 32 if device.type == "cpu" else 128
+
+
 @contextmanager
 def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
     """A block whose matrix products and convolutions are computed in ``precision``.

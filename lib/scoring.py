@@ -15,7 +15,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import Split, open_split
 from lib.data.index import INDEX_FILE, FolderIndex
 from lib.data.manifest import maker_notes
-from lib.device import default_workers, resolve_device
+from lib.device import default_workers, encoding_batch, resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split
@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser, each: bool) -> None:
     parser.add_argument("--grid_size", help="side that grids are pooled to, or off")
     parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--batch_size", type=int, default=128)
+    parser.add_argument(
+        "--batch_size", type=int, help="encoded at once; default: 128 on a GPU, 32 on a CPU"
+    )
     parser.add_argument("--workers", type=int, default=default_workers(2))
     parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
     parser.add_argument(
@@ -71,7 +73,7 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
     args.split = args.split or DEFAULT_SPLITS[args.dataset]
     if args.pair_memory_gb is not None and not args.pair_memory_gb > 0:
         parser.error("--pair_memory_gb must be above 0")
-    if args.batch_size < 1 or args.workers < 0:
+    if (args.batch_size is not None and args.batch_size < 1) or args.workers < 0:
         parser.error("--batch_size must be at least 1, --workers at least 0")
     if args.grid_size not in (None, "off") and not (
         args.grid_size.isdecimal() and int(args.grid_size) > 0
@@ -166,8 +168,9 @@ def score_checkpoint(
         first and checkpoint.released is None
     ):  # beside a run; a released file's folder is somebody's own
         index.save()
+    batch_size = args.batch_size or encoding_batch(device)
     embeddings = encode_split(
-        model.to(device), split, captions, args.batch_size, args.workers, precision=args.precision
+        model.to(device), split, captions, batch_size, args.workers, precision=args.precision
     )
     origin = origin_of(path, checkpoint, config.features)
     return Scored(origin, split, embeddings.scores(model, args.precision), embeddings)

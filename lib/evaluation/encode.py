@@ -16,8 +16,8 @@ from lib.data.features import Split
 from lib.device import arithmetic
 from lib.processes import count, interleaved, listed, rank
 
-SCORE_ROWS = 512  # images scored at once on the device
-PAIR_ROWS = 32  # likewise, where a score takes long enough to be waited for
+SCORE_ROWS = 512  # images scored at once on a GPU
+PAIR_ROWS = 32  # likewise anywhere, where a score takes long enough to be waited for
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,34 @@ class Embeddings:
     captions: Tensor | Tensors  # (5n, D) float32, or 5n sets
 
     def scores(self, model: nn.Module, precision: str = "fp32") -> np.ndarray:
-        """(n, 5n) float32 by ``model.score``, in chunks of images that processes share.
+        """(n, 5n) float32 by ``model.score``.
 
         ``precision`` is of what precedes the score in a family that scores pairs.
         """
-        size = PAIR_ROWS if model.pairwise else SCORE_ROWS
-        matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         device = next(model.parameters()).device
+        if model.pairwise:
+            return self._scores_of_pairs(model, device, precision)
+        with torch.inference_mode(), arithmetic(device, "fp32"):
+            if device.type == "cpu":  # one product, made where it stays
+                return model.score(self.images, self.captions).numpy()
+            matrix = np.empty((len(self.images), len(self.captions)), np.float32)
+            captions = self.captions.to(device)
+            for rows in _chunks(len(matrix), SCORE_ROWS):
+                scores = model.score(self.images[rows].to(device), captions)
+                torch.from_numpy(matrix[rows]).copy_(scores)
+        return matrix
+
+    def _scores_of_pairs(
+        self, model: nn.Module, device: torch.device, precision: str
+    ) -> np.ndarray:
+        """In chunks of images that processes share."""
+        matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         captions = self.captions.to(device)
-        chunks = [slice(i, i + size) for i in range(0, len(matrix), size)]
-        hidden = None if model.pairwise and rank() == 0 else True  # None: where no terminal is
-        mine, name = chunks[rank() :: count()], f"{size} images by {len(captions):,} captions"
-        bar = tqdm(mine, name, leave=False, disable=hidden)
-        with torch.inference_mode(), arithmetic(device, precision if model.pairwise else "fp32"):
-            for rows in bar:
+        chunks = _chunks(len(matrix), PAIR_ROWS)
+        hidden = True if rank() else None  # None: where no terminal is
+        mine, name = chunks[rank() :: count()], f"{PAIR_ROWS} images by {len(captions):,} captions"
+        with torch.inference_mode(), arithmetic(device, precision):
+            for rows in tqdm(mine, name, leave=False, disable=hidden):
                 scores = model.score(self.images[rows].to(device), captions)
                 torch.from_numpy(matrix[rows]).copy_(scores)
         if count() > 1:
@@ -49,6 +63,10 @@ class Embeddings:
             for rows, scores in zip(chunks, interleaved(listed(mine)), strict=True):
                 matrix[rows] = scores
         return matrix
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def encode_split(

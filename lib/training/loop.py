@@ -22,7 +22,7 @@ from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.features import open_split
 from lib.data.index import INDEX_FILE, FolderIndex
-from lib.device import arithmetic, default_workers, resolve_device
+from lib.device import arithmetic, default_workers, encoding_batch, resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
@@ -45,7 +45,6 @@ from lib.training.stop import Stopped, StopSignal
 from lib.training.towers import of_all_processes, towers
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
-EVALUATION_BATCH = 128
 SCALARS_EVERY = 10  # updates between TensorBoard points
 
 
@@ -269,7 +268,7 @@ class Run:
             self.model,
             self.dev_split,
             self.dev_captions,
-            EVALUATION_BATCH,
+            encoding_batch(self.device),
             self.workers,
             images=DEV_IMAGES,
             precision=self.config.train.precision,
