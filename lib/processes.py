@@ -63,6 +63,11 @@ def count() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def local_count() -> int:
+    """How many of them share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", count())) if count() > 1 else 1
+
+
 def rank() -> int:
     """This one's number, from 0; the first alone prints and writes."""
     return dist.get_rank() if dist.is_initialized() else 0

@@ -22,6 +22,8 @@ from lib.data.scenes.graphs import relation_matrix, saved_boxes
 from lib.data.scenes.phrases import relation
 from lib.data.scenes.world import World, render, sample_scenes
 from lib.errors import InputError
+from lib.evaluation import encode
+from lib.evaluation.encode import Embeddings
 from lib.models import build_model
 from lib.models.cmsei import iou
 from lib.scoring import score_checkpoint
@@ -144,6 +146,19 @@ def test_the_chunk_size_changes_no_score(direction, training):
         torch.testing.assert_close(found, first, rtol=0, atol=1e-6)
         for name, gradient in expected.items():
             torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", ["i2t", "t2i"])
+def test_evaluation_scores_in_chunks_too(direction, monkeypatch):
+    model, (images, texts) = build(direction).float(), batches()
+    images = images.each(lambda t: t.float() if t.is_floating_point() else t)
+    with torch.no_grad():
+        encoded = Embeddings(model.encode_images(images), model.encode_texts(texts))
+        expected = scores(model, images, texts).numpy()
+    for rows, columns in ((32, 1000), (2, 3)):
+        monkeypatch.setattr(encode, "PAIR_ROWS", rows)
+        monkeypatch.setattr(encode, "PAIR_COLUMNS", columns)
+        np.testing.assert_allclose(encoded.scores(model), expected, rtol=0, atol=1e-6)
 
 
 def test_padding_changes_nothing():

@@ -17,7 +17,7 @@ from lib.device import arithmetic
 from lib.processes import count, interleaved, listed, rank
 
 SCORE_ROWS = 512  # images scored at once on a GPU
-PAIR_ROWS = 32  # likewise anywhere, where a score takes long enough to be waited for
+PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family that scores pairs
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,28 @@ class Embeddings:
     def _scores_of_pairs(
         self, model: nn.Module, device: torch.device, precision: str
     ) -> np.ndarray:
-        """In chunks of images that processes share."""
+        """In chunks that processes share; what is not in hand stays off the device."""
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
-        captions = self.captions.to(device)
-        chunks = _chunks(len(matrix), PAIR_ROWS)
-        hidden = True if rank() else None  # None: where no terminal is
-        mine, name = chunks[rank() :: count()], f"{PAIR_ROWS} images by {len(captions):,} captions"
+        all_columns, all_rows = (
+            _chunks(length, size)
+            for length, size in ((matrix.shape[1], PAIR_COLUMNS), (len(matrix), PAIR_ROWS))
+        )
+        chunks = [(rows, columns) for columns in all_columns for rows in all_rows]
+        mine, hidden = chunks[rank() :: count()], True if rank() else None  # None: no terminal
+        bar = tqdm(
+            mine, f"{PAIR_ROWS} images by {PAIR_COLUMNS:,} captions", leave=False, disable=hidden
+        )
+        at_hand = None
         with torch.inference_mode(), arithmetic(device, precision):
-            for rows in tqdm(mine, name, leave=False, disable=hidden):
+            for rows, columns in bar:
+                if columns != at_hand:
+                    captions, at_hand = self.captions[columns].to(device), columns
                 scores = model.score(self.images[rows].to(device), captions)
-                torch.from_numpy(matrix[rows]).copy_(scores)
+                matrix[rows, columns] = scores.cpu().numpy()
         if count() > 1:
-            mine = [matrix[rows] for rows in chunks[rank() :: count()]]
-            for rows, scores in zip(chunks, interleaved(listed(mine)), strict=True):
-                matrix[rows] = scores
+            blocks = interleaved(listed([matrix[rows, columns] for rows, columns in mine]))
+            for (rows, columns), scores in zip(chunks, blocks, strict=True):
+                matrix[rows, columns] = scores
         return matrix
 
 

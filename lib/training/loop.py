@@ -30,7 +30,7 @@ from lib.models import build_model
 from lib.models.pieces import set_limits
 from lib.models.statistics import synchronise
 from lib.models.text import load_bert
-from lib.processes import count, gathered, largest, listed, rank, share_first
+from lib.processes import count, gathered, largest, listed, local_count, rank, share_first
 from lib.training.curves import Curves
 from lib.training.folder import RunFolder
 from lib.training.losses import score_statistics, triplet_loss
@@ -61,7 +61,7 @@ class Run:
         self.folder = RunFolder(config)
         checkpoint = self.folder.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
-        self.workers = default_workers(config.data.workers, count())
+        self.workers = default_workers(config.data.workers, local_count())
         self._share = self._batch_share()
         self.index = FolderIndex(self.folder.path / INDEX_FILE)
         self.train_split, self.dev_split = (
