@@ -19,12 +19,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+import torch
 
 from benchmarks.measure import machine
 from benchmarks.splits import settings, write_bert, write_split
 from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.features import open_split
+from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import retrieval_metrics
 from lib.models import build_model
@@ -48,7 +50,8 @@ def measure(root: Path, sender: Connection) -> None:
     captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
     figures, before = [], anonymous_memory()
     started = time.perf_counter()
-    embeddings = encode_split(model, split, captions, 128, 0)
+    size = encoding_batch(torch.device("cpu"))
+    embeddings = encode_split(model, split, captions, size, 0)
     figures += [time.perf_counter() - started, anonymous_memory() - before]
     started = time.perf_counter()
     scores = embeddings.scores(model)
