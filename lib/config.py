@@ -289,10 +289,10 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 
 def _check_backbone(config: Config, source: str) -> None:
     kind, backbone = config.features.type, config.model.backbone
-    if kind == "images" and (config.model.needs_boxes or config.model.needs_relations):
+    if kind != "region" and (config.model.needs_boxes or config.model.needs_relations):
         raise InputError(
             f"{source}: model.family is cmsei, whose graphs are of regions, but features.type is "
-            "images; use regions, or switch both graphs off (model.use_spatial_graph=false "
+            f"{kind}; use region, or switch both graphs off (model.use_spatial_graph=false "
             "model.use_semantic_graph=false)"
         )
     if kind == "images" and backbone is None:

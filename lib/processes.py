@@ -105,6 +105,12 @@ def gathered(tensor: Tensor) -> Tensor:
     return tensor if count() == 1 else _Gathered.apply(tensor)
 
 
+def handed_round(tensor: Tensor) -> Tensor:
+    """As :func:`gathered`, for processes that each compute a part of what follows, and then gather
+    that: the gradient is the sum of what each of them has for it."""
+    return tensor if count() == 1 else _HandedRound.apply(tensor)
+
+
 def listed(value: Any) -> list[Any]:
     """Every process's value, in their order."""
     if count() == 1:
@@ -159,3 +165,10 @@ class _Gathered(torch.autograd.Function):
         # will be averaged where they should be added.
         start = rank() * context.size
         return gradient[start : start + context.size] * count()
+
+
+class _HandedRound(_Gathered):
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        start, size = rank() * context.size, context.size
+        return _Total.forward(None, gradient.float())[start : start + size].to(gradient.dtype)

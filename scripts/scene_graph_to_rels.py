@@ -14,6 +14,7 @@ be left out. Each box becomes the region of {split}_ims_bbx.npy that it overlaps
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def read_ids(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
 
 
+def lines(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Where each line is, for errors, and the line; empty ones aside."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"{path}, line {number}", line
+
+
 def table(rows: list, width: int, dtype: type) -> np.ndarray:
     """(N, width) from a list of N lists; ValueError for any other shape, or broken numbers."""
     values = np.array(rows)
@@ -49,25 +58,27 @@ def table(rows: list, width: int, dtype: type) -> np.ndarray:
     return values.astype(dtype)
 
 
-def parse(line: str, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
-    """Image id, (M, 4) boxes, (P, 2) pairs, (P,) scores of one line."""
+def parse(line: bytes, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndarray]:
+    """Image id, (M, 4) boxes, (P, 2) pairs, (P,) scores of one line, infinite if it has none."""
     try:
         graph: dict[str, Any] = json.loads(line)
         boxes = table(graph["boxes"], 4, np.float64)
         pairs = table(graph["pairs"], 2, np.int64)
-        scores = np.array(graph.get("scores", np.ones(len(pairs))), float).reshape(-1)
+        scores = graph.get("scores")
+        scores = np.array(np.full(len(pairs), np.inf) if scores is None else scores, float)
         image_id = str(graph["image_id"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{where}: is no scene graph, expected image_id, boxes, pairs and perhaps scores "
             f"({type(error).__name__}: {first_line(error)})"
         ) from error
-    if len(scores) != len(pairs):
-        raise InputError(f"{where}: has {len(scores)} scores for {len(pairs)} pairs")
-    if not np.isfinite(boxes).all() or not np.isfinite(scores).all():
-        raise InputError(f"{where}: has NaN or infinite boxes or scores")
-    if len(pairs) and not (pairs.min() >= 0 and pairs.max() < len(boxes)):
-        raise InputError(f"{where}: a pair names box {pairs.max()}, there are {len(boxes)}, from 0")
+    if scores.shape != (len(pairs),):
+        raise InputError(f"{where}: has scores of shape {scores.shape} for {len(pairs)} pairs")
+    if not np.isfinite(boxes).all() or np.isnan(scores).any():
+        raise InputError(f"{where}: has NaN or infinite boxes, or NaN scores")
+    wrong = pairs[(pairs < 0) | (pairs >= len(boxes))]
+    if len(wrong):
+        raise InputError(f"{where}: a pair names box {wrong[0]}, there are {len(boxes)}, from 0")
     return image_id, boxes, pairs, scores
 
 
@@ -83,24 +94,21 @@ def convert(args: argparse.Namespace) -> str:
     regions = boxes[0].shape[0]
     target = args.data / f"{args.split}_rels.npy"
     seen: set[str] = set()
-    kept = lost = 0
+    kept = lost = unlikely = 0
     with replacing(target) as temporary:
         matrices = open_memmap(temporary, "w+", np.uint8, (len(ids), regions, regions))
-        with args.graphs.open(encoding="utf-8") as file:
-            for number, line in enumerate(tqdm(file, "images", disable=None), 1):
-                if not line.strip():
-                    continue
-                where = f"{args.graphs}, line {number}"
-                image_id, objects, pairs, scores = parse(line, where)
-                if image_id not in positions:
-                    continue  # of another split
-                if image_id in seen:
-                    raise InputError(f"{where}: is the second graph of image {image_id}")
-                seen.add(image_id)
-                likely = pairs[scores >= args.min_score]
-                image = positions[image_id]
-                matrices[image], without = relations_between(boxes[image], objects, likely)
-                kept, lost = kept + len(likely) - without, lost + without
+        for where, line in tqdm(lines(args.graphs), "images", disable=None):
+            image_id, objects, pairs, scores = parse(line, where)
+            if image_id not in positions:
+                continue  # of another split
+            if image_id in seen:
+                raise InputError(f"{where}: is the second graph of image {image_id}")
+            seen.add(image_id)
+            likely = pairs[scores >= args.min_score]
+            unlikely += len(pairs) - len(likely)
+            image = positions[image_id]
+            matrices[image], without = relations_between(boxes[image], objects, likely)
+            kept, lost = kept + len(likely) - without, lost + without
         missing = [image_id for image_id in ids if image_id not in seen]
         if missing:
             raise InputError(
@@ -111,7 +119,7 @@ def convert(args: argparse.Namespace) -> str:
         matrices.flush()
     return (
         f"{target}: {kept:,} relations of {len(ids):,} images; {lost:,} lost, whose boxes overlap "
-        "no region, or the same one"
+        f"no region, or the same one; {unlikely:,} below --min_score"
     )
 
 
@@ -124,7 +132,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
     parser.add_argument("--split", required=True)
     parser.add_argument(
-        "--min_score", type=float, default=0.0, help="relations below it are left out; default 0"
+        "--min_score", type=float, default=-np.inf, help="leave out what is below; default: nothing"
     )
     args = parser.parse_args(words)
     with reported():

@@ -21,6 +21,9 @@ def main(out: str, config: str, *overrides: str) -> None:
         for module in run.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
+        for name, parameter in run.model.named_parameters():
+            if name.endswith("norm.weight") and not parameter.any():  # else nothing learns behind
+                torch.nn.init.constant_(parameter, 0.7)
         pairs = TrainingPairs(run.train_split, run.train_captions, config)
         batches = run._batches(0)[:1, run._share]
         images, texts = next(iter(training_loader(pairs, 0, batches, 0, pin=False)))

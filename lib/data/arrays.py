@@ -5,6 +5,7 @@ size of the file (COCO's region features are 33 GB).
 """
 
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -94,7 +95,14 @@ class MappedFile:
 class MappedArray:
     """One array of a split: ``array[i]`` is image i's entry as float32, read from the disk."""
 
-    def __init__(self, path: Path, images: int, shape: tuple[int | None, ...], meaning: str):
+    def __init__(
+        self,
+        path: Path,
+        images: int,
+        shape: tuple[int | None, ...],
+        meaning: str,
+        problem: Callable[[np.ndarray], str | None] | None = None,
+    ):
         """Open and check an array.
 
         Args:
@@ -102,6 +110,7 @@ class MappedArray:
             images: number of images in the split, n; the array holds n or 5n entries.
             shape: expected shape of one entry; None is any size from 1.
             meaning: what the axes are, for errors.
+            problem: says what is wrong with an entry's finite values, if anything is.
 
         Raises:
             InputError: missing, cut short, pickled, or of another count, shape or dtype.
@@ -124,6 +133,7 @@ class MappedArray:
             )
         self.images = images
         self.stride = rows // images  # 5 where entries are stored per caption row
+        self._problem = problem
 
     def __len__(self) -> int:
         return self.images
@@ -132,12 +142,15 @@ class MappedArray:
         """Image ``image``'s entry, float32.
 
         Raises:
-            InputError: NaN or infinite values, naming file and entry.
+            InputError: NaN, infinite or impossible values, naming file and entry.
         """
         values = self.file.read(image * self.stride)
-        if not np.isfinite(values).all():
+        problem = None if np.isfinite(values).all() else "NaN or infinite values"
+        if problem is None and self._problem is not None:
+            problem = self._problem(values)
+        if problem is not None:
             raise InputError(
-                f"{self.file.path}: entry {image * self.stride} holds NaN or infinite values; "
+                f"{self.file.path}: entry {image * self.stride} holds {problem}; "
                 "scripts/check_data.py lists all of them"
             )
         return values

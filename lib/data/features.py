@@ -6,6 +6,7 @@ from typing import Any
 
 from lib.config import Config
 from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries, MappedArray
+from lib.data.boxes import box_problem, relation_problem
 from lib.data.captions import read_captions
 from lib.data.folder import FeatureFolder
 from lib.data.index import FolderIndex
@@ -100,13 +101,15 @@ def open_split(config: Config, name: str, index: FolderIndex | None = None) -> S
 
 
 def _check_rows(entries: Entries, *graphs: MappedArray | None) -> None:
-    """Features in one array and their boxes and relations have to be of the same regions."""
-    rows = entries.file.shape[1] if isinstance(entries, MappedArray) else None
+    """Features, boxes and relations have to be of the same regions; of files, the first tells."""
     for array in graphs:
-        found = None if array is None else array.file.shape[1]
-        if None not in (rows, found) and found != rows:
+        if array is None:
+            continue
+        found, rows = array.file.shape[1], len(entries[0])
+        padded = not isinstance(entries, MappedArray)  # an image may have fewer regions than others
+        if found < rows or (found > rows and not padded):
             raise InputError(
-                f"{array.file.path}: is of {found} regions per image, {entries.file.path} of {rows}"
+                f"{array.file.path}: is of {found} regions per image, the features are of {rows}"
             )
 
 
@@ -115,19 +118,20 @@ def _open_graphs(
 ) -> dict[str, MappedArray | None]:
     """Boxes and relations, where the model has the graphs that they make."""
     model, rows = config.model, config.features.regions
-    wanted = {
-        "boxes": ("ims_bbx", (rows, 4), "regions; x1, y1, x2, y2", "spatial", model.needs_boxes),
-        "relations": ("rels", (rows, rows), "regions", "semantic", model.needs_relations),
-    }
+    boxes = "ims_bbx", (rows, 4), "regions; x1, y1, x2, y2", box_problem
+    relations = "rels", (rows, rows), "regions", relation_problem
     opened: dict[str, MappedArray | None] = {}
-    for key, (stem, shape, meaning, graph, needed) in wanted.items():
+    for key, graph, needed, (stem, shape, meaning, problem) in (
+        ("boxes", "spatial", model.needs_boxes, boxes),
+        ("relations", "semantic", model.needs_relations, relations),
+    ):
         path = folder / f"{name}_{stem}.npy"
         if needed and not path.is_file():
             raise InputError(
                 f"{path}: no such file, which the {graph} graph needs; data/README.md says where "
                 f"it comes from, model.use_{graph}_graph=false trains without"
             )
-        opened[key] = MappedArray(path, images, shape, meaning) if needed else None
+        opened[key] = MappedArray(path, images, shape, meaning, problem) if needed else None
     return opened
 
 

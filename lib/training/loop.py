@@ -42,7 +42,7 @@ from lib.training.optim import (
     set_rates,
 )
 from lib.training.stop import Stopped, StopSignal
-from lib.training.towers import of_all_processes, towers
+from lib.training.towers import average_gradients, scores_of_all, towers
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 SCALARS_EVERY = 10  # updates between TensorBoard points
@@ -229,9 +229,9 @@ class Run:
         config = self.config.train
         with arithmetic(self.device, config.precision):
             encoded = self.towers(images, texts)
-        # Negatives come from the batch of all processes, each of which computes the whole loss.
+        # Negatives come from the batch of all processes, each of which has the whole loss.
         with arithmetic(self.device, config.precision if self.model.pairwise else "fp32"):
-            scores = self.model.score(*map(of_all_processes, encoded))
+            scores = scores_of_all(self.model, *encoded)
         hardest = self.progress["epoch"] >= config.sum_epochs
         same = gathered(images.indices) if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)
@@ -241,6 +241,7 @@ class Run:
         # Autocast is for the forward pass alone; its backward follows it.
         with arithmetic(self.device, "tf32" if config.precision == "tf32" else "fp32"):
             loss.backward()
+            average_gradients(self.model)
         norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
         self._require_finite("gradient norm", norm, images)
         self.optimizer.step()

@@ -1,6 +1,7 @@
 """python -m lib.data.scenes --out data/scenes_precomp"""
 
 import argparse
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +21,12 @@ def main() -> None:
     folder = args.pop("out")
     if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
         parser.error("sizes must be at least 1")
-    if not 0 <= args["missed"] <= 1:
-        parser.error("--missed must be from 0 to 1")
+    for name in ("missed", "missed_relations"):
+        if not 0 <= args[name] <= 1:
+            parser.error(f"--{name} must be from 0 to 1")
+    for name in ("box_noise", "false_relations"):
+        if not 0 <= args[name] < math.inf:
+            parser.error(f"--{name} must be at least 0")
     if args["seed"] < 0:
         parser.error("--seed must be at least 0")
     try:
