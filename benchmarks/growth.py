@@ -3,8 +3,9 @@
 python benchmarks/growth.py [--images 1000 5000 20000]
 
 Region-level 3SHNet with random weights and a BERT of one layer (the others take as much each, per
-caption); 36 regions, float32. Each size runs in a process of its own. Scores of n pictures and
-their captions are a matrix of 5 n^2 values: its time and memory are quadratic, and nothing else's.
+caption); 36 regions, float32. Each size runs in a process of its own; peaks are of the memory above
+the model's. Scores of n pictures and their captions are a matrix of 5 n^2 values: its time and
+memory are quadratic, and nothing else's.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import multiprocessing
 import resource
 import sys
 import tempfile
+import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -41,25 +43,41 @@ def anonymous_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
+class Watch:
+    """Seconds that a block takes, and the most memory meanwhile, in GB."""
+
+    def __enter__(self) -> "Watch":
+        self.peak, self._over = anonymous_memory(), threading.Event()
+        self._thread = threading.Thread(target=self._look)
+        self._thread.start()
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._started
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            self.peak = max(self.peak, anonymous_memory())
+
+
 def measure(root: Path, sender: Connection) -> None:
-    """Send seconds of encoding, scoring and ranking, and the GB above the model's after each."""
+    """Send seconds of encoding, scoring and ranking, each with its peak above the model's GB."""
     config = settings(root, root / "bert")
     split = open_split(config, "testall")
     bert = load_bert(config.model.bert, True)
     model = build_model(config.model, bert).eval()
     captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
-    figures, before = [], anonymous_memory()
-    started = time.perf_counter()
-    size = encoding_batch(torch.device("cpu"))
-    embeddings = encode_split(model, split, captions, size, 0)
-    figures += [time.perf_counter() - started, anonymous_memory() - before]
-    started = time.perf_counter()
-    scores = embeddings.scores(model)
-    figures += [time.perf_counter() - started, anonymous_memory() - before]
-    started = time.perf_counter()
-    retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
-    figures.append(time.perf_counter() - started)
-    sender.send(figures)
+    before, size = anonymous_memory(), encoding_batch(torch.device("cpu"))
+    with Watch() as encoding:
+        embeddings = encode_split(model, split, captions, size, 0)
+    with Watch() as scoring:
+        scores = embeddings.scores(model)
+    with Watch() as ranking:
+        retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
+    sender.send([(watch.seconds, watch.peak - before) for watch in (encoding, scoring, ranking)])
 
 
 def main() -> None:
@@ -69,8 +87,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20_000])
     args = parser.parse_args()
     print(machine())
-    print("| pictures | encoding | memory | scoring | memory | ranking |")
-    print("|---|---|---|---|---|---|")
+    print("| pictures | encoding | peak | scoring | peak | ranking | peak |")
+    print("|---|---|---|---|---|---|---|")
     for images in args.images:
         with tempfile.TemporaryDirectory() as temporary:
             root = Path(temporary)
@@ -81,13 +99,10 @@ def main() -> None:
             child = context.Process(target=measure, args=(root, sender))
             child.start()
             sender.close()  # so that a child that fails ends this too
-            encoding, kept, scoring, whole, ranking = receiver.recv()
+            figures = receiver.recv()
             child.join()
-        print(
-            f"| {images:,} | {encoding:.1f} s | {kept:.2f} GB | {scoring:.2f} s | {whole:.2f} GB | "
-            f"{ranking:.2f} s |",
-            flush=True,
-        )
+        cells = (f"{seconds:.2f} s | {peak:.2f} GB" for seconds, peak in figures)
+        print(f"| {images:,} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

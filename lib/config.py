@@ -142,7 +142,7 @@ class TrainConfig:
     clip: float = _bounded(2.0, 0)  # gradient norm over all parameters together
     sum_epochs: int = _bounded(1, 0)  # first epochs on the sum form, the rest on the hardest
     margin: float = _bounded(0.2, 0)
-    precision: str = "fp32"  # of products: fp32, tf32 or bf16; weights, loss and scores are float32
+    precision: str = "fp32"  # of products: fp32, tf32 or bf16; weights and loss are float32
     mask_same_image: bool = False  # captions of one image are no negatives of each other
 
 
