@@ -173,6 +173,7 @@ def test_killed_and_resumed_gives_the_same_files(pictures, tmp_path):
     assert manifest["settings"]["detector"] == ["random, seed 0", None]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_used_is_listed(pictures):
     (pictures / "pictures" / "000003.png").unlink()
     with pytest.raises(SystemExit) as left:
