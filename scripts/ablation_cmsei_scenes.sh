@@ -7,15 +7,6 @@
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
-DATA_PATH=${DATA_PATH:-data}
-. scripts/scenes.sh
-out=${OUT:-runs/ablation_cmsei}
-mkdir -p "$out"
-if [ -f "$out/settings" ] && [ "$(cat "$out/settings")" != "$*" ]; then
-    echo "error: $out holds runs with other settings ($(cat "$out/settings")); choose another OUT" >&2
-    exit 1
-fi
-echo "$*" >"$out/settings"
 
 part_of() { # the switch that a row turns off
     case $1 in
@@ -32,12 +23,15 @@ part_of() { # the switch that a row turns off
     esac
 }
 
-stoppable() { # a command that ends when this subshell is told to
-    "$@" &
-    child=$!
-    trap 'kill "$child" 2>/dev/null' TERM
-    wait "$child"
-}
+ROWS=${ROWS:-full no_vsg no_vsrg no_tg no_llii no_lgii}
+for row in $ROWS; do
+    part_of "$row" >/dev/null
+done
+DATA_PATH=${DATA_PATH:-data}
+. scripts/scenes.sh
+out=${OUT:-runs/ablation_cmsei}
+. scripts/jobs.sh
+keep_settings "$@"
 
 one() { # one ROW DIRECTION [section.key=value ...]
     run=$out/$1-$2
@@ -54,30 +48,9 @@ one() { # one ROW DIRECTION [section.key=value ...]
     fi
 }
 
-# As many runs side by side as JOBS says, each on one thread: small models gain little from more.
-export OMP_NUM_THREADS=1
-pids=
-trap 'kill $pids 2>/dev/null || :; wait' EXIT # runs save when they are stopped
-trap 'exit 130' INT
-trap 'exit 143' TERM
-ROWS=${ROWS:-full no_vsg no_vsrg no_tg no_llii no_lgii}
-for row in $ROWS; do
-    part_of "$row" >/dev/null
-done
-join() {
-    for pid in $pids; do
-        wait "$pid" || { echo "error: a run failed, see $out/*.log" >&2; exit 1; }
-    done
-    pids=
-    running=0
-}
-running=0
 for row in $ROWS; do
     for direction in i2t t2i; do
-        one "$row" "$direction" "$@" >"$out/$row-$direction.log" 2>&1 &
-        pids="$pids $!"
-        running=$((running + 1))
-        [ "$running" -lt "${JOBS:-2}" ] || join
+        start "$row-$direction" one "$row" "$direction" "$@"
     done
 done
 join

@@ -61,6 +61,12 @@ fi
 
 # What trains and evaluates: one process, or PROCESSES of them, each on a GPU of its own.
 LAUNCH=$PYTHON
+case ${PROCESSES:-1} in
+*[!0-9]* | 0*)
+    echo "error: PROCESSES is $PROCESSES, expected a number from 1" >&2
+    exit 1
+    ;;
+esac
 if [ "${PROCESSES:-1}" -gt 1 ]; then
     LAUNCH="$PYTHON -m torch.distributed.run --standalone --nproc_per_node $PROCESSES"
 fi

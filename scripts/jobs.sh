@@ -1,0 +1,44 @@
+#!/bin/sh
+# Runs side by side in the folder $out, each on one thread: small models gain little from more.
+# The ablations source it after setup.sh.
+
+keep_settings() { # refuses a folder whose runs have other settings
+    mkdir -p "$out"
+    if [ -f "$out/settings" ] && [ "$(cat "$out/settings")" != "$*" ]; then
+        echo "error: $out holds runs with other settings ($(cat "$out/settings"));" \
+            "choose another OUT" >&2
+        exit 1
+    fi
+    echo "$*" >"$out/settings"
+}
+
+stoppable() { # a command that ends when this subshell is told to
+    "$@" &
+    child=$!
+    trap 'kill "$child" 2>/dev/null' TERM
+    wait "$child"
+}
+
+join() { # waits for the jobs that run
+    for pid in $pids; do
+        wait "$pid" || { echo "error: a run failed, see $out/*.log" >&2; exit 1; }
+    done
+    pids=
+    running=0
+}
+
+start() { # start NAME COMMAND ...: a job with its log, of which JOBS run at a time
+    log=$out/$1.log
+    shift
+    "$@" >"$log" 2>&1 &
+    pids="$pids $!"
+    running=$((running + 1))
+    [ "$running" -lt "${JOBS:-2}" ] || join
+}
+
+export OMP_NUM_THREADS=1
+pids=
+running=0
+trap 'kill $pids 2>/dev/null || :; wait' EXIT # runs save when they are stopped
+trap 'exit 130' INT
+trap 'exit 143' TERM
