@@ -4,6 +4,7 @@ A process alone is all of them: then nothing here communicates. Every function b
 ``rank`` has to be called by all processes, in the same order.
 """
 
+import gc
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -23,6 +24,8 @@ LOST = r"(?i)connection|by peer|broken pipe|remote process|time.?out"  # as gloo
 @contextmanager
 def joined(device: str) -> Iterator[None]:
     """A block in which this process works with the others that torchrun has started, if any.
+
+    A model that DistributedDataParallel holds has to be gone at its end.
 
     Args:
         device: ``auto``, ``cpu`` or ``cuda``: NCCL and a GPU per process, or gloo.
@@ -55,6 +58,9 @@ def joined(device: str) -> Iterator[None]:
             "message of the first that ended says why. A training's last checkpoint is whole: "
             "go on with --resume"
         ) from error
+    # The group waits for its threads to end, and these may wait for the interpreter's lock: it lets
+    # go of that where the last reference is its own, not one of a DistributedDataParallel.
+    gc.collect()
     dist.destroy_process_group()
 
 
