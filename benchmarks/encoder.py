@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import literal
-from benchmarks.measure import compare, machine
+from benchmarks.measure import compare, from_one, machine
 from lib.batch import ImageBatch
 from lib.config import ModelConfig
 from lib.models.threeshnet import ImageEncoder
@@ -101,8 +101,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("what", choices=("forward", "backward", "memory"))
-    parser.add_argument("--batch_size", type=int, default=64)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch_size", type=from_one, default=64)
+    parser.add_argument("--repeats", type=from_one, default=7)
     args = parser.parse_args()
     config = ModelConfig()
     encoder, batch = build(config), random_batch(args.batch_size, config)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import literal
-from benchmarks.measure import compare, machine
+from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
 from eval import parse
 from lib.data.arrays import CAPTIONS_PER_IMAGE
@@ -123,8 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=200, help="a multiple of five")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--images", type=from_one, default=200, help="a multiple of five")
+    parser.add_argument("--repeats", type=from_one, default=3)
     parser.add_argument("--checkpoint")
     parser.add_argument("--data_path", default="data")
     parser.add_argument("--split", default="test", help="of scenes, with --checkpoint")

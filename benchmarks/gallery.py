@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from benchmarks.measure import machine
+from benchmarks.measure import from_one, machine
 from lib.evaluation.gallery import build
 from lib.evaluation.search import top
 
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--sizes", type=from_one, nargs="+", default=[100_000, 1_000_000])
     args = parser.parse_args()
     print(machine())
     print("| vectors | search | built in | ms per query | R@1 | R@10 of brute force |")

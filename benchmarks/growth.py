@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 import torch
 
-from benchmarks.measure import machine
+from benchmarks.measure import from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
 from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import load_tokenizer, tokenise
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, nargs="+", default=[1000, 5000, 20_000])
+    parser.add_argument("--images", type=from_one, nargs="+", default=[1000, 5000, 20_000])
     args = parser.parse_args()
     print(machine())
     print("| pictures | encoding | peak | scoring | peak | ranking | peak |")

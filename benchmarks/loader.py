@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.measure import machine, median_rate
+from benchmarks.measure import from_one, machine, median_rate
 from benchmarks.splits import settings, write_bert, write_split
 from lib.data.captions import load_tokenizer, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
@@ -26,10 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--images", type=from_one, default=2000)
     parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--batch_size", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch_size", type=from_one, default=256)
+    parser.add_argument("--repeats", type=from_one, default=5)
     args = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as temporary:

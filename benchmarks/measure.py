@@ -1,5 +1,6 @@
 """What the benchmarks share: two ways of one thing timed in turns, and a Markdown row of it."""
 
+import argparse
 import os
 import platform
 import statistics
@@ -30,6 +31,14 @@ class Comparison:
             for times in (self.ours, self.literal)
         ]
         return f"| {name} | {cells[0]} | {cells[1]} | {self.ratio:.2f} x | {wanted} |"
+
+
+def from_one(text: str) -> int:
+    """A number of things, for argparse."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} should be a number from 1")
+    return number
 
 
 def median_rate(rates: list[float]) -> str:

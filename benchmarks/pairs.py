@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, normalize
 from transformers import BertConfig, BertModel
 
-from benchmarks.measure import machine, median_rate, seconds
+from benchmarks.measure import from_one, machine, median_rate, seconds
 from lib.batch import ImageBatch, TextBatch, concatenated
 from lib.config import PRECISIONS, ModelConfig
 from lib.device import arithmetic, encoding_batch
@@ -117,10 +117,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--direction", choices=("i2t", "t2i"), default="i2t")
-    parser.add_argument("--images", type=int, default=200)
-    parser.add_argument("--captions", type=int, default=1000)
-    parser.add_argument("--naive", type=int, default=20, help="captions that the loops get")
-    parser.add_argument("--repeats", type=int, default=3, help="in turns")
+    parser.add_argument("--images", type=from_one, default=200)
+    parser.add_argument("--captions", type=from_one, default=1000)
+    parser.add_argument("--naive", type=from_one, default=20, help="captions that the loops get")
+    parser.add_argument("--repeats", type=from_one, default=3, help="in turns")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of ours")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     args = parser.parse_args()

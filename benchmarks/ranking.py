@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks import literal
-from benchmarks.measure import compare, machine
+from benchmarks.measure import compare, from_one, machine
 from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.evaluation.encode import Embeddings
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
@@ -72,8 +72,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--images", type=from_one, default=5000)
+    parser.add_argument("--repeats", type=from_one, default=5)
     args = parser.parse_args()
     print(machine())
     receiver, sender = multiprocessing.Pipe(False)

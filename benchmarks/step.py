@@ -22,7 +22,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import AdamW
 
 from benchmarks import literal
-from benchmarks.measure import compare, machine
+from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
 from lib.batch import ImageBatch, TextBatch
 from lib.config import PRECISIONS
@@ -78,9 +78,11 @@ def main() -> None:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default="bf16")
-    parser.add_argument("--batch_size", type=int, default=256)
-    parser.add_argument("--images", type=int, default=2000, help="of the split that is trained on")
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--batch_size", type=from_one, default=256)
+    parser.add_argument(
+        "--images", type=from_one, default=2000, help="of the split that is trained on"
+    )
+    parser.add_argument("--repeats", type=from_one, default=7)
     args = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as temporary:

@@ -334,7 +334,7 @@ def test_dropped_regions_take_their_edges_along(settings, world):
 
 def test_scenes_relations_are_what_captions_say():
     world = World(train=30, dev=2, test=2, regions=12, img_dim=8, map_size=16, missed=0.0)
-    found = 0
+    found = together = 0
     for index, scene in enumerate(sample_scenes(world, "train", 30)):
         generator = np.random.default_rng(index)
         _, _, things = render(scene, "a", generator)
@@ -343,15 +343,18 @@ def test_scenes_relations_are_what_captions_say():
         saved = saved_boxes(boxes, world, generator)
         np.testing.assert_allclose(saved, np.array(boxes) * SIZE, rtol=1e-6)
         owner = [group for group in scene.groups for _ in group.cells]
-        for i, j in np.argwhere(matrix):
-            one, other = owner[around[i]], owner[around[j]]
-            said = relation(one, other)
+        same = np.array([[i >= 0 and j >= 0 and i != j and owner[i] is owner[j] for j in around]
+                         for i in around])  # fmt: skip
+        assert matrix[same].all()  # as in "three red apples"
+        together += same.sum()
+        for i, j in np.argwhere(matrix.astype(bool) & ~same):
+            said = relation(owner[around[i]], owner[around[j]])
             assert said in ("to the left of", "above")
             centre, other_centre = (saved[r].reshape(2, 2).mean(axis=0) for r in (i, j))
             axis = 0 if said == "to the left of" else 1
             assert centre[axis] < other_centre[axis]
             found += 1
-    assert found > 50
+    assert found > 50 and together > 50
     noisy = World(**{**asdict(world), "missed_relations": 0.5, "false_relations": 0.2,
                      "box_noise": 0.1})  # fmt: skip
     scene = next(s for s in sample_scenes(world, "train", 30)

@@ -25,7 +25,7 @@ from lib.data.scenes.world import SPLITS, Scene, World, render, sample_scenes
 from lib.errors import InputError
 from lib.files import replacing
 
-LAYOUT = 3  # of a world's folder; 1 had no grids, 2 neither boxes nor relations
+LAYOUT = 4  # of a world's folder; 1 had no grids, 2 no boxes, 3 fewer relations
 
 
 def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:

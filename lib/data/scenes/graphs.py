@@ -1,5 +1,7 @@
 """The demo world's boxes and relations: exact, or as a detector and a generator would find them."""
 
+from itertools import permutations
+
 import numpy as np
 
 from lib.data.scenes.canvas import SIZE, Box
@@ -31,14 +33,19 @@ def relation_matrix(
         generator: of both.
 
     Returns:
-        (K, K) uint8; 1 where the row's thing is to the left of, or above, the column's.
+        (K, K) uint8; 1 where the row's thing is to the left of, or above, the column's, or where
+        captions count both together, as in "three red apples".
     """
     matrix = np.zeros((len(around), len(around)), np.uint8)
     first = np.cumsum([0, *(len(group.cells) for group in groups)])
+    related: list[tuple[int, int]] = []
     for i, one in enumerate(groups):
+        related += permutations(range(first[i], first[i + 1]), 2)
         for j, other in enumerate(groups):
             if i != j and relation(one, other) in SAID:
-                matrix |= np.outer(around == first[i], around == first[j]).astype(np.uint8)
+                related.append((first[i], first[j]))
+    for subject, partner in related:
+        matrix |= np.outer(around == subject, around == partner).astype(np.uint8)
     true = np.argwhere(matrix)
     lost = true[generator.random(len(true)) < world.missed_relations]
     matrix[lost[:, 0], lost[:, 1]] = 0
