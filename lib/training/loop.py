@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
@@ -41,6 +40,7 @@ from lib.training.optim import (
     rate_factor,
     set_rates,
 )
+from lib.training.randomness import random_state, seed_dropout, set_random_state
 from lib.training.stop import Stopped, StopSignal
 from lib.training.towers import average_gradients, scores_of_all, towers
 
@@ -84,14 +84,15 @@ class Run:
         splits = (self.train_split, self.dev_split)
         self.progress["splits"] = {split.name: split.sha256 for split in splits}
         if count() > 1:  # the same weights, but each process its own dropout
-            torch.manual_seed(_seed(config.run.seed, 0))
+            seed_dropout(config.run.seed, 0)
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             load_weights(self.model, checkpoint, self.folder.last)
             self.optimizer.load_state_dict(checkpoint.training["optimizer"])
             self._require_same_splits(checkpoint)
             self.progress = dict(checkpoint.progress)
-            _set_random_state(checkpoint.training["random"], config.run.seed, self.progress)
+            random, updates = checkpoint.training["random"], self.progress["updates"]
+            set_random_state(random, config.run.seed, updates)
         self._batches(0)  # refuses a batch larger than the data now
         self._begin_epoch()
 
@@ -306,32 +307,10 @@ class Run:
         )
 
     def _save(self, best: bool) -> None:
-        random = listed(_random_state())
+        random = listed(random_state())
         if rank() == 0:
             training = {"optimizer": self.optimizer.state_dict(), "random": random}
             state = self.model.state_dict()
             checkpoint = Checkpoint(self.config, state, dict(self.progress), training)
             self.folder.save(checkpoint, best)
         largest(0)  # nobody leaves, which would end the others, before it is saved
-
-
-def _random_state() -> dict[str, Tensor | None]:
-    cuda = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def _set_random_state(states: list[dict[str, Tensor | None]], seed: int, progress: dict) -> None:
-    if isinstance(states, dict):  # of a run before there were several processes
-        states = [states]
-    if len(states) != count():  # resumed on another number of processes: other draws
-        torch.manual_seed(_seed(seed, progress["updates"]))
-        return
-    state = states[rank()]
-    torch.set_rng_state(state["cpu"])
-    if torch.cuda.is_available() and state["cuda"] is not None:
-        torch.cuda.set_rng_state(state["cuda"])
-
-
-def _seed(seed: int, updates: int) -> int:
-    """Of this process's dropout."""
-    return int(np.random.SeedSequence((seed, updates, rank())).generate_state(1)[0])
