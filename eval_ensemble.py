@@ -1,24 +1,24 @@
 """Average saved scores and score them again; region + grid is the paper's hybrid:
-python eval_ensemble.py runs/a/results.npz runs/b/results.npz [--weights 0.5 0.5]"""
+python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors [--weights 0.5 0.5]"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from lib.errors import reported
-from lib.evaluation.ensemble import Member, agree, mean_scores, normalised_weights
+from lib.errors import exit_on_error
+from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split, evaluate
-from lib.evaluation.record import ensemble_record, write_record
+from lib.evaluation.records import Member, Record, write_record
 from lib.evaluation.report import format_ensemble
-from lib.evaluation.saved import SavedScores
+from lib.evaluation.scores import SavedScores
 from lib.files import check_writable
 
 
-def parse(words: list[str] | None = None) -> argparse.Namespace:
-    """The command line, or ``words`` instead of it."""
+def main(words: list[str] | None = None) -> None:
+    """Average the files of the command line, or of ``words``, print and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "results", nargs="+", help="two or more: .npz of --save_results, or the release's .npy"
+        "results", nargs="+", help="two or more: of eval.py --save_results, or the release's .npy"
     )
     parser.add_argument("--weights", type=float, nargs="+", help="default: equal; scaled to sum 1")
     parser.add_argument("--dataset", choices=DEFAULT_SPLITS, help="for files that do not say")
@@ -27,35 +27,39 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(words)
     if len(args.results) < 2:
         parser.error("an ensemble has two or more members")
-    repeated = {Path(p).resolve() for p in args.results}
-    if len(repeated) < len(args.results):
-        parser.error("a result file is named twice; --weights gives a member more say")
-    return args
+    if len({Path(path).resolve() for path in args.results}) < len(args.results):
+        parser.error("a result file is named twice; --weights changes a member's share")
+    with exit_on_error():
+        weights = normalised_weights(args.weights, len(args.results))
+        if args.json:
+            check_writable(args.json)
+        record = score_ensemble(args.results, weights, args.dataset, args.split)
+        if args.json:
+            write_record(args.json, record)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Check that the files belong together, score each, then their mean."""
-    weights = normalised_weights(args.weights, len(args.results))
-    if args.json:
-        check_writable(args.json)
-    files = [SavedScores(path) for path in args.results]
-    dataset, split = agree(files, args.dataset, args.split)
-    check_split(dataset, split, files[0].shape[0])
+def score_ensemble(
+    paths: list[str], weights: list[float], dataset: str | None, split: str | None
+) -> Record:
+    """Check that the files belong together, score each, then their mean; print the table."""
+    files = [SavedScores(path) for path in paths]
+    dataset, split = agree(files, dataset, split)
+    check_split(dataset, split, len(files[0]))
     for file in files:
         if file.image_ids is None:
-            note = f"note: {file.path} names no ids; its images are taken to be in the same order"
-            print(note, file=sys.stderr)
+            print(
+                f"note: {file.path} has no ids; its images must be in the same order",
+                file=sys.stderr,
+            )
     members = [
         Member(str(file.path), file.origin, weight, evaluate(file, dataset, split))
         for file, weight in zip(files, weights, strict=True)
     ]
     results = evaluate(mean_scores(files, weights), dataset, split)
-    print(f"ensemble of {len(files)} on {dataset}, {files[0].shape[0]:,} images")
+    print(f"ensemble of {len(files)} on {dataset}, {len(files[0]):,} images")
     print(format_ensemble(members, dataset, split, results))
-    if args.json:
-        write_record(args.json, ensemble_record(members, dataset, split, results))
+    return Record(dataset, split, members, results)
 
 
 if __name__ == "__main__":
-    with reported():
-        run(parse())
+    main()

@@ -21,7 +21,7 @@ from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from lib.batch import ImageBatch
 from lib.config import ModelConfig
-from lib.models.threeshnet import ImageEncoder
+from lib.models.threeshnet.model import ImageEncoder
 
 REGIONS = 36
 TOLERANCE = 1e-5

@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
-
 from lib.evaluation.results import Origin, save_results
 
 IMAGES = 5000

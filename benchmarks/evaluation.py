@@ -16,24 +16,24 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+from lib.models.common.bert import load_bert
 from torch import Tensor
 
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
 from eval import parse
-from lib.data.arrays import CAPTIONS_PER_IMAGE
 from lib.data.captions import TokenisedCaptions, load_tokenizer, tokenise
 from lib.data.dataset import collate_images, collate_texts, evaluation_item
-from lib.data.features import Split, open_split
+from lib.data.memmap import CAPTIONS_PER_IMAGE
+from lib.data.split import Split, open_split
 from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
+from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import FOLDS, evaluate
 from lib.models import build_model
-from lib.models.text import load_bert
-from lib.models.threeshnet import ThreeSHNet
-from lib.scoring import score_checkpoint
+from lib.models.threeshnet.model import ThreeSHNet
 
 BATCH = 128  # the release's
 

@@ -22,17 +22,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
+from lib.models.common.bert import load_bert
 
 from benchmarks.measure import from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
-from lib.data.arrays import CAPTIONS_PER_IMAGE
-from lib.data.captions import load_tokenizer, tokenise
-from lib.data.features import open_split
+from lib.data.captions import tokenise
+from lib.data.memmap import CAPTIONS_PER_IMAGE
+from lib.data.split import open_split
 from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import retrieval_metrics
 from lib.models import build_model
-from lib.models.text import load_bert
 
 
 def anonymous_memory() -> float:

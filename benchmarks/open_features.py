@@ -20,8 +20,7 @@ import numpy as np
 
 from lib.config import FeaturesConfig
 from lib.data import index as index_module
-from lib.data.folder import FeatureFolder
-from lib.data.index import FolderIndex
+from lib.data.feature_files import FeatureFiles
 from lib.data.pack import Pack, Packer
 
 READ = 200  # images read loose and packed
@@ -49,11 +48,11 @@ def opening(folder: Path, count: int) -> None:
 
     def anew() -> None:
         index = FolderIndex(cache)
-        FeatureFolder(grids, ids, 8, features, index)
+        FeatureFiles(grids, ids, 8, features, index)
         index.save()
 
     first = seconds(anew)
-    again = seconds(lambda: FeatureFolder(grids, ids, 8, features, FolderIndex(cache)))
+    again = seconds(lambda: FeatureFiles(grids, ids, 8, features, FolderIndex(cache)))
     print(
         f"opening {count:,} files: {first:.2f} s listed anew and kept, {again:.2f} s from the "
         f"listing kept ({cache.stat().st_size / 1e6:.1f} MB), ratio {first / again:.1f}"
@@ -70,7 +69,7 @@ def reading(folder: Path) -> None:
         cells = generator.random((19, 25, 2048), np.float32)
         np.save(grids / f"{image_id}.npy", cells.astype(np.float16))
     features = FeaturesConfig(type="grid", folder="full")
-    loose = FeatureFolder(grids, ids, 2048, features, FolderIndex())
+    loose = FeatureFiles(grids, ids, 2048, features)
     packer = Packer(packed, "train", ids, 2048, features, "float32", False, loose.stamp)
     packer.write(loose[i] for i in range(READ))
     pack = Pack(packed, "train", ids, 2048, features)

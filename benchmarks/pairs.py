@@ -26,7 +26,7 @@ from transformers import BertConfig, BertModel
 from benchmarks.measure import from_one, machine, median_rate, seconds
 from lib.batch import ImageBatch, TextBatch, concatenated
 from lib.config import PRECISIONS, ModelConfig
-from lib.device import arithmetic, encoding_batch
+from lib.device import precision_context, encoding_batch
 from lib.models.cmsei import CMSEI, Fragments, Interaction
 
 REGIONS, WIDTH = 36, 2048
@@ -134,14 +134,14 @@ def main() -> None:
     few = captions[order[: args.naive]]
 
     def encodings(texts: TextBatch) -> tuple[Fragments, Fragments]:
-        with arithmetic(device, args.precision):
+        with precision_context(device, args.precision):
             found = encoded(model, images, texts)
         return tuple(
             part.each(lambda t: t if t.dtype == torch.bool else t.float()) for part in found
         )
 
     def scores(pair: tuple[Fragments, Fragments]) -> Tensor:
-        with arithmetic(device, args.precision):
+        with precision_context(device, args.precision):
             return model.score(*pair)
 
     def whole_model(texts: TextBatch) -> Tensor:

@@ -27,7 +27,7 @@ from benchmarks.splits import settings, write_bert, write_split
 from lib.batch import ImageBatch, TextBatch
 from lib.config import PRECISIONS
 from lib.data.dataset import TrainingPairs, training_loader
-from lib.device import arithmetic
+from lib.device import precision_context
 from lib.training.loop import Run
 from lib.training.losses import triplet_loss
 from lib.training.optim import parameter_groups
@@ -36,7 +36,7 @@ from lib.training.optim import parameter_groups
 def literal_step(run: Run, optimizer: AdamW, images: ImageBatch, texts: TextBatch) -> None:
     """An update with the literal encoders, in float32."""
     model, config = run.model, run.config.train
-    with arithmetic(run.device, "fp32"):
+    with precision_context(run.device, "fp32"):
         one = literal.encode_images(model.image_encoder, images)
         other = literal.encode_texts(model.text_encoder, texts)
         loss = triplet_loss(one @ other.T, config.margin, True)

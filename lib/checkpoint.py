@@ -1,25 +1,25 @@
-"""Checkpoint files: our own format and the public release's, read safely, written whole."""
+"""Checkpoint files: our own format and the families' released layouts."""
 
 import argparse
-import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import BertModel
 
-from lib.config import Config, from_dict
+from lib.config import DATASETS, Config, DataConfig, TrainConfig, from_dict
 from lib.errors import InputError, first_line
-from lib.files import replacing
-from lib.models import build_model
-from lib.released import dataset_of, from_released, released_name, to_released
+from lib.files import atomic_write
+from lib.models import FAMILIES, build_model, family_of
+from lib.models.common.retrieval_model import RetrievalModel
+from lib.models.family import Tokenizer
+from lib.weights import read_torch, require_same_shapes, shapes_of
 
-FORMAT = "3SHNet"
-VERSION = 1
+FORMAT = "image-sentence retrieval"
+VERSION = 2
+PARTS = ("config", "model", "tokenizer", "progress", "training", "released")
 
 
 @dataclass
@@ -28,35 +28,45 @@ class Checkpoint:
 
     config: Config
     model: dict[str, Tensor]
+    tokenizer: dict[str, Any] = field(default_factory=dict)  # Tokenizer.state
     progress: dict[str, Any] = field(default_factory=dict)  # epoch, step, rsum, best_rsum
-    training: dict[str, Any] | None = None  # optimizer and random states; None: not resumable
+    training: dict[str, Any] | None = None  # optimiser and random states; None: not resumable
     released: dict[str, Any] | None = None  # metadata of a released file, as plain values
     is_released: bool = False  # read from the release's format
 
     @property
     def source(self) -> str | None:
         """The dataset it was trained on; None where a released file does not say."""
-        if self.released is not None and dataset_of(self.released.get("opt")) is None:
+        if self.released is not None and _dataset_of(self.released.get("opt")) is None:
             return None
         return self.config.data.dataset
 
+    def relocated(self, **locations: str | None) -> "Checkpoint":
+        """The same with files of the model in other places; None keeps a place.
+
+        Raises:
+            InputError: the family has no such setting.
+        """
+        given = {key: value for key, value in locations.items() if value is not None}
+        family = family_of(self.config.model)
+        if unknown := given.keys() - family.locations:
+            raise InputError(
+                f"--{min(unknown)} is of no use here: a model of family {family.name} reads no "
+                "such files"
+            )
+        model = self.config.model.model_copy(update=given)
+        return replace(self, config=self.config.model_copy(update={"model": model}))
+
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write our own format; the file at ``path`` is replaced only when the new one is whole.
+    """Write our own format atomically.
 
     Raises:
         InputError: the folder cannot be written or the disk is full.
     """
-    plain = {
-        "format": FORMAT,
-        "version": VERSION,
-        "config": checkpoint.config.to_dict(),
-        "model": checkpoint.model,
-        "progress": checkpoint.progress,
-        "training": checkpoint.training,
-        "released": checkpoint.released,
-    }
-    _write(path, plain)
+    parts = {name: getattr(checkpoint, name) for name in PARTS}
+    parts["config"] = checkpoint.config.to_dict()
+    _write(path, {"format": FORMAT, "version": VERSION, **parts})
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -65,22 +75,44 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises:
         InputError: no such file, cut short, unsafe content, or another architecture.
     """
-    raw = _read(Path(path))
-    if isinstance(raw, dict) and raw.get("format") == FORMAT:
-        if (found := raw.get("version")) != VERSION:
-            raise InputError(f"{path}: has version {found}, this code reads version {VERSION}")
-        missing = {"config", "model", "progress", "training", "released"} - raw.keys()
-        if missing:
-            raise InputError(f"{path}: lacks {', '.join(sorted(missing))}")
+    raw = read_torch(path, "checkpoint")
+    if isinstance(raw, dict) and "format" in raw:
+        if (found := raw.get("version")) != VERSION or raw["format"] != FORMAT:
+            raise InputError(
+                f"{path}: was written by another version of this code (checkpoint format {found}, "
+                f"expected {VERSION}); train anew, or use the code that wrote it"
+            )
+        if missing := [part for part in PARTS if part not in raw]:
+            raise InputError(f"{path}: lacks {', '.join(missing)}")
         config = from_dict(raw["config"], str(path))
-        return Checkpoint(config, *(raw[k] for k in ("model", "progress", "training", "released")))
-    if isinstance(raw, dict) and isinstance(raw.get("model"), list) and len(raw["model"]) == 2:
-        return _load_released(raw, path)
+        return Checkpoint(config, **{part: raw[part] for part in PARTS[1:]})
+    states = raw.get("model") if isinstance(raw, dict) else None
+    if isinstance(states, list) and all(isinstance(state, dict) for state in states):
+        for family in FAMILIES.values():
+            if family.released is not None and family.released.recognises(states):
+                return _load_released(raw, family.name, path)
     found = f"a dict with {', '.join(map(str, list(raw)[:6]))}" if isinstance(raw, dict) else raw
     raise InputError(
-        f"{path}: is neither a checkpoint of this project nor a released 3SHNet or VSE-infinity "
-        f"one (found {found if isinstance(found, str) else type(raw).__name__})"
+        f"{path}: is neither a checkpoint of this project nor a released one that it knows "
+        f"(found {found if isinstance(found, str) else type(raw).__name__})"
     )
+
+
+def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel, Tokenizer]:
+    """The model of a checkpoint on the CPU, and its tokenizer.
+
+    Args:
+        checkpoint: of either format.
+        path: where it comes from, for errors.
+
+    Raises:
+        InputError: files of the text side are not found, or tensors do not fit.
+    """
+    config = checkpoint.config.model
+    tokenizer = family_of(config).tokenizer(config, state=checkpoint.tokenizer)
+    model = build_model(config, tokenizer, pretrained=False)
+    load_weights(model, checkpoint, path)
+    return model, tokenizer
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, path: str | Path) -> None:
@@ -89,97 +121,88 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, path: str | Path) -> 
     Raises:
         InputError: missing, unexpected or differently shaped tensors, by name.
     """
-    _compare(_shapes(model.state_dict()), _shapes(checkpoint.model), path)
+    shapes = shapes_of(checkpoint.model)
+    require_same_shapes(shapes_of(model.state_dict()), shapes, f"{path}: does not fit the model")
     model.load_state_dict(checkpoint.model)
 
 
-def _load_released(raw: dict[str, Any], path: str | Path) -> Checkpoint:
+def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoint:
+    layout = FAMILIES[name].released
+    assert layout is not None
+    opt = vars(raw["opt"]) if isinstance(raw.get("opt"), argparse.Namespace) else {}
     try:
-        config, bert, state, metadata = from_released(raw)
+        found = layout.read(raw["model"], opt)
     except KeyError as error:
         raise InputError(f"{path}: lacks {error.args[0]}, which every released file has") from None
     except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is no released checkpoint ({first_line(error)})") from error
-    with torch.device("meta"):
-        expected = build_model(config.model, BertModel(bert)).state_dict()
-    _compare(_shapes(expected), _shapes(state), path, released_name)
+        raise InputError(f"{path}: is not a released checkpoint ({first_line(error)})") from error
+    expected, shapes = (
+        {layout.released_name(key): shape for key, shape in each.items()}
+        for each in (found.shapes, shapes_of(found.state))
+    )
+    require_same_shapes(expected, shapes, f"{path}: does not fit the model")
+    metadata = {key: _plain(value) for key, value in raw.items() if key not in ("model", "opt")}
+    metadata |= {"opt": _plain(opt), "extras": found.extras}
+    dataset = _dataset_of(opt)
+    config = Config(
+        data=DataConfig(dataset=dataset) if dataset else DataConfig(),  # type: ignore[arg-type]
+        model=found.config,
+        train=TrainConfig(margin=float(opt.get("margin", 0.2))),
+    )
     progress = {"epoch": metadata.get("epoch"), "best_rsum": metadata.get("best_rsum")}
-    return Checkpoint(config, state, progress, released=metadata, is_released=True)
+    return Checkpoint(config, found.state, progress=progress, released=metadata, is_released=True)
 
 
 def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint as the public release saves and loads it, atomically.
+    """Write a checkpoint as its family's public release saves and loads it, atomically.
 
     Raises:
         InputError: a model that the release has no place for, or the file cannot be written.
     """
-    model = checkpoint.config.model
-    if model.title not in ("3SHNet", "VSE-infinity") or model.backbone is not None:
-        found = model.title if model.backbone is None else f"a backbone ({model.backbone})"
-        raise InputError(f"{path}: the release has no place for {found}")
-    raw = to_released(checkpoint.config, checkpoint.model, checkpoint.progress, checkpoint.released)
-    _write(path, raw)
+    config = checkpoint.config
+    family = family_of(config.model)
+    layout = family.released
+    refused = family.title(config.model) if layout is None else layout.refusal(config.model)
+    if layout is None or refused:
+        raise InputError(f"{path}: the release has no place for {refused}")
+    metadata = dict(checkpoint.released or {})
+    states, opt = layout.write(config.model, checkpoint.model, metadata.pop("extras", {}))
+    opt |= {
+        "data_path": config.data.root,
+        "data_name": f"{config.data.dataset}_precomp",
+        "margin": config.train.margin,
+    }
+    opt = metadata.pop("opt", None) or opt
+    progress = checkpoint.progress
+    metadata = metadata or {
+        "epoch": progress.get("epoch", 0),
+        "best_rsum": progress.get("best_rsum", 0.0),
+        "Eiters": progress.get("updates", 0),
+    }
+    _write(path, metadata | {"opt": argparse.Namespace(**opt), "model": states})
+
+
+def _dataset_of(opt: Any) -> str | None:
+    """The dataset that a released file's options name, as in ``data_name="coco_precomp"``."""
+    named = str(opt.get("data_name")) if isinstance(opt, dict) else ""
+    longest_first = sorted(DATASETS, key=len, reverse=True)
+    return next((d for d in longest_first if f"{named}_".startswith(f"{d}_")), None)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python numbers, containers rebuilt; anything else as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float | str | Tensor | None) else str(value)
 
 
 def _write(path: str | Path, content: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             torch.save(content, temporary)
         except RuntimeError as error:  # so torch reports a full disk, without saying so
             raise OSError(f"is the disk full? {first_line(error)}") from error
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint file")
-    scalar = np.float64(0).__reduce__()[0]
-    allowed = [
-        argparse.Namespace,
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),  # its name before NumPy 2
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8")),
-    ]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file fails inside torch in ways that are not listed
-        foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if foreign:
-            raise InputError(
-                f"{path}: refused, because a checkpoint may hold tensors and plain values only and "
-                f"it names {foreign[1]}; loading it could run foreign code"
-            ) from error
-        raise InputError(
-            f"{path}: cannot be read as a checkpoint ({first_line(error)}); "
-            f"is it cut short, or a web page? It holds {path.stat().st_size:,} bytes"
-        ) from error
-
-
-def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in state.items()}
-
-
-def _compare(
-    expected: dict[str, tuple[int, ...]],
-    found: dict[str, tuple[int, ...]],
-    path: str | Path,
-    rename: Callable[[str], str] = str,
-) -> None:
-    def listing(label: str, names: Iterable[str]) -> str:
-        names = sorted(names)
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        return f"{len(names)} {label}: {', '.join(names[:5])}{more}" if names else ""
-
-    shapes = [
-        f"{rename(key)} {found[key]} instead of {shape}"
-        for key, shape in expected.items()
-        if key in found and found[key] != shape
-    ]
-    problems = (
-        listing("tensors missing", map(rename, expected.keys() - found.keys())),
-        listing("tensors unexpected", map(rename, found.keys() - expected.keys())),
-        listing("tensors of another shape", shapes),
-    )
-    if any(problems):
-        raise InputError(f"{path}: does not fit the model; " + "; ".join(filter(None, problems)))

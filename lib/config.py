@@ -1,304 +1,336 @@
-"""Frozen dataclasses <-> YAML, with ``section.key=value`` overrides."""
+"""The config of a run: typed sections from YAML, with ``section.key=value`` overrides.
+
+The ``model:`` section is the settings class of the family that ``model.family`` names.
+"""
 
 import difflib
-import types
-import typing
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from lib.errors import InputError
+from lib.models import DEFAULT, FAMILIES, family_of
+from lib.models.family import FamilyConfig, Float, Settings
 
-DATASETS = ("coco", "f30k", "mine", "scenes", "scenes_b")
-PRECOMPUTED = ("region", "grid")
-FEATURE_TYPES = (*PRECOMPUTED, "images")
-BACKBONES = ("resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d")
-DROP_SCHEMES = ("each", "vse_infinity")
-PRECISIONS = ("fp32", "tf32", "bf16")
-DIRECTIONS = {"i2t": "I-T", "t2i": "T-I"}  # CMSEI's two versions
-
-
-def _bounded(default: Any, low: float | None = None, high: float | None = None) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
+Dataset = Literal["coco", "f30k", "mine", "scenes", "scenes_b"]
+FeatureType = Literal["region", "grid", "images"]
+Precision = Literal["fp32", "tf32", "bf16"]
+Device = Literal["auto", "cpu", "cuda"]
+DATASETS: tuple[str, ...] = get_args(Dataset)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", type(None): "null"}
 
 
-@dataclass(frozen=True)
-class DataConfig:
-    """Where the files are and how captions are read."""
+class DataConfig(Settings):
+    """Where the files are, and how captions are read."""
 
-    root: str = "data"  # holds <dataset>_precomp/ or <dataset>/precomp/
-    dataset: str = "f30k"  # coco, f30k, mine, scenes or scenes_b
-    workers: int = _bounded(4, 0)  # processes that load batches, one per core at most
-    word_augment: float = _bounded(0.2, 0, 1)  # share of words touched in training
+    root: str = Field("data", description="holds <dataset>_precomp/ or <dataset>/precomp/")
+    dataset: Dataset = Field("f30k", description="which dataset")
+    workers: int = Field(4, ge=0, description="loading processes, at most one per core")
+    word_augment: Float = Field(
+        0.2, ge=0, le=1, description="share of words masked, replaced or deleted in training"
+    )
 
 
-@dataclass(frozen=True)
-class FeaturesConfig:
+class FeaturesConfig(Settings):
     """The image rows: detected regions, or grid cells, from files or made from pictures."""
 
-    type: str = "region"  # region, grid for the cells of a convolutional map, or images
-    folder: str | None = None  # one file per image, inside the dataset's folder; null: *_ims.npy
-    regions: int | None = _bounded(None, 1)  # rows that every image must have; null: any number
-    grid_size: int | None = _bounded(7, 1)  # maps are pooled to this side; null: all cells stay
-    drop: float = _bounded(0.2, 0, 1)  # rate at which rows are dropped in training
-    drop_scheme: str = "each"  # each: every row at the rate; or vse_infinity, see drop_rate
-    # Of type images: what training and the backbone see of a picture.
-    image_size: int = _bounded(512, 32)  # pixels of a side; pictures are stretched to a square
-    crop: float = _bounded(0.6, 0.01, 1)  # training cuts out at least this share of each side
-    flip: float = _bounded(0.5, 0, 1)  # rate at which training mirrors
+    type: FeatureType = Field(
+        "region", description="regions, cells of a grid, or pictures (training from pixels)"
+    )
+    folder: str | None = Field(
+        None, description="of one file per image, in the dataset's folder; null: *_ims.npy"
+    )
+    regions: int | None = Field(None, ge=1, description="rows of every image; null: any number")
+    grid_size: int | None = Field(
+        7, ge=1, description="maps are pooled to this side; null: all cells are kept"
+    )
+    drop: Float = Field(0.2, ge=0, le=1, description="rate at which training drops rows")
+    drop_scheme: Literal["each", "vse_infinity"] = Field(
+        "each", description="each: all rows at that rate; vse_infinity: a random rate per image"
+    )
+    image_size: int = Field(512, ge=32, description="side in pixels of pictures (type=images)")
+    crop: Float = Field(
+        0.6, ge=0.01, le=1, description="smallest share of a side that training crops (type=images)"
+    )
+    flip: Float = Field(0.5, ge=0, le=1, description="rate at which training mirrors (type=images)")
 
 
-@dataclass(frozen=True)
-class ModelConfig:
-    """Sizes and parts of the two encoders."""
-
-    family: str = "threeshnet"  # or cmsei
-    img_dim: int = _bounded(2048, 1)
-    embed_size: int = _bounded(1024, 2)
-    segmentation: bool = True  # false: VSE-infinity, and no segmentation file is read
-    vsem: bool = True  # the visual-semantic branch
-    vspm: bool = True  # the visual-spatial branch; false: *_seg_maps.npy is not read
-    categories: int = _bounded(133, 1)
-    cells: int = _bounded(7, 1)  # side of the semantic segmentation's grid
-    map_size: int = _bounded(64, 1)  # side of the panoptic label map
-    normalise_images: bool = True
-    normalise_texts: bool = True
-    bert: str = "bert-base-uncased"  # hub name or local folder
-    backbone: str | None = None  # a ResNet that makes the grid of features.type=images; null: none
-    backbone_weights: str = "imagenet"  # or random, or a Detectron2 file like X-101.pth
-
-    # Of family cmsei; what the paper leaves open is inferred.
-    direction: str = "i2t"  # I-T, an image's regions attended by words; or t2i for T-I, the mirror
-    use_spatial_graph: bool = True  # VSG; false: *_ims_bbx.npy is not read
-    use_semantic_graph: bool = True  # VSRG; false: *_rels.npy is not read
-    use_text_graph: bool = True  # TG
-    use_local_interaction: bool = True  # LLII
-    use_global_interaction: bool = True  # LGII
-    overlap: float = _bounded(0.4, 0, 1)  # regions whose IoU is above are near each other
-    rounds: int = _bounded(2, 1)  # of local-local interaction, with parameters of their own
-    smoothing: float = _bounded(4.0, 0)  # inferred: lambda of the attention
-
-    @property
-    def needs_segmentation(self) -> bool:
-        """Whether segmentation arrays are read."""
-        return self.family != "cmsei" and self.segmentation
-
-    @property
-    def needs_boxes(self) -> bool:
-        """Whether ``*_ims_bbx.npy`` is read."""
-        return self.family == "cmsei" and self.use_spatial_graph
-
-    @property
-    def needs_relations(self) -> bool:
-        """Whether ``*_rels.npy`` is read."""
-        return self.family == "cmsei" and self.use_semantic_graph
-
-    @property
-    def title(self) -> str:
-        """The model's name in tables: an ablation never passes for the whole."""
-        if self.family == "cmsei":
-            return self._cmsei_title
-        if not self.segmentation:
-            return "VSE-infinity"
-        missing = [name for name, on in (("VSeM", self.vsem), ("VSpM", self.vspm)) if not on]
-        return "3SHNet" + (f" without {' and '.join(missing)}" if missing else "")
-
-    @property
-    def _cmsei_title(self) -> str:
-        parts = {
-            "VSG": self.use_spatial_graph,
-            "VSRG": self.use_semantic_graph,
-            "TG": self.use_text_graph,
-            "LLII": self.use_local_interaction,
-            "LGII": self.use_global_interaction,
-        }
-        missing = [name for name, on in parts.items() if not on]
-        title = f"CMSEI {DIRECTIONS[self.direction]}"
-        return title + (f" without {' and '.join(missing)}" if missing else "")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(Settings):
     """Optimisation; epochs are counted from 0."""
 
-    epochs: int = _bounded(25, 1)
-    batch_size: int = _bounded(128, 2)  # of all processes together
-    lr: float = _bounded(5e-4, 0)
-    bert_lr_scale: float = _bounded(0.1, 0)  # BERT's rate is lr times this
-    backbone_lr_scale: float = _bounded(0.01, 0)  # likewise the backbone's
-    # The backbone learns from this epoch on, in which all rates rise linearly from 0.
-    backbone_epoch: int = _bounded(1, 0)
-    frozen_stages: int = _bounded(2, 0, 4)  # they never learn, nor the stem; 0: all learns
-    decay_epoch: int = _bounded(15, 1)  # all rates are multiplied by decay when it starts
-    decay: float = _bounded(0.1, 0)
-    weight_decay: float = _bounded(1e-4, 0)
-    # Captions, or pictures, that BERT, or a backbone, keeps activations of; null: the batch.
-    micro_batch: int | None = _bounded(None, 1)
-    sync_batchnorm: bool = False  # with several processes: statistics of the whole batch
-    clip: float = _bounded(2.0, 0)  # gradient norm over all parameters together
-    sum_epochs: int = _bounded(1, 0)  # first epochs on the sum form, the rest on the hardest
-    margin: float = _bounded(0.2, 0)
-    precision: str = "fp32"  # of products: fp32, tf32 or bf16; weights and loss are float32
-    mask_same_image: bool = False  # captions of one image are no negatives of each other
+    epochs: int = Field(25, ge=1, description="number of epochs")
+    batch_size: int = Field(128, ge=2, description="pairs in a batch, over all GPUs together")
+    lr: Float = Field(5e-4, ge=0, description="learning rate of all that has no rate of its own")
+    backbone_lr_scale: Float = Field(
+        0.01, ge=0, description="the backbone's rate is train.lr times this"
+    )
+    backbone_epoch: int = Field(
+        1, ge=0, description="the backbone learns from this epoch on, in which all rates warm up"
+    )
+    frozen_stages: int = Field(
+        2, ge=0, le=4, description="first stages of the backbone that never learn; 0: all learns"
+    )
+    decay_epoch: int = Field(15, ge=1, description="epoch from which rates are multiplied by decay")
+    decay: Float = Field(0.1, ge=0, description="factor on all rates from decay_epoch on")
+    weight_decay: Float = Field(1e-4, ge=0, description="of AdamW")
+    micro_batch: int | None = Field(
+        None, ge=1, description="rows whose activations are kept at a time; null: the whole batch"
+    )
+    sync_batchnorm: bool = Field(
+        False, description="on several GPUs: BatchNorm statistics of the whole batch"
+    )
+    clip: Float = Field(2.0, ge=0, description="largest gradient norm over all parameters")
+    sum_epochs: int = Field(
+        1, ge=0, description="first epochs on the sum form of the loss, the rest on the hardest"
+    )
+    margin: Float = Field(0.2, ge=0, description="margin of the triplet loss")
+    precision: Precision = Field("fp32", description="of matrix products and convolutions")
+    mask_same_image: bool = Field(
+        False, description="captions of one image are not negatives of each other"
+    )
 
 
-@dataclass(frozen=True)
-class EvalConfig:
+class EvalConfig(Settings):
     """How scores are computed."""
 
-    # Of a family that scores pairs, in evaluation and in training: what a chunk of them may take.
-    pair_memory_gb: float = _bounded(2.0, 0.001)
+    pair_memory_gb: Float = Field(
+        2.0, ge=0.001, description="memory for a chunk of pairs, in a family that scores pairs"
+    )
 
 
-@dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Settings):
     """Where a run lives and what it starts from."""
 
-    out: str = "runs/latest"
-    seed: int = _bounded(0, 0, 2**63 - 1)
-    device: str = "auto"  # auto, cpu or cuda
+    out: str = Field("runs/latest", description="the run's folder")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, batches and augmentation")
+    device: Device = Field("auto", description="auto: CUDA if available")
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """Everything a training run is a function of."""
 
-    data: DataConfig = field(default_factory=DataConfig)
-    features: FeaturesConfig = field(default_factory=FeaturesConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-    eval: EvalConfig = field(default_factory=EvalConfig)
-    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = DataConfig()
+    features: FeaturesConfig = FeaturesConfig()
+    model: SerializeAsAny[FamilyConfig]
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    run: RunConfig = RunConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_of_its_family(cls, values: Any) -> Any:
+        """Read ``model`` as the settings of the family that it names."""
+        if not isinstance(values, dict) or not isinstance(values.get("model", {}), dict):
+            return values
+        model = values.get("model", {})
+        name = model.get("family", DEFAULT)
+        if not isinstance(name, str) or name not in FAMILIES:
+            raise ValueError(f"model.family is {name!r}, expected one of {', '.join(FAMILIES)}")
+        try:
+            return values | {"model": FAMILIES[name].Config(**model)}
+        except ValidationError as error:
+            raise ValueError(_problem(error, ("model",), name)) from None
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Plain sections of plain values, as :func:`from_dict` takes them."""
-        return asdict(self)
+        return self.model_dump(mode="json")
 
     def to_yaml(self) -> str:
         """The resolved config, complete."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
-
-def _convert(value: Any, kind: Any, name: str, source: str) -> Any:
-    """``value`` as ``kind`` (a scalar type, possibly ``| None``), or an error that says both."""
-    allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
-    if value is None and type(None) in allowed:
-        return None
-    scalar = next(a for a in allowed if a is not type(None))
-    if scalar is float and isinstance(value, int | str) and not isinstance(value, bool):
-        with suppress(ValueError):  # YAML 1.1 reads 5e-4 as text
-            value = float(value)
-    if type(value) is not scalar:
-        expected = scalar.__name__ + (" or null" if type(None) in allowed else "")
-        raise InputError(f"{source}: {name} is {value!r}, expected {expected}")
-    return value
+    def flat(self) -> dict[str, Any]:
+        """``section.key`` -> value."""
+        return {f"{s}.{k}": v for s, values in self.to_dict().items() for k, v in values.items()}
 
 
-def _build(kind: type, values: Any, prefix: str, source: str) -> Any:
-    if not isinstance(values, dict):
-        raise InputError(f"{source}: {prefix or 'the file'} holds {values!r}, expected key: value")
-    known = {f.name: f for f in fields(kind)}
-    built = {}
-    for key, value in values.items():
-        name = f"{prefix}.{key}" if prefix else str(key)
-        if key not in known:
-            close = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
-            raise InputError(
-                f"{source}: unknown key {name}; did you mean {close}? Allowed here: "
-                + ", ".join(known)
-            )
-        spec = known[key]
-        if is_dataclass(spec.type):
-            built[key] = _build(spec.type, value, name, source)
-            continue
-        built[key] = value = _convert(value, spec.type, name, source)
-        low, high = spec.metadata.get("low"), spec.metadata.get("high")
-        if low is not None and value is not None and not low <= value <= (high or float("inf")):
-            limits = f"at least {low}" + ("" if high is None else f" and at most {high}")
-            raise InputError(f"{source}: {name} is {value!r}, expected {limits}")
-        if value in (float("inf"), float("-inf")):
-            raise InputError(f"{source}: {name} is {value!r}, expected a finite number")
-    return kind(**built)
+def settings_of(family: str) -> dict[str, FieldInfo]:
+    """``section.key`` -> type, bounds, default and meaning, for one family."""
+    sections: dict[str, Any] = {}
+    for name, section in Config.model_fields.items():
+        sections[name] = FAMILIES[family].Config if name == "model" else section.annotation
+    return {f"{s}.{k}": f for s, kind in sections.items() for k, f in kind.model_fields.items()}
 
 
-def _parse(text: str, section: str, key: str) -> Any:
-    """An override's value: literal where text is wanted (a path may look like YAML), else YAML."""
-    outer = next((f.type for f in fields(Config) if f.name == section), None)
-    kind = next((f.type for f in fields(outer) if f.name == key), None) if outer else None
-    if kind is str or (kind == (str | None) and text != "null"):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+def describe_settings(family: str) -> list[str]:
+    """A line per setting: its name, type and bounds, default and meaning."""
+    lines = []
+    for name, info in settings_of(family).items():
+        default = yaml.safe_dump(info.default).splitlines()[0]
+        lines.append(f"{name} ({_type(info)}; default {default}): {info.description}")
+    return lines
 
 
-def _choice(name: str, value: str, allowed: tuple[str, ...], source: str) -> None:
-    if value not in allowed:
-        raise InputError(f"{source}: {name} is {value!r}, expected one of {', '.join(allowed)}")
+def _type(info: FieldInfo) -> str:
+    limits = {"ge": "from", "le": "to"}
+    bounds = [
+        f"{limits[limit]} {getattr(part, limit)}"
+        for part in info.metadata
+        for limit in limits
+        if hasattr(part, limit)
+    ]
+    names: list[str] = []
+    for kind in get_args(info.annotation) or (info.annotation,):
+        choices = get_args(kind) if get_origin(kind) is Literal else ()
+        names += map(str, choices) if choices else [TYPES.get(kind, str(kind))]
+    return " ".join([" or ".join(names), *bounds])
 
 
-def from_dict(values: dict[str, Any], source: str) -> Config:
+def _problem(error: ValidationError, prefix: tuple[str, ...] = (), family: str = DEFAULT) -> str:
+    """The first of a validation's errors, as a sentence."""
+    first = error.errors()[0]
+    *section, key = name = [*prefix, *map(str, first["loc"])] or [""]
+    dotted = ".".join(name)
+    if first["type"] == "value_error":  # of this file's own validators
+        return str(first["ctx"]["error"])
+    if first["type"] == "extra_forbidden":
+        return _unknown(section, key, family)
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{dotted or 'the file'} is {first['input']!r}, expected key: value lines"
+    info = settings_of(family).get(dotted)
+    expected = _type(info) if info else first["msg"]
+    return f"{dotted} is {first['input']!r}, expected {expected}"
+
+
+def _unknown(section: list[str], key: str, family: str) -> str:
+    dotted = ".".join([*section, key])
+    if not section:
+        return f"unknown section {key}; there are {', '.join(Config.model_fields)}"
+    owners = [
+        n for n, f in FAMILIES.items() if section == ["model"] and key in f.Config.model_fields
+    ]
+    if owners:
+        return f"{dotted} is a setting of {' and '.join(owners)}, but model.family is {family}"
+    known = list(settings_of(family))
+    near = [name for name in known if _is_near(key, name.split(".")[1])]
+    near.sort(key=lambda name: not name.startswith(f"{section[0]}."))
+    here = ", ".join(n.split(".")[1] for n in known if n.startswith(f"{section[0]}."))
+    suggestion = f"; did you mean {near[0]}?" if near else f"; known here: {here}"
+    return f"unknown setting {dotted}{suggestion}"
+
+
+def _is_near(key: str, name: str) -> bool:
+    """Equal, of similar spelling, or one the initials of the other (lr, learning_rate)."""
+    initials = ["".join(word[:1] for word in text.split("_")) for text in (name, key)]
+    return (
+        key == initials[0]
+        or name == initials[1]
+        or bool(difflib.get_close_matches(key, [name], 1, 0.75))
+    )
+
+
+def from_dict(values: Any, source: str) -> Config:
     """Build a config from plain sections; ``source`` names their origin in errors.
 
     Raises:
-        InputError: an unknown key (with the closest valid name), a wrong type or range.
+        InputError: an unknown setting, one of another family, a wrong type or value.
     """
-    config = _build(Config, values, "", source)
-    _choice("data.dataset", config.data.dataset, DATASETS, source)
-    _choice("features.type", config.features.type, FEATURE_TYPES, source)
-    _choice("features.drop_scheme", config.features.drop_scheme, DROP_SCHEMES, source)
-    _choice("train.precision", config.train.precision, PRECISIONS, source)
-    _choice("model.direction", config.model.direction, tuple(DIRECTIONS), source)
-    _choice("run.device", config.run.device, ("auto", "cpu", "cuda"), source)
-    if config.model.backbone is not None:
-        _choice("model.backbone", config.model.backbone, BACKBONES, source)
-    return config
+    values = _with_text_keys(values)
+    named = values.get("model") if isinstance(values, dict) else None
+    family = named.get("family", DEFAULT) if isinstance(named, dict) else DEFAULT
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{source}: {_problem(error, (), family)}") from None
+
+
+def _with_text_keys(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    return {str(key): _with_text_keys(value) for key, value in values.items()}
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, which can expand beyond any memory, and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            line = event.start_mark.line + 1
+            raise InputError(f"line {line} has the alias *{event.anchor}; write its value out")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for number, key in enumerate(keys):
+            if key in keys[:number]:
+                line = node.value[number][0].start_mark.line + 1
+                raise InputError(f"line {line} has the key {key} for the second time")
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return _Loader(path.read_text(encoding="utf-8")).get_single_data() or {}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such config file") from None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError, RecursionError, TypeError, yaml.YAMLError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: is not a readable YAML file ({message})") from error
+
+
+def _value(text: str, info: FieldInfo | None) -> Any:
+    """An override's value: literal where text is wanted (a path may look like YAML), else YAML."""
+    if info and (info.annotation is str or (info.annotation == (str | None) and text != "null")):
+        return text
+    try:
+        return _Loader(text).get_single_data()
+    except (yaml.YAMLError, InputError):
+        return text
+
+
+def _parsed(overrides: Iterable[str], family: str) -> Iterator[tuple[str, str, str, Any]]:
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.partition(".")
+        if not (equals and dot and key):
+            raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
+        yield override, section, key, _value(text, settings_of(family).get(name))
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a YAML config and apply ``section.key=value`` overrides.
 
     Raises:
-        InputError: the file is missing or no YAML, or holds what :func:`from_dict` refuses.
+        InputError: the file is missing or not YAML, or holds what :func:`from_dict` refuses.
     """
-    path = Path(path)
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such config file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: is not a readable YAML file ({error})") from error
-    from_dict(values, str(path))  # errors in the file are the file's, not an override's
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        section, dot, key = name.partition(".")
-        if not (equals and dot and key):
-            raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
-        value = _parse(text, section, key)
-        from_dict({section: {key: value}}, f"override {override!r}")
-        values.setdefault(section, {})[key] = value
+    path, overrides = Path(path), list(overrides)
+    values = _read_yaml(path)
+    family = from_dict(values, str(path)).model.family  # the file's own errors are its own
+    for override in overrides:  # a change of family first: the others may belong to it
+        if override.startswith("model.family="):
+            family = override.partition("=")[2]
+            values["model"] = (values.get("model") or {}) | {"family": family}
+            from_dict({"model": {"family": family}}, f"override {override!r}")
+    for override, section, key, value in _parsed(overrides, family):
+        context = {"model": {"family": family}}
+        context[section] = context.get(section, {}) | {key: value}
+        from_dict(context, f"override {override!r}")
+        values[section] = (values.get(section) or {}) | {key: value}
     config = from_dict(values, str(path))
-    _check_backbone(config, str(path))
+    _check_features(config, str(path))
     return config
 
 
-def _check_backbone(config: Config, source: str) -> None:
+def _check_features(config: Config, source: str) -> None:
     kind, backbone = config.features.type, config.model.backbone
-    if kind != "region" and (config.model.needs_boxes or config.model.needs_relations):
+    per_region = [i for i in family_of(config.model).inputs(config.model) if i.region_axes]
+    if kind != "region" and per_region:
         raise InputError(
-            f"{source}: model.family is cmsei, whose graphs are of regions, but features.type is "
-            f"{kind}; use region, or switch both graphs off (model.use_spatial_graph=false "
-            "model.use_semantic_graph=false)"
+            f"{source}: features.type is {kind}, but *_{per_region[0].stem}.npy, which the model "
+            f"reads, is of regions. It is for {per_region[0].needed_by}"
         )
     if kind == "images" and backbone is None:
         raise InputError(
-            f"{source}: features.type is images, which needs a network that makes their grids; say "
-            f"model.backbone={BACKBONES[-1]}, or another of {', '.join(BACKBONES)}"
+            f"{source}: features.type is images, which needs a network that makes their grids; set "
+            "model.backbone, to resnext101_32x8d for example"
         )
     if kind != "images" and backbone is not None:
         raise InputError(

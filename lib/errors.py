@@ -2,14 +2,14 @@
 
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
 class InputError(ValueError):
     """Which file or setting, what was found, what was expected, what to do.
 
-    Entry scripts print the message alone; every other exception keeps its traceback, because it
+    Entry programs print the message alone; every other exception keeps its traceback, because it
     is a bug of ours.
     """
 
@@ -20,9 +20,9 @@ class InputError(ValueError):
 
 
 @contextmanager
-def reported() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
     """Leave the process with an :class:`InputError`'s message, or with 130 on Ctrl-C, instead of
-    a traceback: what entry scripts run in."""
+    a traceback. Every program runs in this block."""
     try:
         yield
     except InputError as error:
@@ -31,14 +31,14 @@ def reported() -> Iterator[None]:
         sys.exit(130)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     if isinstance(error, pickle.UnpicklingError):  # torch's text advises to drop the protection
-        return "it is no PyTorch file of tensors and plain values"
+        return "it is not a PyTorch file of tensors and plain values"
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-BERT_ADVICE = (
-    "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
-    "--bert FOLDER to eval.py) with "
-)
+def few(names: Iterable[str]) -> str:
+    """The first five of many names, and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

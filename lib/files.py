@@ -1,7 +1,8 @@
-"""Files that are either whole or not there."""
+"""Atomic writes, and checksums."""
 
+import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -9,10 +10,10 @@ from lib.errors import InputError, first_line
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds.
 
-    Whatever stood at ``path`` stays untouched until the new file is whole and on the disk.
+    The old file stays untouched until the new one is complete and on the disk.
 
     Raises:
         InputError: the folder cannot be written or the disk is full; the temporary file is gone.
@@ -27,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        kept = "; the file that stood there before is untouched" if path.is_file() else ""
+        kept = "; the old file is untouched" if path.is_file() else ""
         raise InputError(
             f"{path}: cannot be written ({first_line(error)}){kept}. "
             "Check the folder's permissions and the free space."
@@ -37,16 +38,15 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink()
 
 
-def is_running(temporary: Path) -> bool:
-    """Whether the process that writes a temporary file of :func:`replacing` still does."""
-    process = temporary.stem.rpartition("-")[2]
-    try:
-        os.kill(int(process), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+def remove_stale(folder: Path) -> None:
+    """Remove the temporary files of :func:`atomic_write` whose process has been killed."""
+    for temporary in folder.glob(".*.writing-*"):
+        try:
+            os.kill(int(temporary.stem.rpartition("-")[2]), 0)
+        except (ValueError, ProcessLookupError):
+            temporary.unlink(missing_ok=True)
+        except PermissionError:  # a live process of another user
+            continue
 
 
 def check_writable(path: str | Path) -> None:
@@ -60,8 +60,25 @@ def check_writable(path: str | Path) -> None:
             raise InputError(f"{path}: is a folder, expected the name of a file to write")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir():
-            raise InputError(f"{path}: cannot be written, {folder} is no folder")
+            raise InputError(f"{path}: cannot be written, {folder} is not a folder")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(f"{path}: cannot be written, {folder} does not allow it")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)})") from error
+
+
+def text_sha256(lines: Sequence[str]) -> str:
+    """A checksum of lines of text and their order, in hexadecimal."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """A file's checksum, in hexadecimal; raises :class:`InputError` if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error

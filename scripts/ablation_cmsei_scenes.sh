@@ -43,7 +43,7 @@ one() { # one ROW DIRECTION [section.key=value ...]
             data.root="$DATA_PATH" data.workers=0 model.bert="$DATA_PATH/scenes_precomp/bert" \
             run.out="$run" model.direction="$direction" ${part:+"$part"} "$@"
         stoppable "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" \
-            --dataset scenes --workers 0 --save_results "$run/results.npz" \
+            --dataset scenes --workers 0 --save_results "$run/results.safetensors" \
             --json "$run/results.json"
     fi
 }
@@ -55,7 +55,7 @@ for row in $ROWS; do
 done
 join
 for row in $ROWS; do
-    "$PYTHON" eval_ensemble.py "$out/$row-i2t/results.npz" "$out/$row-t2i/results.npz" \
+    "$PYTHON" eval_ensemble.py "$out/$row-i2t/results.safetensors" "$out/$row-t2i/results.safetensors" \
         --json "$out/$row/results.json" >"$out/$row.log"
 done
-"$PYTHON" scripts/ablation_cmsei_table.py "$out"
+"$PYTHON" scripts/results_table.py --format markdown "$out"

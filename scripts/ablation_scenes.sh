@@ -34,4 +34,4 @@ for seed in ${SEEDS:-0 1 2}; do
     done
 done
 join
-"$PYTHON" scripts/ablation_table.py "$out"
+"$PYTHON" scripts/results_table.py --format markdown "$out"

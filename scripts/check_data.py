@@ -12,21 +12,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tqdm import tqdm
 
 from lib.config import Config, load_config
-from lib.data.features import Split, dataset_folder, open_split
-from lib.errors import InputError
+from lib.data.split import Split, dataset_folder, open_split, splits_of
+from lib.errors import InputError, exit_on_error
 
 
 def scan(split: Split) -> list[str]:
     """Read every entry of every array; one line per entry that cannot be used."""
-    named = {
-        "features": split.features,
-        "segmentations": split.semantic,
-        "seg_maps": split.seg_map,
-        "cat_onehots": split.categories,
-        "ims_bbx": split.boxes,
-        "rels": split.relations,
-    }
-    arrays = {name: array for name, array in named.items() if array is not None}
+    arrays = {"features": split.features, **split.arrays}
     problems = []
     images = range(len(split.image_ids))
     for image in tqdm(images, f"{split.name}: NaN/Inf", leave=False, disable=None):
@@ -51,14 +43,8 @@ def check(config: Config, name: str) -> list[str]:
     print(f"  captions       {len(split.captions):,}, {empty} empty")
     print(f"  first          {split.image_ids[0]}: {split.captions[0]!r}")
     print(f"  features       {split.features.describe()}")
-    for label, array in (
-        ("segmentations", split.semantic),
-        ("seg_maps", split.seg_map),
-        ("cat_onehots", split.categories),
-        ("ims_bbx", split.boxes),
-        ("rels", split.relations),
-    ):
-        print(f"  {label:<14} {'not used by this config' if array is None else array.describe()}")
+    for label, array in split.arrays.items():
+        print(f"  {label:<14} {array.describe()}, {array.path.name}")
     problems = scan(split)
     print(f"  NaN/Inf scan   {f'{len(problems)} broken entries' if problems else 'clean'}")
     return problems
@@ -70,23 +56,18 @@ def main() -> None:
     parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args()
-    try:
+    with exit_on_error():
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
-    splits = args.splits.split(",") if args.splits else found
-    print(f"{folder}: splits {', '.join(splits) or 'none'}")
+        splits = args.splits.split(",") if args.splits else splits_of(folder, "caps")
+    print(f"{folder}: splits {', '.join(splits)}")
     problems = [p for name in splits for p in check(config, name)]
-    if not splits:
-        problems = [f"{folder}: holds no <split>_caps.txt"]
     print()
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
     if problems:
         sys.exit(f"{len(problems)} problems")
-    print("everything can be used")
+    print("all files can be used")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.checkpoint import load_checkpoint, save_checkpoint, save_released
-from lib.errors import InputError
+from lib.errors import InputError, exit_on_error
+from lib.models import family_of
 
 
 def convert(source: Path, target: Path) -> str:
@@ -18,11 +19,13 @@ def convert(source: Path, target: Path) -> str:
     if target.exists():
         raise InputError(f"{target}: exists already; remove it or choose another name")
     checkpoint = load_checkpoint(source)
+    model = checkpoint.config.model
+    title = family_of(model).title(model)
     if checkpoint.is_released:
         save_checkpoint(target, checkpoint)
-        return f"{target}: our format, {checkpoint.config.model.title}, from a released file"
+        return f"{target}: our format, {title}, from a released file"
     save_released(target, checkpoint)
-    return f"{target}: the release's format, {checkpoint.config.model.title}, from ours"
+    return f"{target}: the release's format, {title}, from ours"
 
 
 def main() -> None:
@@ -30,10 +33,8 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("target", type=Path)
     args = parser.parse_args()
-    try:
+    with exit_on_error():
         print(convert(args.source, args.target))
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

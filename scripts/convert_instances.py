@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from PIL import Image
 from tqdm import tqdm
 
-from lib.errors import InputError, first_line, reported
+from lib.errors import InputError, exit_on_error, first_line
 from lib.extraction.instances import Annotated, panoptic_of, read_annotations
-from lib.files import replacing
+from lib.files import atomic_write
 
 
 def write_panoptic(pictures: list[Annotated], out: Path) -> int:
@@ -36,11 +36,11 @@ def write_panoptic(pictures: list[Annotated], out: Path) -> int:
             colours, segments = panoptic_of(picture)
         except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
             raise InputError(f"image {picture.image_id}: {first_line(error)}") from error
-        with replacing(out / "panoptic" / name) as temporary:
+        with atomic_write(out / "panoptic" / name) as temporary:
             Image.fromarray(colours).save(temporary)
         known = {"image_id": picture.image_id, "file_name": name}
         annotations.append({**known, "segments_info": segments})
-    with replacing(out / "panoptic.json") as temporary:
+    with atomic_write(out / "panoptic.json") as temporary:
         temporary.write_text(json.dumps({"annotations": annotations}), encoding="utf-8")
     return sum(len(annotation["segments_info"]) for annotation in annotations)
 
@@ -53,7 +53,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="COCO's JSON")
     parser.add_argument("--out", type=Path, required=True, help="folder; made")
     args = parser.parse_args(words)
-    with reported():
+    with exit_on_error():
         pictures = read_annotations(args.annotations)
         marker, captions = args.out / "panoptic.json", args.out / "captions.txt"
         if captions.exists() and not marker.exists():
@@ -65,7 +65,7 @@ def main(words: list[str] | None = None) -> None:
             for caption in picture.captions
         ]
         if table:
-            with replacing(args.out / "captions.txt") as temporary:
+            with atomic_write(args.out / "captions.txt") as temporary:
                 temporary.write_text("".join(table), encoding="utf-8")
     print(
         f"{args.out}: {len(pictures):,} images, {segments:,} segments in panoptic/, "

@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.data.manifest import Manifest, file_sha256
-from lib.errors import reported
-from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
+from lib.data.provenance import Provenance
+from lib.errors import exit_on_error
 from lib.extraction.outputs import ArrayOutput
+from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import (
     CELLS,
     MAP_SIZE,
@@ -24,6 +24,8 @@ from lib.extraction.segmentation import (
     open_panoptic,
     stored_arrays,
 )
+from lib.files import file_sha256
+from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def convert(args: argparse.Namespace) -> None:
@@ -31,7 +33,7 @@ def convert(args: argparse.Namespace) -> None:
     ids = ids_of_splits(args.data, args.splits)
     panoptic = open_panoptic(args.json, args.png)
     settings = {"cells": args.cells, "map_size": args.map_size, "dtype": args.dtype}
-    manifest = Manifest("panoptic", args.json.name, file_sha256(args.json), settings)
+    provenance = Provenance("panoptic", args.json.name, file_sha256(args.json), settings)
     shapes = array_shapes(args.cells, args.map_size, args.dtype)
 
     def load(image_id: str) -> dict:
@@ -39,11 +41,10 @@ def convert(args: argparse.Namespace) -> None:
         return stored_arrays(labels, args.cells, args.map_size, args.dtype)
 
     extract_splits(
-        args,
-        "panoptic",
+        job_of(args, "panoptic"),
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite
         ),
         load,
         None,
@@ -59,7 +60,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parse(parser, words, ("cells", "map_size"))
-    with reported():
+    with exit_on_error():
         convert(args)
 
 

@@ -14,7 +14,7 @@ started=$(date +%s)
 echo "== 1 of 7: rendering the world, and one of another domain (other colours, words, mixtures)"
 . scripts/scenes.sh
 if [ ! -f "$DATA_PATH/scenes_b_precomp/scenes.json" ]; then
-    "$PYTHON" -m lib.data.scenes --out "$DATA_PATH/scenes_b_precomp" --domain b --seed 1 \
+    "$PYTHON" -m lib.demo.scenes --out "$DATA_PATH/scenes_b_precomp" --domain b --seed 1 \
         --train 1 --dev 1 --test 250 --regions 24 --img_dim 256 --map_size 16
 fi
 
@@ -30,12 +30,12 @@ done
 echo "== 4 of 7: evaluating both on pictures that training never saw"
 for features in region grid; do
     "$PYTHON" eval.py --checkpoint "$OUT/$features/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset scenes --save_results "$OUT/$features/results.npz" \
-        --save_embeddings "$OUT/$features/embeddings.npz" --json "$OUT/$features/results.json"
+        --dataset scenes --save_results "$OUT/$features/results.safetensors" \
+        --save_embeddings "$OUT/$features/embeddings.safetensors" --json "$OUT/$features/results.json"
 done
 
 echo "== 5 of 7: evaluating the hybrid, region + grid, from their saved scores"
-"$PYTHON" eval_ensemble.py "$OUT/region/results.npz" "$OUT/grid/results.npz" \
+"$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \
     --json "$OUT/hybrid/results.json"
 
 echo "== 6 of 7: evaluating all three on the other domain, without tuning"
@@ -44,7 +44,7 @@ echo "== 6 of 7: evaluating all three on the other domain, without tuning"
     --json "$OUT/cross/results.json"
 
 echo "== 7 of 7: drawing what the region-level model retrieves, and the table of all"
-"$PYTHON" scripts/draw_retrieval.py --embeddings "$OUT/region/embeddings.npz" \
+"$PYTHON" scripts/draw_retrieval.py --embeddings "$OUT/region/embeddings.safetensors" \
     --data "$DATA_PATH/scenes_precomp" --split test --out "$OUT/region/retrieval.png"
 "$PYTHON" scripts/results_table.py --format markdown \
     "$OUT/region" "$OUT/grid" "$OUT/hybrid" "$OUT/cross"

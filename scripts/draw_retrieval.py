@@ -4,7 +4,6 @@ import argparse
 import sys
 import textwrap
 from pathlib import Path
-from zipfile import BadZipFile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -13,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lib.data.captions import read_captions
 from lib.errors import InputError
-from lib.files import replacing
+from lib.evaluation.scores import read_embeddings
+from lib.files import atomic_write
 
 TOP = 5
 SIDE = 150  # pixels of a picture
@@ -46,7 +46,7 @@ class Sheet:
         try:
             picture = Image.open(path).convert("RGB").resize((side, side))
         except OSError as error:
-            raise InputError(f"{path}: no readable picture ({error})") from error
+            raise InputError(f"{path}: not a readable picture ({error})") from error
         self.image.paste(picture, (x + FRAME, self.y + FRAME))
 
     def next_row(self) -> None:
@@ -55,11 +55,7 @@ class Sheet:
 
 def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed: int) -> None:
     """Draw ``queries`` sentences and as many pictures, chosen by ``seed``."""
-    try:
-        with np.load(embeddings, allow_pickle=False) as arrays:
-            images, texts, ids = (arrays[k] for k in ("images", "captions", "image_ids"))
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise InputError(f"{embeddings}: is no file of --save_embeddings ({error})") from error
+    images, texts, ids = read_embeddings(embeddings)
     captions = read_captions(data / f"{split}_caps.txt")
     if len(captions) != len(texts):
         raise InputError(f"{data}: {split} has {len(captions)} captions, expected {len(texts)}")
@@ -85,7 +81,7 @@ def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed
             line = textwrap.shorten(f"{rank + 1}. {captions[caption]}", 110)
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * rank, line, colour)
         sheet.next_row()
-    with replacing(out) as temporary:
+    with atomic_write(out) as temporary:
         sheet.image.save(temporary)
 
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Scores 3SHNet trained from pixels on MS-COCO's test images.
-# Writes results.npz (the scores) and results.json into OUT.
+# Writes results.safetensors (the scores) and results.json into OUT.
 #   [CHECKPOINT=runs/coco_images/model_best.pth] [OUT=CHECKPOINT's folder] [DATA_PATH=data] \
 #       [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/eval_images_coco.sh [eval.py's arguments ...]
 set -eu
@@ -10,4 +10,4 @@ CHECKPOINT=${CHECKPOINT:-runs/coco_images/model_best.pth}
 OUT=${OUT:-$(dirname -- "$CHECKPOINT")}
 exec $LAUNCH eval.py --checkpoint "$CHECKPOINT" \
     --data_path "${DATA_PATH:-data}" --dataset coco \
-    --save_results "$OUT/results.npz" --json "$OUT/results.json" "$@"
+    --save_results "$OUT/results.safetensors" --json "$OUT/results.json" "$@"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Scores region-level 3SHNet on Flickr30K's test images; CHECKPOINT may be a released file.
-# Writes results.npz (the scores, for scripts/eval_hybrid_f30k.sh) and results.json into OUT.
+# Writes results.safetensors (the scores, for scripts/eval_hybrid_f30k.sh) and results.json into OUT.
 #   [CHECKPOINT=runs/f30k_region/model_best.pth] [OUT=CHECKPOINT's folder] [DATA_PATH=data] \
 #       [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/eval_region_f30k.sh [eval.py's arguments ...]
 set -eu
@@ -10,4 +10,4 @@ CHECKPOINT=${CHECKPOINT:-runs/f30k_region/model_best.pth}
 OUT=${OUT:-$(dirname -- "$CHECKPOINT")}
 exec $LAUNCH eval.py --checkpoint "$CHECKPOINT" --features region \
     --data_path "${DATA_PATH:-data}" --dataset f30k \
-    --save_results "$OUT/results.npz" --json "$OUT/results.json" "$@"
+    --save_results "$OUT/results.safetensors" --json "$OUT/results.json" "$@"

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from lib.data.manifest import Manifest
 from lib.data.pictures import PictureFolder
+from lib.data.provenance import Provenance
 from lib.device import resolve_device
-from lib.errors import reported
-from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
+from lib.errors import exit_on_error
 from lib.extraction.grid import LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import FileOutput
-from lib.extraction.runner import as_dtype
+from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
+from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -41,7 +41,8 @@ def extract(args: argparse.Namespace) -> None:
         "dtype": args.dtype,
         "batch_size": args.batch_size,
     }
-    manifest = Manifest("grid: ResNeXt-101 32x8d", extractor.weights, extractor.sha256, settings)
+    name = "grid: ResNeXt-101 32x8d"
+    provenance = Provenance(name, extractor.weights, extractor.sha256, settings)
     backbone = extractor.backbone.to(device)
 
     def features(pixels: Tensor) -> list[dict]:
@@ -53,10 +54,9 @@ def extract(args: argparse.Namespace) -> None:
         return [{"grid": as_dtype(one, args.dtype)} for one in cells]
 
     extract_splits(
-        args,
-        "grid",
+        job_of(args, "grid"),
         ids,
-        lambda split, image_ids: FileOutput(args.data / args.out, split, image_ids, manifest),
+        lambda split, image_ids: FileOutput(args.data / args.out, split, image_ids, provenance),
         lambda image_id: prepare.resize(pictures.read(image_id)),
         features,
     )
@@ -71,7 +71,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--shortest", type=int, default=SHORTEST, help="pixels of a side")
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
     args = parse(parser, words, ("grid_size", "shortest", "longest"))
-    with reported():
+    with exit_on_error():
         extract(args)
 
 

@@ -16,15 +16,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from torch import Tensor
 
-from lib.data.manifest import Manifest
 from lib.data.pictures import PictureFolder
+from lib.data.provenance import Provenance
 from lib.device import resolve_device
-from lib.errors import reported
-from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
+from lib.errors import exit_on_error
 from lib.extraction.grid import CHANNELS, LONGEST, SHORTEST, load_extractor
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.regions import REGIONS, RegionExtractor, load_detector
-from lib.extraction.runner import as_dtype
+from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
+from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -45,7 +45,7 @@ def extract(args: argparse.Namespace) -> None:
         "batch_size": args.batch_size,
     }
     name = "regions: Faster R-CNN, ResNeXt-101 32x8d"
-    manifest = Manifest(name, grid.weights, grid.sha256, settings)
+    provenance = Provenance(name, grid.weights, grid.sha256, settings)
     shapes = {"ims": ((args.regions, CHANNELS), args.dtype)}
 
     def features(batch: Tensor) -> list[dict]:
@@ -53,11 +53,10 @@ def extract(args: argparse.Namespace) -> None:
         return [{"ims": as_dtype(rows, args.dtype)} for rows in found]
 
     extract_splits(
-        args,
-        "regions",
+        job_of(args, "regions"),
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite
         ),
         lambda image_id: prepare.resize(pictures.read(image_id)),
         features,
@@ -74,7 +73,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--longest", type=int, default=LONGEST, help="but no more than these")
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parse(parser, words, ("regions", "shortest", "longest"))
-    with reported():
+    with exit_on_error():
         extract(args)
 
 

@@ -15,14 +15,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from torch import Tensor
 
-from lib.data.manifest import Manifest
 from lib.data.pictures import PictureFolder
+from lib.data.provenance import Provenance
 from lib.device import resolve_device
-from lib.errors import reported
-from lib.extraction.command import extract_splits, ids_of_splits, parse, parser_of
+from lib.errors import exit_on_error
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
+from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import CELLS, MAP_SIZE, array_shapes, stored_arrays
+from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -40,7 +41,7 @@ def extract(args: argparse.Namespace) -> None:
         "dtype": args.dtype,
         "batch_size": args.batch_size,
     }
-    manifest = Manifest("segmentation: transformers", panoptic.name, panoptic.sha256, settings)
+    provenance = Provenance("segmentation: transformers", panoptic.name, panoptic.sha256, settings)
     shapes = array_shapes(args.cells, args.map_size, args.dtype)
 
     def arrays(batch: Tensor) -> list[dict]:
@@ -48,11 +49,10 @@ def extract(args: argparse.Namespace) -> None:
         return [stored_arrays(labels, args.cells, args.map_size, args.dtype) for labels in maps]
 
     extract_splits(
-        args,
-        "segmentation",
+        job_of(args, "segmentation"),
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, manifest, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite
         ),
         lambda image_id: to_tensor(pictures.read(image_id)),
         arrays,
@@ -68,7 +68,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
     args = parse(parser, words, ("cells", "map_size"))
-    with reported():
+    with exit_on_error():
         extract(args)
 
 

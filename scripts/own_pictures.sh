@@ -35,7 +35,7 @@ echo "== 1 of 7: captions and splits"
 if [ "$BERT" = small ]; then
     BERT=$data/bert
     if [ ! -f "$BERT/model.safetensors" ]; then
-        "$PYTHON" -m lib.data.small_bert --captions "$data/train_caps.txt" --out "$BERT"
+        "$PYTHON" -m lib.demo.small_bert --captions "$data/train_caps.txt" --out "$BERT"
     fi
 fi
 
@@ -69,24 +69,24 @@ done
 echo "== 6 of 7: evaluating both and their hybrid on pictures that training never saw"
 for features in region grid; do
     "$PYTHON" eval.py --checkpoint "$OUT/$features/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset mine --save_results "$OUT/$features/results.npz" \
+        --dataset mine --save_results "$OUT/$features/results.safetensors" \
         --json "$OUT/$features/results.json"
 done
-"$PYTHON" eval_ensemble.py "$OUT/region/results.npz" "$OUT/grid/results.npz" \
+"$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \
     --json "$OUT/hybrid/results.json"
 "$PYTHON" scripts/results_table.py --format markdown "$OUT/region" "$OUT/grid" "$OUT/hybrid"
 
 echo "== 7 of 7: searching all pictures with a sentence"
 for split in train dev test; do
     "$PYTHON" eval.py --checkpoint "$OUT/region/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset mine --split "$split" --save_embeddings "$OUT/embeddings/$split.npz" \
+        --dataset mine --split "$split" --save_embeddings "$OUT/embeddings/$split.safetensors" \
         >/dev/null
 done
 search() {
     "$PYTHON" -m lib.evaluation.search --checkpoint "$OUT/region/model_best.pth" --embeddings \
-        "$OUT/embeddings/train.npz" "$OUT/embeddings/dev.npz" "$OUT/embeddings/test.npz" "$@"
+        "$OUT/embeddings/train.safetensors" "$OUT/embeddings/dev.safetensors" "$OUT/embeddings/test.safetensors" "$@"
 }
 search --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}" -k 5
 echo
 echo "Search again: $PYTHON -m lib.evaluation.search --checkpoint $OUT/region/model_best.pth" \
-    "--embeddings $OUT/embeddings/train.npz $OUT/embeddings/dev.npz $OUT/embeddings/test.npz --query \"...\""
+    "--embeddings $OUT/embeddings/train.safetensors $OUT/embeddings/dev.safetensors $OUT/embeddings/test.safetensors --query \"...\""

@@ -1,61 +1,97 @@
-"""Packs features of one file per image into one mapped array per split, which loads faster.
+"""Packs features of one file per image into one array per split, which loads faster.
 
 python scripts/pack_features.py --config configs/coco_grid.yaml data.root=data
 python train.py --config configs/coco_grid.yaml features.folder=grids_packed
 
-Batches are the same. A stopped packing goes on when it is started again; a finished one is only
-verified.
+Batches are the same. A stopped packing continues when it is started again; a finished pack is
+kept, unless its files have changed since.
 """
 
 import argparse
 import sys
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import numpy as np
 from tqdm import tqdm
 
 from lib.config import Config, load_config
-from lib.data.dataset import row_loader
-from lib.data.features import dataset_folder, open_split
-from lib.data.folder import FeatureFolder
-from lib.data.manifest import read_manifest, write_manifest
-from lib.data.pack import Pack, Packer
+from lib.data.dataset import entry_loader
+from lib.data.feature_files import FeatureFiles
+from lib.data.memmap import MemmapArray
+from lib.data.pack import is_pack, require_source, write_pack
+from lib.data.provenance import read_provenance, write_provenance
+from lib.data.split import dataset_folder, open_split, pack_source, splits_of
 from lib.device import default_workers
-from lib.errors import InputError, reported
-
-AGAIN = "pack again with --overwrite"
+from lib.errors import InputError, exit_on_error
 
 
-def pack_split(config: Config, name: str, args: argparse.Namespace) -> None:
-    """Pack one split, or go on with it, and read it back."""
-    # Features are packed before there need be a segmentation.
-    split = open_split(replace(config, model=replace(config.model, segmentation=False)), name)
-    features, img_dim, loose = config.features, config.model.img_dim, split.features
-    if not isinstance(loose, FeatureFolder):
-        raise InputError(f"features.folder={features.folder}: is no folder of one file per image")
-    out = split.folder / (args.out or f"{features.folder.rstrip('/')}_packed")
-    if out.resolve() == loose.folder.resolve():
-        raise InputError(f"{out}: is the folder to pack; choose another --out")
+class Exact:
+    """Entries as they will be packed: an error where the dtype cannot hold a value."""
+
+    def __init__(self, files: FeatureFiles, dtype: str, rounding: bool):
+        self.files, self.dtype, self.rounding = files, dtype, rounding
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, image: int) -> np.ndarray:
+        """Image ``image``'s rows in the pack's dtype.
+
+        Raises:
+            InputError: a value overflows, or changes although ``rounding`` was not asked for.
+        """
+        rows = self.files[image]
+        with np.errstate(over="ignore"):
+            packed = rows.astype(self.dtype)
+        if not (np.isfinite(packed).all() if self.rounding else (packed == rows).all()):
+            what = "overflows" if self.rounding else "is not exact in"
+            raise InputError(
+                f"{self.files.path(image)}: {what} {self.dtype}; pack with --dtype float32"
+            )
+        return packed
+
+
+def pack_split(config: Config, name: str, out: str | None, dtype: str | None, workers: int) -> None:
+    """Pack one split, or continue a stopped packing.
+
+    Raises:
+        InputError: there are no files to pack, or they have changed since they were packed.
+    """
+    split = open_split(config, name, family_inputs=False)
+    features, files, ids = config.features, split.features, split.image_ids
+    if not isinstance(files, FeatureFiles):
+        raise InputError(
+            f"features.folder={features.folder}: is not a folder of one file per image"
+        )
+    folder = split.folder / (out or f"{str(features.folder).rstrip('/')}_packed")
+    if folder.resolve() == files.folder.resolve():
+        raise InputError(f"{folder}: is the folder to pack; choose another --out")
     pooled = features.type == "grid" and features.grid_size is not None
-    exact = "float16" if loose.first_dtype == "float16" and not pooled else "float32"
-    dtype, ids = args.dtype or exact, split.image_ids
-    rounding = args.dtype is not None
-    packer = Packer(out, name, ids, img_dim, features, dtype, rounding, loose.stamp)
-    if args.overwrite or packer.unfinished or not Pack.is_at(out, name):
-        rest = row_loader(loose, packer.done, args.workers)
-        packer.write(tqdm(rest, f"packing {name}", len(ids), initial=packer.done, disable=None))
-    if manifest := read_manifest(loose.folder / "manifest.json"):
-        write_manifest(out / "manifest.json", manifest)  # a pack's maker is its files'
-    pack = Pack(out, name, ids, img_dim, features)
-    images = tqdm(range(len(ids)), f"verifying {name}", disable=None)
-    for image in images:
-        if not pack.is_of(image, loose.stamp(image)):
-            raise InputError(f"{loose.path(image)}: changed after it was packed; {AGAIN}")
-        if pack.broken(image):
-            raise InputError(f"{out / name}.npy: image {ids[image]} is not as packed; {AGAIN}")
-    print(f"{out / name}.npy: {pack.describe()}; verified")
+    lossless = "float16" if files.first_dtype == "float16" and not pooled else "float32"
+    shape = (len(ids), *files[0].shape)
+    source = pack_source(features, ids)
+    source |= {"folder": features.folder, "files_sha256": files.fingerprint()}
+    source |= {"dtype": dtype or lossless}
+    array = folder / f"{name}.npy"
+    if is_pack(array):
+        require_source(array, source, "pack again with --overwrite")
+    else:
+        exact = Exact(files, dtype or lossless, rounding=dtype is not None)
+
+        def entries_from(first: int) -> Iterable[np.ndarray]:
+            rest = entry_loader(exact, range(first, len(ids)), workers)
+            return tqdm(rest, f"packing {name}", len(ids), initial=first, disable=None)
+
+        write_pack(
+            array, array.with_suffix(".json"), source, shape, dtype or lossless, entries_from
+        )
+    if provenance := read_provenance(files.folder / "manifest.json"):
+        write_provenance(folder / "manifest.json", provenance)  # as the files'
+    pack = MemmapArray(array, len(ids), shape[1:], "cells, channels")
+    print(f"{array}: {pack.describe()}, from {features.folder}")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -68,17 +104,17 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--out", help="inside the dataset's folder; default: <folder>_packed")
     parser.add_argument("--dtype", choices=("float16", "float32"), help="default: loses nothing")
     parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
-    parser.add_argument("--overwrite", action="store_true", help="pack what is packed already")
+    parser.add_argument("--overwrite", action="store_true", help="pack again")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args(words)
-    with reported():
+    with exit_on_error():
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
-        found = sorted(path.name.removesuffix("_caps.txt") for path in folder.glob("*_caps.txt"))
-        if not found:
-            raise InputError(f"{folder}: holds no <split>_caps.txt, so no split to pack")
-        for name in args.splits.split(",") if args.splits else found:
-            pack_split(config, name, args)
+        for name in args.splits.split(",") if args.splits else splits_of(folder, "caps"):
+            if args.overwrite:
+                out = args.out or f"{str(config.features.folder).rstrip('/')}_packed"
+                (folder / out / f"{name}.json").unlink(missing_ok=True)
+            pack_split(config, name, args.out, args.dtype, args.workers)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.errors import InputError, reported
+from lib.errors import InputError, exit_on_error
 from lib.extraction.karpathy import read_splits
 from lib.extraction.table import read_table, to_splits, without_sentence
-from lib.files import replacing
+from lib.files import atomic_write
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def prepare(args: argparse.Namespace) -> None:
         if path.exists() and not args.overwrite and path.read_bytes() != text.encode():
             raise InputError(f"{path}: is there with another content; --overwrite replaces it")
     for path, text in contents.items():
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     for split, (ids, captions) in splits.items():
         print(f"{split}: {len(ids):,} images, {len(captions):,} captions")
@@ -66,7 +66,7 @@ def main(words: list[str] | None = None) -> None:
         parser.error("--table needs --images, the folder of its pictures")
     if not (args.dev >= 0 and args.test >= 0 and args.dev + args.test < 1 and args.seed >= 0):
         parser.error("--dev and --test are shares that leave something to train on; no --seed < 0")
-    with reported():
+    with exit_on_error():
         prepare(args)
 
 

@@ -24,18 +24,55 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
-from lib.data.arrays import CAPTIONS_PER_IMAGE, MappedArray, MappedFile
-from lib.data.boxes import relations_between
-from lib.errors import InputError, first_line, reported
-from lib.files import replacing
+from lib.data.captions import read_ids
+from lib.data.memmap import MemmapArray
+from lib.errors import InputError, exit_on_error, first_line
+from lib.files import atomic_write
 
 
-def read_ids(path: Path) -> list[str]:
-    """One id per image, whether the file repeats it per caption or not."""
-    try:
-        return list(dict.fromkeys(path.read_text(encoding="utf-8-sig").split()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
+def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of every pair of boxes.
+
+    Args:
+        boxes: (K, 4) float; x1, y1, x2, y2.
+        others: (M, 4) float.
+
+    Returns:
+        (K, M) float in [0, 1]; 0 where both are empty.
+    """
+    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    areas, other_areas = (np.clip(b[:, 2:] - b[:, :2], 0, None).prod(-1) for b in (boxes, others))
+    union = areas[:, None] + other_areas - shared
+    return np.divide(shared, union, out=np.zeros_like(union), where=union > 0)
+
+
+def relations_between(
+    regions: np.ndarray, objects: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, int]:
+    """A scene graph's relations, between an image's regions.
+
+    Each object is the region that it overlaps most.
+
+    Args:
+        regions: (K, 4) float boxes.
+        objects: (M, 4) float, the boxes of the scene graph's objects.
+        pairs: (P, 2) integers, subject and object of each relation.
+
+    Returns:
+        (K, K) uint8, 1 where row (subject) relates to column (object); and how many relations were
+        lost, because an object overlaps no region or both are the same region.
+    """
+    matrix = np.zeros((len(regions), len(regions)), np.uint8)
+    if len(pairs) == 0:
+        return matrix, 0
+    shares = overlaps(objects, regions)
+    nearest = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1)
+    subject, target = nearest[pairs[:, 0]], nearest[pairs[:, 1]]
+    kept = (subject >= 0) & (target >= 0) & (subject != target)
+    matrix[subject[kept], target[kept]] = 1
+    return matrix, int((~kept).sum())
 
 
 def lines(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -69,7 +106,7 @@ def parse(line: bytes, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndar
         image_id = str(graph["image_id"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{where}: is no scene graph, expected image_id, boxes, pairs and perhaps scores "
+            f"{where}: is not a scene graph, expected image_id, boxes, pairs and perhaps scores "
             f"({type(error).__name__}: {first_line(error)})"
         ) from error
     if scores.shape != (len(pairs),):
@@ -84,18 +121,15 @@ def parse(line: bytes, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndar
 
 def convert(args: argparse.Namespace) -> str:
     """Write the relations; return what there is to say."""
-    ids = read_ids(args.data / f"{args.split}_ids.txt")
+    ids, _ = read_ids(args.data / f"{args.split}_ids.txt")
     positions = {image_id: i for i, image_id in enumerate(ids)}
     path = args.data / f"{args.split}_ims_bbx.npy"
-    entries = MappedFile(path).shape[0]
-    if entries not in (len(ids), CAPTIONS_PER_IMAGE * len(ids)):
-        raise InputError(f"{path}: holds {entries} entries, the ids file {len(ids)} images")
-    boxes = MappedArray(path, len(ids), (None, 4), "regions; x1, y1, x2, y2")
+    boxes = MemmapArray(path, len(ids), (None, 4), "regions; x1, y1, x2, y2")
     regions = boxes[0].shape[0]
     target = args.data / f"{args.split}_rels.npy"
     seen: set[str] = set()
     kept = lost = unlikely = 0
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         matrices = open_memmap(temporary, "w+", np.uint8, (len(ids), regions, regions))
         for where, line in tqdm(lines(args.graphs), "images", disable=None):
             image_id, objects, pairs, scores = parse(line, where)
@@ -135,7 +169,7 @@ def main(words: list[str] | None = None) -> None:
         "--min_score", type=float, default=-np.inf, help="leave out what is below; default: nothing"
     )
     args = parser.parse_args(words)
-    with reported():
+    with exit_on_error():
         if not args.graphs.is_file():
             raise InputError(f"{args.graphs}: no such file of scene graphs")
         print(convert(args))

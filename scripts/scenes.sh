@@ -3,10 +3,10 @@
 # and the ablation after setup.sh. A world that is there already is kept, whatever its size.
 if [ ! -f "$DATA_PATH/scenes_precomp/scenes.json" ] || [ ! -d "$DATA_PATH/scenes_precomp/grids" ] ||
     [ ! -f "$DATA_PATH/scenes_precomp/train_rels.npy" ]; then
-    "$PYTHON" -m lib.data.scenes --out "$DATA_PATH/scenes_precomp" \
+    "$PYTHON" -m lib.demo.scenes --out "$DATA_PATH/scenes_precomp" \
         --train 1200 --dev 200 --test 250 --regions 24 --img_dim 256 --map_size 16
 fi
 if [ ! -f "$DATA_PATH/scenes_precomp/bert/model.safetensors" ]; then
-    "$PYTHON" -m lib.data.small_bert --captions "$DATA_PATH/scenes_precomp/train_caps.txt" \
+    "$PYTHON" -m lib.demo.small_bert --captions "$DATA_PATH/scenes_precomp/train_caps.txt" \
         --out "$DATA_PATH/scenes_precomp/bert"
 fi

@@ -8,9 +8,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 
 from lib.config import load_config
-from lib.data.scenes.files import write_world
-from lib.data.scenes.world import World
-from lib.data.small_bert import write_small_bert
+from lib.demo.scenes.files import write_world
+from lib.demo.scenes.world import World
+from lib.demo.small_bert import write_small_bert
 from tests.support import ROOT
 
 TINY = World(train=24, dev=8, test=10, regions=6, img_dim=32, map_size=16)
@@ -41,6 +41,12 @@ def settings(world):
         "train.sum_epochs=1",
         "run.device=cpu",
     ]
+
+
+@pytest.fixture(scope="session")
+def cmsei_settings(settings):
+    """The same for configs/scenes_cmsei.yaml, whose family has no label map."""
+    return [setting for setting in settings if not setting.startswith("model.map_size")]
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_released
+from lib.checkpoint import FORMAT, load_checkpoint, load_weights, save_checkpoint, save_released
 from lib.config import from_dict
-from lib.data.small_bert import write_small_bert
+from lib.demo.small_bert import write_small_bert
 from lib.errors import InputError
-from lib.models import build_model
+from lib.models import family_of
+from lib.models.threeshnet.model import ThreeSHNet
 from tests.support import (
     SMALL_BERT,
     VSE_INFINITY,
@@ -64,7 +65,8 @@ def save_small(path, change=None, parts=None, **opt):
 def test_vse_infinity_loads_without_segmentation(tmp_path):
     save_small(tmp_path / "m.pth", parts=VSE_INFINITY, data_name="f30k_precomp")
     checkpoint = load_checkpoint(tmp_path / "m.pth")
-    assert checkpoint.config.model.title == "VSE-infinity"
+    model = checkpoint.config.model
+    assert family_of(model).title(model) == "VSE-infinity"
     assert checkpoint.config.data.dataset == "f30k"
 
 
@@ -162,8 +164,8 @@ def small_model(**sizes):
     )  # fmt: skip
     from lib.checkpoint import Checkpoint
 
-    model = build_model(config.model, BertModel(bert))
-    return model, Checkpoint(config, model.state_dict(), {"epoch": 1})
+    model = ThreeSHNet(config.model, BertModel(bert))
+    return model, Checkpoint(config, model.state_dict(), progress={"epoch": 1})
 
 
 def test_own_format_round_trip(tmp_path):
@@ -220,8 +222,8 @@ def test_a_checkpoint_cut_short(tmp_path, share):
         {"model": [{}, {}]},
         {"model": [[1], [2]]},
         {"model": [{"module.fc.weight": torch.ones(3)}, {}]},
-        {"format": "3SHNet"},
-        {"format": "3SHNet", "version": 1, "model": {}},
+        {"format": FORMAT},
+        {"format": FORMAT, "version": 2, "model": {}},
     ],
 )
 def test_damaged_contents_are_explained(tmp_path, content):
@@ -230,9 +232,15 @@ def test_damaged_contents_are_explained(tmp_path, content):
         load_checkpoint(tmp_path / "c.pth")
 
 
+def test_checkpoints_of_the_first_version_say_to_train_anew(tmp_path):
+    torch.save({"format": "3SHNet", "version": 1, "model": {}}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"checkpoint format 1, expected 2\); train anew"):
+        load_checkpoint(tmp_path / "c.pth")
+
+
 def test_a_web_page_is_no_checkpoint(tmp_path):
     (tmp_path / "c.pth").write_text("<!DOCTYPE html><html>Google Drive can't scan this file</html>")
-    with pytest.raises(InputError, match=r"no PyTorch file.*or a web page"):
+    with pytest.raises(InputError, match=r"not a PyTorch file.*or a web page"):
         load_checkpoint(tmp_path / "c.pth")
 
 
@@ -247,7 +255,7 @@ def test_other_files_are_named(tmp_path, content):
 
 FULL_DISK = """
 import resource, sys
-from lib.checkpoint import load_checkpoint, save_checkpoint
+from lib.checkpoint import FORMAT, load_checkpoint, save_checkpoint
 from lib.errors import InputError
 path = sys.argv[1]
 checkpoint = load_checkpoint(path)

@@ -3,11 +3,13 @@ import re
 import pytest
 import yaml
 
-from lib.config import Config, from_dict, load_config
+from lib.config import describe_settings, from_dict, load_config
 from lib.errors import InputError
-from tests.support import ROOT
+from lib.models import FAMILIES
+from tests.support import ROOT, succeed
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+REGION = ROOT / "configs" / "coco_region.yaml"
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
@@ -28,30 +30,30 @@ def test_round_trip():
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.batchsize=3", "unknown key train.batchsize; did you mean batch_size?"),
-        ("trian.lr=3", "unknown key trian; did you mean train?"),
-        ("train.lr=fast", "train.lr is 'fast', expected float"),
-        ("train.epochs=2.5", "train.epochs is 2.5, expected int"),
-        ("train.epochs=0", "train.epochs is 0, expected at least 1"),
+        ("train.batchsize=3", "unknown setting train.batchsize; did you mean train.batch_size?"),
+        ("trian.lr=3", "unknown section trian; there are data, features, model, train, eval, run"),
+        ("train.lr=fast", "train.lr is 'fast', expected number from 0"),
+        ("train.epochs=2.5", "train.epochs is 2.5, expected integer from 1"),
+        ("train.epochs=0", "train.epochs is 0, expected integer from 1"),
         ("train.lr=.nan", "train.lr is nan"),
         ("train.lr=.inf", "train.lr is inf"),
-        ("features.drop=1.5", "expected at least 0 and at most 1"),
-        ("model.vsem=1", "model.vsem is 1, expected bool"),
-        ("model.embed_size=null", "model.embed_size is None, expected int"),
-        ("data.dataset=coco2", "expected one of coco, f30k, mine, scenes"),
-        ("run.device=gpu", "expected one of auto, cpu, cuda"),
+        ("features.drop=1.5", "expected number from 0 to 1"),
+        ("model.vsem=1", "model.vsem is 1, expected true or false"),
+        ("model.embed_size=null", "model.embed_size is None, expected integer"),
+        ("data.dataset=coco2", "expected coco or f30k or mine or scenes"),
+        ("run.device=gpu", "expected auto or cpu or cuda"),
         ("lr", "expected section.key=value"),
         ("lr=3", "expected section.key=value"),
     ],
 )
 def test_bad_overrides_are_explained(override, message):
     with pytest.raises(InputError, match=re.escape(message)):
-        load_config(CONFIGS[0], [override])
+        load_config(REGION, [override])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("train: [1]", "expected key: value"), ("a: b: c", "readable YAML"), ("3", "the file holds")],
+    [("train: [1]", "expected key: value"), ("a: b: c", "readable YAML"), ("3", "the file is 3")],
 )
 def test_bad_files_are_explained(tmp_path, text, message):
     path = tmp_path / "bad.yaml"
@@ -74,11 +76,71 @@ def test_missing_file():
         load_config("nowhere.yaml")
 
 
-def test_an_ablation_never_passes_for_the_whole_model():
-    def title(**switches):
-        return from_dict({"model": switches}, "test").model.title
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.learning_rate=1", "train.learning_rate; did you mean train.lr?"),
+        ("train.bs=1", "train.bs; did you mean train.batch_size?"),
+        ("train.seed=1", "train.seed; did you mean run.seed?"),
+        ("train.xyzzy=1", "train.xyzzy; known here: epochs, batch_size, lr"),
+        ("model.direction=i2t", "model.direction is a setting of cmsei, but model.family is three"),
+        ("model.family=cmsei", "model.vsem is a setting of threeshnet, but model.family is cmsei"),
+        ("model.family=foo", "model.family is 'foo', expected one of threeshnet, cmsei"),
+    ],
+)
+def test_suggestions_are_near_and_families_are_apart(tmp_path, override, message):
+    path = tmp_path / "c.yaml"
+    path.write_text("model:\n  vsem: true\n")
+    with pytest.raises(InputError, match=re.escape(message)) as error:
+        load_config(path, [override])
+    assert "\n" not in str(error.value)
 
-    assert Config().model.title == "3SHNet"
-    assert title(vsem=False) == "3SHNet without VSeM"
-    assert title(vsem=False, vspm=False) == "3SHNet without VSeM and VSpM"
-    assert title(segmentation=False) == "VSE-infinity"
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data:\n  root: a\n  root: b\n", "line 3 has the key root for the second time"),
+        ("data: {}\ntrain: {}\ndata: {}\n", "line 3 has the key data for the second time"),
+        ("a: &x [1]\nb: [*x, *x]\n", r"line 2 has the alias \*x"),
+        ("[" * 5000, "not a readable YAML file"),
+        ("? [1]\n: 2\n", "not a readable YAML file"),
+        ("model: x", "model is 'x', expected key: value lines"),
+        ("model:\n  family: [a]\n", "expected one of threeshnet, cmsei"),
+        ("1: 2", "unknown section 1"),
+    ],
+)
+def test_yaml_that_is_refused(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        load_config(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_an_alias_bomb_costs_nothing(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    for i in range(1, 12):
+        lines.append(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]")
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(InputError, match="has the alias"):
+        load_config(tmp_path / "bomb.yaml")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_setting_is_described(family):
+    lines = describe_settings(family)
+    flat = from_dict({"model": {"family": family}}, "t").flat()
+    assert [line.split(" (")[0] for line in lines] == list(flat)
+    for line in lines:
+        assert re.fullmatch(r"[\w.]+ \(.+; default \S+\): \S.+", line), line
+
+
+def test_settings_are_printed_without_torch():
+    printed = succeed("python", "-X", "importtime", "train.py", "--settings")
+    assert "train.lr (number from 0; default 0.0005): " in printed
+    cmsei = succeed("python", "train.py", "--settings", "--config", "configs/coco_cmsei.yaml")
+    assert "model.direction (i2t or t2i; default i2t)" in cmsei
+    assert "model.vsem" not in cmsei
+    code = "import sys, train; sys.argv[1:] = ['--settings']; train.main(); "
+    succeed("python", "-c", code + "assert 'torch' not in sys.modules")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from transformers import BertConfig
 import eval as eval_script
 from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
-from lib.errors import InputError
+from lib.evaluation.scores import SavedScores, read_embeddings
 from lib.training.loop import Run
 from tests.support import ROOT, fail, succeed
 
@@ -35,7 +34,7 @@ def evaluate(checkpoint, world, *flags):
 def score(checkpoint, world, *flags):
     """The same in this process, where starting Python and torch anew would show nothing."""
     words = [str(word) for word in evaluate(checkpoint, world, *flags)[2:]]
-    eval_script.run(eval_script.parse(words))
+    eval_script.main(words)
 
 
 def test_everything_is_saved_and_agrees(checkpoint, world, tmp_path):
@@ -46,25 +45,23 @@ def test_everything_is_saved_and_agrees(checkpoint, world, tmp_path):
     )  # fmt: skip
     assert "test, 10 images" in printed
     assert "3SHNet region on scenes" in printed
-    with np.load(results, allow_pickle=False) as saved:
-        scores, ids = saved["scores"], saved["image_ids"]
-        assert scores.shape == (10, 50)
-        assert scores.dtype == np.float32
-        assert (str(saved["dataset"]), str(saved["split"])) == ("scenes", "test")
-        assert str(saved["checkpoint"]) == str(checkpoint)
-    with np.load(embeddings, allow_pickle=False) as saved:
-        images, captions = saved["images"], saved["captions"]
-        assert captions.shape == (50, 32)
-        assert saved["image_ids"].tolist() == ids.tolist()
+    saved = SavedScores(results)
+    scores, ids = saved[:], saved.image_ids
+    assert scores.shape == (10, 50)
+    assert (saved.dataset, saved.split) == ("scenes", "test")
+    assert saved.origin.checkpoint == str(checkpoint)
+    images, captions, embedded = read_embeddings(embeddings)
+    assert captions.shape == (50, 32)
+    assert embedded == ids
     np.testing.assert_allclose(images @ captions.T, scores, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(images, axis=1), 1, atol=1e-5)
     written = json.loads(figures.read_text())
     (result,) = written["results"]
     best = np.array([[scores[i, 5 * j : 5 * j + 5].max() for j in range(10)] for i in range(10)])
     first = 100 * np.mean(best.argmax(axis=1) == np.arange(10))
-    assert result["i2t"]["r1"] == pytest.approx(first)
-    assert f"{result['rsum']:.1f}" in printed
-    assert ids.tolist() == (world / "scenes_precomp" / "test_ids.txt").read_text().split()
+    assert result["metrics"]["i2t"]["r1"] == pytest.approx(first)
+    assert f"{result['metrics']['rsum']:.1f}" in printed
+    assert ids == (world / "scenes_precomp" / "test_ids.txt").read_text().split()
 
 
 def test_batches_and_precision_do_not_change_the_scores(checkpoint, world, tmp_path):
@@ -74,8 +71,7 @@ def test_batches_and_precision_do_not_change_the_scores(checkpoint, world, tmp_p
         path = tmp_path / f"{name}.npz"
         flags = ("--dataset", "scenes", "--save_results", path, *flags)
         score(checkpoint, world, *flags)
-        with np.load(path) as saved:
-            scores[name] = saved["scores"]
+        scores[name] = SavedScores(path)[:]
     np.testing.assert_allclose(scores["one"], scores["all"], atol=1e-6)
     np.testing.assert_allclose(scores["one"], scores["bf16"], atol=0.03)
     assert np.abs(scores["one"] - scores["bf16"]).max() > 0
@@ -92,7 +88,7 @@ def test_coco_gives_both_protocols_from_one_encoding(checkpoint, world, tmp_path
     assert "testall, all 10 images" in printed
     assert printed.count("  fold ") == 5
     assert "538.0" not in printed  # published of 1,000 images a fold, not of two
-    with pytest.raises(InputError, match="--split testall"):
+    with pytest.raises(SystemExit, match="--split testall"):
         score(checkpoint, tmp_path, "--dataset", "coco", "--split", "test")
 
 
@@ -105,10 +101,11 @@ def test_a_config_and_a_vocabulary_are_enough(checkpoint, world, tmp_path):
 def test_an_empty_features_folder_goes_back_to_the_array(checkpoint, world, tmp_path):
     trained_on_files = load_checkpoint(checkpoint)
     config = trained_on_files.config
-    trained_on_files.config = replace(config, features=replace(config.features, folder="regions"))
+    features = config.features.model_copy(update={"folder": "regions"})
+    trained_on_files.config = config.model_copy(update={"features": features})
     save_checkpoint(tmp_path / "m.pth", trained_on_files)
     flags = ("--dataset", "scenes")
-    with pytest.raises(InputError, match="regions: no such folder"):
+    with pytest.raises(SystemExit, match="regions: no such folder"):
         score(tmp_path / "m.pth", world, *flags)
     score(tmp_path / "m.pth", world, *flags, "--features_folder", "")
 
@@ -120,12 +117,12 @@ def test_captions_that_are_cut_or_empty_are_said_once(checkpoint, world, tmp_pat
     path.write_text("\n".join(["", "a dog " * 60, *lines[2:]]) + "\n")
     score(checkpoint, tmp_path, "--dataset", "scenes")
     errors = capsys.readouterr().err
-    assert errors.count("1 captions are longer than 64 pieces and were cut") == 1
+    assert errors.count("1 captions are longer than 64 tokens and were cut") == 1
     assert errors.count("1 captions are empty") == 1
 
 
 def test_one_image_is_scored(checkpoint, world, tmp_path, capsys):
-    from tests.test_training import cut_split
+    from tests.support import cut_split
 
     cut_split(world, tmp_path, "test", 1)
     score(checkpoint, tmp_path, "--dataset", "scenes")
@@ -143,21 +140,21 @@ def test_one_image_is_scored(checkpoint, world, tmp_path, capsys):
     ],
 )
 def test_bad_arguments(checkpoint, world, flags, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(SystemExit, match=message):
         score(checkpoint, world, *flags)
 
 
 @pytest.mark.parametrize("flags", [("--dataset", "coco2"), ("--dataset", "f30k", "--workers=-1")])
 def test_bad_words_show_the_usage(flags, capsys):
     with pytest.raises(SystemExit):
-        eval_script.parse(["--checkpoint", "c", "--data_path", "d", *flags])
+        eval_script.main(["--checkpoint", "c", "--data_path", "d", *flags])
     assert "usage:" in capsys.readouterr().err
 
 
 def test_another_bert_is_refused(checkpoint, world, tmp_path):
     shutil.copy(world / "scenes_precomp" / "bert" / "vocab.txt", tmp_path)
     BertConfig(vocab_size=500, hidden_size=64, num_attention_heads=2).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"does not fit the model.*text_encoder\.bert"):
+    with pytest.raises(SystemExit, match=r"does not fit the model.*text_encoder\.bert"):
         score(checkpoint, world, "--dataset", "scenes", "--bert", tmp_path)
 
 

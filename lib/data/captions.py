@@ -1,15 +1,16 @@
-"""Captions to WordPiece ids, and their augmentation from an explicit random generator."""
+"""Caption and id files, and captions as ids with their augmentation."""
 
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from transformers import BertTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-from lib.errors import BERT_ADVICE, InputError, first_line
+from lib.errors import InputError, first_line
+from lib.models.family import Tokenizer
 
-# What happens to a touched word (3SHNet's release): masked, replaced, else deleted.
+CAPTIONS_PER_IMAGE = 5
+# What happens to a touched word (as released): masked, replaced, else deleted.
 MASK_SHARE = 0.5
 REPLACE_SHARE = 0.1
 CHUNK = 1024  # captions tokenised at once, to bound memory on 566,435 of them
@@ -22,6 +23,7 @@ def read_captions(path: str | Path) -> list[str]:
         InputError: no such file, or a line that is not UTF-8, by its number.
     """
     captions = []
+    number = 0
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -39,119 +41,107 @@ def read_captions(path: str | Path) -> list[str]:
     return captions
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """BERT's tokenizer by hub name, or from a local folder with ``config.json`` and ``vocab.txt``.
+def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
+    """A split's image ids, one per image, and how often the file repeats each: 1 or 5.
+
+    Args:
+        path: one id per image, or per caption.
+        images: how many there must be; None tells the layout by the ids themselves.
 
     Raises:
-        InputError: neither hub, cache nor folder has it; says how to pass a folder.
+        InputError: no such file, not UTF-8, another count, or five captions of different ids.
     """
     try:
-        tokenizer = BertTokenizer.from_pretrained(name)
-        if len(tokenizer) <= len(tokenizer.all_special_tokens):
-            raise ValueError("no vocab.txt")  # transformers goes on with an empty vocabulary
-    except (OSError, ValueError) as error:
+        ids = path.read_text(encoding="utf-8-sig").split()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file of image ids") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as UTF-8 ({first_line(error)})") from error
+    fives = [ids[i : i + CAPTIONS_PER_IMAGE] for i in range(0, len(ids), CAPTIONS_PER_IMAGE)]
+    mixed = [i for i, five in enumerate(fives) if len(five) < 5 or len(set(five)) > 1]
+    if images is None:
+        images = len(ids) if mixed else len(fives)
+    if len(ids) == images:
+        return ids, 1
+    if len(ids) != CAPTIONS_PER_IMAGE * images:
         raise InputError(
-            f"tokenizer {name!r}: not to be had ({first_line(error)}). "
-            f"{BERT_ADVICE}config.json and vocab.txt."
-        ) from error
-    return tokenizer
+            f"{path}: holds {len(ids)} ids, expected {images} (one per image) or "
+            f"{CAPTIONS_PER_IMAGE * images} (one per caption)"
+        )
+    if mixed:
+        raise InputError(
+            f"{path}: line {CAPTIONS_PER_IMAGE * mixed[0] + 1} begins five ids that differ "
+            f"({', '.join(fives[mixed[0]])}), expected one id five times"
+        )
+    return ids[::CAPTIONS_PER_IMAGE], CAPTIONS_PER_IMAGE
 
 
 @dataclass(frozen=True)
 class TokenisedCaptions:
     """All captions of a split as flat arrays: small in memory, and shared by forked workers."""
 
-    pieces: np.ndarray  # (T,) int32, ids without [CLS] and [SEP]
-    words: np.ndarray  # (T,) int32, running number of the word that a piece belongs to
+    flat: np.ndarray  # (T,) int32, ids without the tokenizer's prefix and suffix
+    words: np.ndarray  # (T,) int32, running number of the word that an id belongs to
     starts: np.ndarray  # (captions + 1,) int64, where each caption begins
-    start_id: int  # [CLS]
-    end_id: int  # [SEP]
-    mask_id: int  # [MASK]
-    vocabulary: int  # number of entries; 0 is padding
-    positions: int  # longest caption in pieces, [CLS] and [SEP] counted
-    cut: int  # captions that were longer
-    empty: int  # captions without a single piece
+    tokenizer: Tokenizer
+    cut: int  # captions that were longer than the tokenizer's max_length
+    empty: int  # captions without a single id
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def lengths(self) -> np.ndarray:
-        """(captions,) int64, [CLS] and [SEP] counted."""
-        return np.diff(self.starts) + 2
+        """(captions,) int64, prefix and suffix counted."""
+        return np.diff(self.starts) + len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
 
     def warnings(self, split: str) -> list[str]:
         """What the reader should know once: captions that were cut or are empty."""
-        cut = f"{split}: {self.cut} captions are longer than {self.positions} pieces and were cut"
+        limit = self.tokenizer.max_length
+        cut = f"{split}: {self.cut} captions are longer than {limit} tokens and were cut"
         empty = f"{split}: {self.empty} captions are empty"
         return [cut] * bool(self.cut) + [empty] * bool(self.empty)
 
     def ids(self, index: int) -> np.ndarray:
-        """(N,) int64: [CLS], the caption's pieces, [SEP]."""
-        return self._wrap(self.pieces[self.starts[index] : self.starts[index + 1]])
+        """(N,) int64: prefix, the caption's ids, suffix."""
+        return self._wrap(self.flat[self.starts[index] : self.starts[index + 1]])
 
     def augmented(self, index: int, rate: float, generator: np.random.Generator) -> np.ndarray:
-        """The same with each word touched at ``rate``: masked, replaced or deleted (section 3).
+        """The same with each word touched at ``rate`` (as released).
 
-        A touched word has every piece turned to [MASK] (50%), every piece turned to a random
-        entry of the vocabulary (10%), or is deleted (40%).
+        All ids of a touched word become the mask (50%), or random entries of the vocabulary (10%),
+        or the word is deleted (40%).
         """
         span = slice(self.starts[index], self.starts[index + 1])
-        pieces, words = self.pieces[span].copy(), self.words[span]
-        if not len(pieces):
-            return self._wrap(pieces)
+        ids, words = self.flat[span].copy(), self.words[span]
+        if not len(ids):
+            return self._wrap(ids)
         words = words - words[0]
         touched = generator.random(words[-1] + 1) < rate
         action = generator.random(words[-1] + 1)
         mask = (touched & (action < MASK_SHARE))[words]
         replace = (touched & (action >= MASK_SHARE) & (action < MASK_SHARE + REPLACE_SHARE))[words]
         delete = (touched & (action >= MASK_SHARE + REPLACE_SHARE))[words]
-        pieces[mask] = self.mask_id
-        # Never id 0: it is padding, and the encoder would not see the position.
-        pieces[replace] = generator.integers(1, self.vocabulary, int(replace.sum()))
-        return self._wrap(pieces[~delete])
+        ids[mask] = self.tokenizer.mask_id
+        ids[replace] = generator.integers(*self.tokenizer.random_ids, int(replace.sum()))
+        return self._wrap(ids[~delete])
 
-    def _wrap(self, pieces: np.ndarray) -> np.ndarray:
-        return np.concatenate(([self.start_id], pieces, [self.end_id])).astype(np.int64)
+    def _wrap(self, ids: np.ndarray) -> np.ndarray:
+        return np.concatenate((self.tokenizer.prefix, ids, self.tokenizer.suffix)).astype(np.int64)
 
 
-def tokenise(
-    captions: list[str], tokenizer: PreTrainedTokenizerBase, bert: PretrainedConfig
-) -> TokenisedCaptions:
-    """WordPiece ids of all captions, cut to the positions that ``bert`` has.
-
-    Raises:
-        InputError: the tokenizer has more entries than ``bert``.
-    """
-    if len(tokenizer) > bert.vocab_size:
-        raise InputError(
-            f"BERT {tokenizer.name_or_path!r}: its vocabulary has {len(tokenizer)} entries, "
-            f"its config {bert.vocab_size}"
-        )
-    room = bert.max_position_embeddings - 2  # for [CLS] and [SEP]
-    backend = tokenizer.backend_tokenizer
-    backend.encode_special_tokens = True  # a caption that spells "[SEP]" means those characters
-    pieces: list[np.ndarray] = []
+def tokenise(captions: list[str], tokenizer: Tokenizer) -> TokenisedCaptions:
+    """All captions' ids, cut to the tokenizer's ``max_length``."""
+    room = tokenizer.max_length - len(tokenizer.prefix) - len(tokenizer.suffix)
+    chunks: list[np.ndarray] = []
     counts: list[int] = []
     cut = 0
     for start in range(0, len(captions), CHUNK):
-        chunk = captions[start : start + CHUNK]
-        ids = [e.ids for e in backend.encode_batch_fast(chunk, add_special_tokens=False)]
-        kept = [i[:room] for i in ids]
+        ids = tokenizer.encode(captions[start : start + CHUNK])
         cut += sum(len(i) > room for i in ids)
-        counts += map(len, kept)
-        pieces.append(np.fromiter(chain.from_iterable(kept), np.int32))
-    flat = np.concatenate(pieces) if pieces else np.zeros(0, np.int32)
-    entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-    begins_word = np.array([not text.startswith("##") for text, _ in entries])
-    return TokenisedCaptions(
-        pieces=flat,
-        words=np.cumsum(begins_word[flat], dtype=np.int32),
-        starts=np.concatenate(([0], np.cumsum(counts, dtype=np.int64))),
-        start_id=tokenizer.cls_token_id,
-        end_id=tokenizer.sep_token_id,
-        mask_id=tokenizer.mask_token_id,
-        vocabulary=len(tokenizer),
-        positions=room + 2,
-        cut=cut,
-        empty=counts.count(0),
-    )
+        ids = [i[:room] for i in ids]
+        counts += map(len, ids)
+        chunks.append(np.fromiter(chain.from_iterable(ids), np.int32))
+    flat = np.concatenate([np.zeros(0, np.int32), *chunks])
+    words = np.cumsum(tokenizer.begins_word[flat], dtype=np.int32)
+    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+    return TokenisedCaptions(flat, words, starts, tokenizer, cut, counts.count(0))

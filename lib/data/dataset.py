@@ -2,129 +2,118 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lib.batch import ImageBatch, PixelBatch, TextBatch
+from lib.batch import Arrays, ImageBatch, PixelBatch, TextBatch
 from lib.config import Config, FeaturesConfig
-from lib.data.arrays import CAPTIONS_PER_IMAGE, Entries
-from lib.data.augmentation import Window, drop_rate, kept_rows
-from lib.data.captions import TokenisedCaptions
-from lib.data.features import Split
-from lib.data.pixels import Pixels
+from lib.data.augmentation import drop_rate, kept_rows
+from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions
+from lib.data.images import Pixels
+from lib.data.split import Split
 from lib.errors import InputError
 
-# Image, its rows, their boxes and relations, and its segmentation arrays; where they are used.
-Array = np.ndarray | None
-ImageItem = tuple[int, np.ndarray, Array, Array, Array, Array, Array]
-# Image, its pixels, the cells that stay, and the same arrays.
-PixelItem = tuple[
-    int, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None, np.ndarray | None
-]
 TextItem = tuple[int, np.ndarray]  # caption and its ids
 
 
-def _segmentation(split: Split, image: int) -> list[np.ndarray | None]:
-    arrays = (split.semantic, split.seg_map, split.categories)
-    return [None if array is None else array[image] for array in arrays]
+@dataclass(frozen=True)
+class ImageItem:
+    """One image as the encoder sees it."""
+
+    index: int  # in its split
+    rows: np.ndarray  # (k, C) float32 regions or cells, or (3, S, S) uint8 pixels
+    arrays: dict[str, np.ndarray]  # the family's inputs
+    cells: np.ndarray | None = None  # of pixels: (side, side) bool, the cells that are kept
 
 
-def evaluation_item(split: Split, image: int) -> ImageItem | PixelItem:
+def evaluation_item(split: Split, image: int) -> ImageItem:
     """Image ``image``, whole."""
     features = split.features
-    if isinstance(features, Pixels):
-        return image, features[image], features.all_cells(), *_segmentation(split, image)
     rows = features[image]
-    graphs = _graphs(split, image, np.ones(len(rows), bool))
-    return image, rows, *graphs, *_segmentation(split, image)
+    if isinstance(features, Pixels):
+        return ImageItem(image, rows, _arrays(split, image), features.all_cells())
+    return ImageItem(image, rows, _arrays(split, image, np.ones(len(rows), bool)))
 
 
 def training_item(
     split: Split, image: int, config: FeaturesConfig, generator: np.random.Generator
-) -> ImageItem | PixelItem:
-    """Image ``image`` as training sees it once: rows dropped; a picture cut and mirrored too."""
+) -> ImageItem:
+    """Image ``image`` as training sees it once: rows dropped; a picture cropped and mirrored."""
     if isinstance(split.features, Pixels):
         window, cells = split.features.augmentation(generator)
-        arrays = _through(window, *_segmentation(split, image))
-        return image, split.features.view(image, window), cells, *arrays
+        arrays = split.family.seen_through(window, _arrays(split, image))
+        return ImageItem(image, split.features.view(image, window), arrays, cells)
     rate = drop_rate(config.drop_scheme, config.drop, generator)
     rows = split.features[image]
     kept = kept_rows(len(rows), rate, generator)
-    return image, rows[kept], *_graphs(split, image, kept), *_segmentation(split, image)
+    return ImageItem(image, rows[kept], _arrays(split, image, kept))
 
 
-def _graphs(split: Split, image: int, kept: np.ndarray) -> list[np.ndarray | None]:
-    """Boxes (k, 4) and relations (k, k) of the k rows that are ``kept``, (K,) bool."""
-    graphs = []
-    for array, axes in ((split.boxes, 1), (split.relations, 2)):
-        if array is None:
-            graphs.append(None)
-            continue
+def _arrays(split: Split, image: int, kept: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """The family's inputs, those of regions cut to the ``kept`` ones, (K,) bool."""
+    found = {}
+    for name, array in split.arrays.items():
         values = array[image]
-        if len(values) < len(kept):
-            raise InputError(
-                f"{array.file.path}: has {len(values)} regions of image {split.image_ids[image]}, "
-                f"whose features have {len(kept)}"
-            )
-        values = values[: len(kept)][kept]
-        graphs.append(values[:, : len(kept)][:, kept] if axes == 2 else values)
-    return graphs
+        axes = split.region_axes[name]
+        if axes and kept is not None:
+            if len(values) < len(kept):
+                raise InputError(
+                    f"{array.path}: has {len(values)} regions of image "
+                    f"{split.image_ids[image]}, whose features have {len(kept)}"
+                )
+            values = values[: len(kept)][kept]
+            values = values[:, : len(kept)][:, kept] if axes == 2 else values
+        found[name] = values
+    return found
 
 
-def _through(
-    window: Window,
-    semantic: np.ndarray | None,
-    seg_map: np.ndarray | None,
-    categories: np.ndarray | None,
-) -> list[np.ndarray | None]:
-    if semantic is not None:
-        semantic = window.shares(semantic)
-        categories = categories * semantic.any(axis=(1, 2))  # others are outside the window
-    return [semantic, None if seg_map is None else window.label_map(seg_map), categories]
+def collate_images(
+    items: Sequence[ImageItem], region_axes: dict[str, int]
+) -> ImageBatch | PixelBatch:
+    """B images to a batch; regions are padded to the largest number with zero rows.
+
+    Args:
+        items: all of pixels, or none.
+        region_axes: how many first axes of each array are regions.
+    """
+    indices = torch.tensor([item.index for item in items])
+    arrays: Arrays = {
+        name: _padded([item.arrays[name] for item in items], region_axes[name])
+        for name in items[0].arrays
+    }
+    rows = [item.rows for item in items]
+    if items[0].cells is not None:
+        cells = torch.from_numpy(np.stack([item.cells for item in items if item.cells is not None]))
+        return PixelBatch(torch.from_numpy(np.stack(rows)), cells, indices, arrays)
+    lengths = torch.tensor([len(row) for row in rows])
+    return ImageBatch(_padded(rows, 1), lengths, indices, arrays)
 
 
-def _stacked(arrays: Sequence[Sequence[np.ndarray | None]]) -> list[torch.Tensor | None]:
-    return [None if each[0] is None else torch.from_numpy(np.stack(each)) for each in arrays]
-
-
-def collate_pixels(items: Sequence[PixelItem]) -> PixelBatch:
-    """B pictures of one size."""
-    indices, *arrays = zip(*items, strict=True)
-    pixels, cells, *rest = _stacked(arrays)
-    return PixelBatch(pixels, cells, torch.tensor(indices), *rest)
-
-
-def collate_images(items: Sequence[ImageItem]) -> ImageBatch:
-    """Pad B images of (k_b, C) rows to the largest k_b with zero rows."""
-    indices, features, boxes, relations, *rest = zip(*items, strict=True)
-    lengths = [len(rows) for rows in features]
-    tensors = _padded(features), torch.tensor(lengths), torch.tensor(indices)
-    return ImageBatch(*tensors, *_stacked(rest), _padded(boxes), _padded(relations, square=True))
-
-
-def _padded(arrays: Sequence[np.ndarray | None], square: bool = False) -> torch.Tensor | None:
-    """(k_b, C) each, or (k_b, k_b), -> (B, K, C), or (B, K, K), float32 with zeros behind."""
-    if arrays[0] is None:
-        return None
-    width = max(len(rows) for rows in arrays)
-    columns = width if square else arrays[0].shape[1]
-    padded = np.zeros((len(arrays), width, columns), np.float32)
-    for target, rows in zip(padded, arrays, strict=True):
-        target[: len(rows), : rows.shape[1]] = rows
+def _padded(arrays: Sequence[np.ndarray], axes: int) -> torch.Tensor:
+    """(...) each -> (B, ...); zeros behind the shorter ones along the first ``axes``."""
+    if axes == 0:
+        return torch.from_numpy(np.stack(arrays))
+    width = max(map(len, arrays))
+    padded = np.zeros((len(arrays), *([width] * axes), *arrays[0].shape[axes:]), np.float32)
+    for target, values in zip(padded, arrays, strict=True):
+        target[tuple(slice(size) for size in values.shape)] = values
     return torch.from_numpy(padded)
 
 
-def collate_texts(items: Sequence[TextItem]) -> TextBatch:
-    """Pad B captions of N_b ids to the longest with id 0."""
-    indices, ids = zip(*items, strict=True)
-    lengths = [len(i) for i in ids]
-    padded = np.zeros((len(items), max(lengths)), np.int64)
-    for target, row in zip(padded, ids, strict=True):
-        target[: len(row)] = row
-    return TextBatch(torch.from_numpy(padded), torch.tensor(lengths), torch.tensor(indices))
+def collate_texts(items: Sequence[TextItem], padding_id: int) -> TextBatch:
+    """Pad B captions of N_b ids to the longest."""
+    lengths = [len(ids) for _, ids in items]
+    padded = np.full((len(items), max(lengths)), padding_id, np.int64)
+    for target, (_, ids) in zip(padded, items, strict=True):
+        target[: len(ids)] = ids
+    indices = torch.tensor([index for index, _ in items])
+    return TextBatch(torch.from_numpy(padded), torch.tensor(lengths), indices)
 
 
 class TrainingPairs(Dataset):
@@ -141,13 +130,21 @@ class TrainingPairs(Dataset):
     def __len__(self) -> int:
         return len(self.captions)
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem | PixelItem, TextItem]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem, TextItem]:
         """The pair of caption ``key[1]`` as epoch ``key[0]`` sees it."""
         epoch, caption = key
         generator = np.random.default_rng((self.seed, epoch, caption))
         image = caption // CAPTIONS_PER_IMAGE
         item = training_item(self.split, image, self.features, generator)
         return item, (caption, self.captions.augmented(caption, self.word_augment, generator))
+
+    def collate(
+        self, items: Sequence[tuple[ImageItem, TextItem]]
+    ) -> tuple[ImageBatch | PixelBatch, TextBatch]:
+        """B pairs to two batches whose rows correspond."""
+        images, texts = zip(*items, strict=True)
+        padding_id = self.captions.tokenizer.padding_id
+        return collate_images(images, self.split.region_axes), collate_texts(texts, padding_id)
 
 
 class EvaluationImages(Dataset):
@@ -159,23 +156,9 @@ class EvaluationImages(Dataset):
     def __len__(self) -> int:
         return len(self.split.image_ids)
 
-    def __getitem__(self, image: int) -> ImageItem | PixelItem:
+    def __getitem__(self, image: int) -> ImageItem:
         """Image ``image`` with all its rows."""
         return evaluation_item(self.split, image)
-
-
-def collate_any(items: Sequence[ImageItem | PixelItem]) -> ImageBatch | PixelBatch:
-    """B images of either kind, which their pixels tell."""
-    is_picture = items[0][1].dtype == np.uint8
-    return collate_pixels(items) if is_picture else collate_images(items)
-
-
-def collate_pairs(
-    items: Sequence[tuple[ImageItem | PixelItem, TextItem]],
-) -> tuple[ImageBatch | PixelBatch, TextBatch]:
-    """B pairs to two batches whose rows correspond."""
-    images, texts = zip(*items, strict=True)
-    return collate_any(images), collate_texts(texts)
 
 
 def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
@@ -200,7 +183,7 @@ def _leave_signals_to_the_parent(_: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
-def _loader(dataset: Dataset, workers: int, pin: bool, **batching: object) -> DataLoader:
+def _loader(dataset: Any, workers: int, pin: bool, **batching: Any) -> DataLoader:
     return DataLoader(
         dataset,
         num_workers=workers,
@@ -217,23 +200,24 @@ def training_loader(
 ) -> DataLoader:
     """Loads the given batches of an epoch in order: (ImageBatch or PixelBatch, TextBatch) each."""
     keys = [[(epoch, int(caption)) for caption in batch] for batch in batches]
-    return _loader(pairs, workers, pin, batch_sampler=keys, collate_fn=collate_pairs)
+    return _loader(pairs, workers, pin, batch_sampler=keys, collate_fn=pairs.collate)
 
 
 def image_loader(split: Split, batches: list[range], workers: int, pin: bool) -> DataLoader:
     """Loads the given images of a split: an ImageBatch, or PixelBatch, each."""
-    dataset = EvaluationImages(split)
-    return _loader(dataset, workers, pin, batch_sampler=batches, collate_fn=collate_any)
+    collate = partial(collate_images, region_axes=split.region_axes)
+    return _loader(EvaluationImages(split), workers, pin, batch_sampler=batches, collate_fn=collate)
 
 
-def row_loader(entries: Entries, first: int, workers: int) -> DataLoader:
-    """Reads the entries from number ``first`` on in order, one (K, C) float32 array each."""
-    rest = range(first, len(entries))
-    return _loader(entries, workers, False, batch_size=None, sampler=rest, collate_fn=_as_it_is)
+def entry_loader(dataset: Any, numbers: Iterable[int], workers: int) -> DataLoader:
+    """Reads the given entries of a dataset in order, each as it is."""
+    return _loader(
+        dataset, workers, False, batch_size=None, sampler=list(numbers), collate_fn=_unchanged
+    )
 
 
-def _as_it_is(rows: np.ndarray) -> np.ndarray:
-    return rows
+def _unchanged(entry: Any) -> Any:
+    return entry
 
 
 def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> list[TextBatch]:
@@ -241,4 +225,5 @@ def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> li
     where each belongs."""
     order = np.argsort(-captions.lengths()[:count], kind="stable")
     chunks = (order[i : i + batch_size] for i in range(0, count, batch_size))
-    return [collate_texts([(int(i), captions.ids(i)) for i in chunk]) for chunk in chunks]
+    padding_id = captions.tokenizer.padding_id
+    return [collate_texts([(int(i), captions.ids(i)) for i in c], padding_id) for c in chunks]

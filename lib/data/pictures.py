@@ -30,7 +30,7 @@ class PictureFolder:
                 PATTERNS.
 
         Raises:
-            InputError: no such folder, or the mapping is no JSON object of texts.
+            InputError: no such folder, or the mapping is not a JSON object of texts.
         """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of pictures")
@@ -43,7 +43,7 @@ class PictureFolder:
                 }
             except (OSError, ValueError, AttributeError) as error:
                 raise InputError(
-                    f"{mapping}: is no JSON object of ids and file names ({first_line(error)})"
+                    f"{mapping}: is not a JSON object of ids and file names ({first_line(error)})"
                 ) from error
         self.by_stem: dict[str, list[Path]] = {}
         if self.mapping is None:
@@ -99,7 +99,7 @@ def decode(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise PictureError("no such file") from None
     except UnidentifiedImageError:
-        raise PictureError("is no picture that Pillow knows") from None
+        raise PictureError("is not a picture that Pillow knows") from None
     except Image.DecompressionBombError as error:
         raise PictureError(f"is too large to open safely ({first_line(error)})") from error
     except Exception as error:  # Pillow's decoders fail on damaged files in many ways

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from lib.batch import Encoded, Tensors, concatenated, each
-from lib.data.arrays import CAPTIONS_PER_IMAGE
-from lib.data.captions import TokenisedCaptions
+from lib.batch import Encoded, Tensors, concatenate, map_tensors
+from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions
 from lib.data.dataset import image_loader, text_batches
-from lib.data.features import Split
-from lib.device import arithmetic
-from lib.processes import count, interleaved, listed, rank
+from lib.data.split import Split
+from lib.device import precision_context
+from lib.distributed import all_gather_object, interleave, rank, world_size
+from lib.models.common.retrieval_model import RetrievalModel
 
 SCORE_ROWS = 512  # images scored at once on a GPU
 PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family that scores pairs
@@ -22,12 +22,12 @@ PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family th
 
 @dataclass(frozen=True)
 class Embeddings:
-    """What the encoders made of a split, in the split's order, on the CPU."""
+    """A split encoded, in the split's order, on the CPU."""
 
     images: Tensor | Tensors  # (n, D) float32, or n sets in a family that scores pairs
     captions: Tensor | Tensors  # (5n, D) float32, or 5n sets
 
-    def scores(self, model: nn.Module, precision: str = "fp32") -> np.ndarray:
+    def scores(self, model: RetrievalModel, precision: str = "fp32") -> np.ndarray:
         """(n, 5n) float32 by ``model.score``.
 
         ``precision`` is of what precedes the score in a family that scores pairs.
@@ -35,8 +35,8 @@ class Embeddings:
         device = next(model.parameters()).device
         if model.pairwise:
             return self._scores_of_pairs(model, device, precision)
-        with torch.inference_mode(), arithmetic(device, "fp32"):
-            if device.type == "cpu":  # one product, made where it stays
+        with torch.inference_mode(), precision_context(device, "fp32"):
+            if device.type == "cpu":  # one product, in place
                 return model.score(self.images, self.captions).numpy()
             matrix = np.empty((len(self.images), len(self.captions)), np.float32)
             captions = self.captions.to(device)
@@ -46,28 +46,30 @@ class Embeddings:
         return matrix
 
     def _scores_of_pairs(
-        self, model: nn.Module, device: torch.device, precision: str
+        self, model: RetrievalModel, device: torch.device, precision: str
     ) -> np.ndarray:
-        """In chunks that processes share; what is not in hand stays off the device."""
+        """In chunks that ranks share; only the current chunk is on the device."""
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         all_columns, all_rows = (
             _chunks(length, size)
             for length, size in ((matrix.shape[1], PAIR_COLUMNS), (len(matrix), PAIR_ROWS))
         )
         chunks = [(rows, columns) for columns in all_columns for rows in all_rows]
-        mine, hidden = chunks[rank() :: count()], True if rank() else None  # None: no terminal
+        mine, hidden = chunks[rank() :: world_size()], True if rank() else None
         bar = tqdm(
             mine, f"{PAIR_ROWS} images by {PAIR_COLUMNS:,} captions", leave=False, disable=hidden
         )
-        at_hand = None
-        with torch.inference_mode(), arithmetic(device, precision):
+        loaded = None
+        with torch.inference_mode(), precision_context(device, precision):
             for rows, columns in bar:
-                if columns != at_hand:
-                    captions, at_hand = self.captions[columns].to(device), columns
+                if columns != loaded:
+                    captions, loaded = self.captions[columns].to(device), columns
                 scores = model.score(self.images[rows].to(device), captions)
                 matrix[rows, columns] = scores.cpu().numpy()
-        if count() > 1:
-            blocks = interleaved(listed([matrix[rows, columns] for rows, columns in mine]))
+        if world_size() > 1:
+            blocks = interleave(
+                all_gather_object([matrix[rows, columns] for rows, columns in mine])
+            )
             for (rows, columns), scores in zip(chunks, blocks, strict=True):
                 matrix[rows, columns] = scores
         return matrix
@@ -78,7 +80,7 @@ def _chunks(count: int, size: int) -> list[slice]:
 
 
 def encode_split(
-    model: nn.Module,
+    model: RetrievalModel,
     split: Split,
     captions: TokenisedCaptions,
     batch_size: int,
@@ -88,7 +90,7 @@ def encode_split(
 ) -> Embeddings:
     """Encode a split in evaluation mode; the model's mode is restored.
 
-    Several processes share the batches, and each gets all embeddings, the same as one would make.
+    Ranks share the batches, and each gets all embeddings, the same as with one process.
 
     Args:
         model: its parameters' device is where the work is done.
@@ -111,28 +113,28 @@ def encode_split(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), arithmetic(device, precision):
-            mine = batches[rank() :: count()]
+        with torch.inference_mode(), precision_context(device, precision):
+            mine = batches[rank() :: world_size()]
             loader = image_loader(split, mine, workers, device.type == "cuda")
             encoded = _encode(model.encode_images, loader, f"images of {split.name}", device)
-            mine = texts[rank() :: count()]
+            mine = texts[rank() :: world_size()]
             by_length = _encode(model.encode_texts, mine, f"captions of {split.name}", device)
     finally:
         model.train(was_training)
     place = torch.cat([batch.indices for batch in texts]).argsort()
-    return Embeddings(encoded, each(by_length, lambda tensor: tensor[place]))
+    return Embeddings(encoded, map_tensors(by_length, lambda tensor: tensor[place]))
 
 
 def _encode(
     encode: Callable[[Tensors], Encoded], batches: Sized, name: str, device: torch.device
 ) -> Encoded:
-    """Encodings, on the CPU, of all processes' batches; every so many-th is this process's."""
-    hidden = True if rank() else None  # None: where no terminal is
+    """Encodings, on the CPU, of all ranks' batches, of which this rank has ``batches``."""
+    hidden = True if rank() else None  # None hides the bar where there is no terminal
     encoded = [
-        each(encode(batch.to(device)), _on_cpu)
+        map_tensors(encode(batch.to(device)), _on_cpu)
         for batch in tqdm(batches, name, leave=False, disable=hidden)
     ]
-    return concatenated(interleaved(listed(encoded)))
+    return concatenate(interleave(all_gather_object(encoded)))
 
 
 def _on_cpu(tensor: Tensor) -> Tensor:

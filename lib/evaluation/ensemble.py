@@ -1,26 +1,18 @@
-"""The mean of several models' score matrices: hybrid = region + grid (3SHNet, section 4)."""
+"""The mean of several models' score matrices: hybrid = region + grid."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from lib.errors import InputError
 from lib.evaluation.metrics import CHUNK_ROWS
-from lib.evaluation.protocols import ProtocolResult
-from lib.evaluation.results import UNKNOWN, Origin
-from lib.evaluation.saved import SavedScores
+from lib.evaluation.records import UNKNOWN, Origin
+from lib.evaluation.scores import SavedScores
 
-
-@dataclass(frozen=True)
-class Member:
-    """One model of an ensemble, with its own results."""
-
-    name: str  # its file or checkpoint
-    origin: Origin
-    weight: float
-    results: list[ProtocolResult]
+Value = TypeVar("Value")
 
 
 def normalised_weights(weights: Sequence[float] | None, members: int) -> list[float]:
@@ -52,8 +44,13 @@ def agree(
         InputError: they differ, and in what; or no file and no argument says.
     """
 
-    def one(what: str, values: list, given: str | None, show: Callable[[object], str]) -> object:
-        known = [(m.path, v) for m, v in zip(members, values, strict=True) if v is not None]
+    def one(
+        what: str,
+        values: Sequence[Value | None],
+        given: Value | None,
+        show: Callable[[Value], str],
+    ) -> Value | None:
+        known = [(str(m.path), v) for m, v in zip(members, values, strict=True) if v is not None]
         known += [(f"--{what}", given)] if given is not None else []
         for path, value in known[1:]:
             if value != known[0][1]:
@@ -63,34 +60,29 @@ def agree(
                 )
         return known[0][1] if known else None
 
-    found = {
-        "dataset": one("dataset", [m.dataset for m in members], dataset, str),
-        "split": one("split", [m.split for m in members], split, str),
-    }
+    dataset = one("dataset", [m.dataset for m in members], dataset, str)
+    split = one("split", [m.split for m in members], split, str)
     shapes = [m.shape for m in members]
     one("size", shapes, None, lambda shape: f"{shape[0]:,} images x {shape[1]:,} captions")
-    for what, value in found.items():
-        if value is None:
-            raise InputError(f"no file says its {what}; name it with --{what}")
-    listed = [m for m in members if m.image_ids is not None]
+    if dataset is None or split is None:
+        lacking = "dataset" if dataset is None else "split"
+        raise InputError(f"no file says its {lacking}; name it with --{lacking}")
+    listed = [(m.path, m.image_ids) for m in members if m.image_ids is not None]
     for other in listed[1:]:
-        _require_same_ids(listed[0], other)
-    return found["dataset"], found["split"]
+        _require_same_ids(*listed[0], *other)
+    return dataset, split
 
 
-def _require_same_ids(one: SavedScores, other: SavedScores) -> None:
-    differing = [
-        i for i, (a, b) in enumerate(zip(one.image_ids, other.image_ids, strict=True)) if a != b
-    ]
+def _require_same_ids(path: Path, ids: list[str], other_path: Path, other_ids: list[str]) -> None:
+    differing = [i for i, (a, b) in enumerate(zip(ids, other_ids, strict=True)) if a != b]
     if not differing:
         return
     first = differing[0]
-    same = sorted(one.image_ids) == sorted(other.image_ids)
+    same = ", the same ids in another order" if sorted(ids) == sorted(other_ids) else ""
     raise InputError(
-        f"results of different ids cannot be averaged: {len(differing):,} of "
-        f"{len(one.image_ids):,} images differ between {one.path} and {other.path}"
-        f"{', the same ids in another order' if same else ''}; the first is image {first + 1}: "
-        f"{one.image_ids[first]} there, {other.image_ids[first]} here"
+        f"results of different ids cannot be averaged: {len(differing):,} of {len(ids):,} images "
+        f"differ between {path} and {other_path}{same}; the first is image {first + 1}: "
+        f"{ids[first]} there, {other_ids[first]} here"
     )
 
 
@@ -107,10 +99,10 @@ def mean_scores(members: Sequence[SavedScores], weights: Sequence[float]) -> np.
 def ensemble_features(origins: Sequence[Origin]) -> str:
     """As in "region + grid", or "2 x region"; in the paper's order, each kind once.
 
-    The two versions of CMSEI are one model, on one kind of features.
+    The versions of one model on one kind of features are not counted.
     """
     kinds = [origin.features for origin in origins]
-    if _versions(origins) is not None and len(set(kinds)) == 1:
+    if _whole(origins) is not None and len(set(kinds)) == 1:
         return kinds[0]
     counted = [
         (kinds.count(kind), kind) for kind in ("region", "grid", "images", UNKNOWN) if kind in kinds
@@ -119,19 +111,18 @@ def ensemble_features(origins: Sequence[Origin]) -> str:
 
 
 def ensemble_model(origins: Sequence[Origin]) -> str:
-    """As in "3SHNet", "3SHNet and VSE-infinity" where the members differ, or "CMSEI" for both its
-    versions."""
-    if (model := _versions(origins)) is not None:
-        return model
-    return " and ".join(dict.fromkeys(origin.model for origin in origins))
+    """The members' titles, each once; all versions of one model go by its name."""
+    return _whole(origins) or " and ".join(dict.fromkeys(origin.model for origin in origins))
 
 
-def _versions(origins: Sequence[Origin]) -> str | None:
-    """The model that I-T and T-I, one of each, are the two versions of; None if they are not."""
-    versions = ("CMSEI I-T", "CMSEI T-I")
-    found = sorted(origin.model[: len(versions[0])] for origin in origins)
-    rest = {origin.model[len(versions[0]) :] for origin in origins}
-    return "CMSEI" + rest.pop() if found == [*versions] and len(rest) == 1 else None
+def _whole(origins: Sequence[Origin]) -> str | None:
+    """The model that ``origins`` are all versions of, each once; None if they are not."""
+    wholes = [origin.whole for origin in origins if origin.whole is not None]
+    titles = {(whole.title, whole.parts) for whole in wholes}
+    if len(wholes) < len(origins) or len(titles) != 1:
+        return None
+    parts = sorted(whole.part for whole in wholes)
+    return wholes[0].title if parts == sorted(wholes[0].parts) else None
 
 
 def is_hybrid(origins: Sequence[Origin]) -> bool:

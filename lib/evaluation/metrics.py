@@ -6,7 +6,7 @@ scores 0 and not 100. Equal scores among an image's own captions do not hurt it.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -38,11 +38,10 @@ class RetrievalMetrics:
 
     i2t: DirectionMetrics
     t2i: DirectionMetrics
+    rsum: float = 0.0  # sum of the six recalls, percent; 600 is perfect; always computed
 
-    @property
-    def rsum(self) -> float:
-        """Sum of the six recalls, percent; 600 is perfect."""
-        return 3 * (self.i2t.average + self.t2i.average)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rsum", 3 * (self.i2t.average + self.t2i.average))
 
 
 def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,10 +67,10 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
         own[columns] = scores[rows][owner[columns] - rows.start, columns]
     best = np.full(images, -np.inf, scores.dtype)
     np.maximum.at(best, owner, own)
-    # An image's own captions with its best score are none of others'.
+    # An image's own captions that reach its best score are not counted against it.
     i2t = -np.bincount(owner, own >= best[owner], images).astype(np.int64)
     t2i = np.full(captions, -1)  # a caption's own image scores what it scores
-    with ThreadPoolExecutor(THREADS) as pool:  # NumPy lets go of the interpreter's lock
+    with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the interpreter's lock
         for rows in chunks:
             parts = zip(
                 np.array_split(scores[rows], THREADS),
@@ -96,10 +95,11 @@ def _count(block: np.ndarray, best: np.ndarray, i2t: np.ndarray, own: np.ndarray
     return above
 
 
-def direction_metrics(rank: np.ndarray) -> DirectionMetrics:
+def direction_metrics(retrieval_ranks: np.ndarray) -> DirectionMetrics:
     """Recalls, median (floor of the median 0-based rank, plus 1) and mean of 0-based ranks."""
-    recalls = (100.0 * float(np.mean(rank < k)) for k in (1, 5, 10))
-    return DirectionMetrics(*recalls, float(np.floor(np.median(rank)) + 1), float(rank.mean() + 1))
+    recalls = (100.0 * float(np.mean(retrieval_ranks < k)) for k in (1, 5, 10))
+    median, mean = np.floor(np.median(retrieval_ranks)) + 1, retrieval_ranks.mean() + 1
+    return DirectionMetrics(*recalls, float(median), float(mean))
 
 
 def retrieval_metrics(scores: np.ndarray, owner: np.ndarray) -> RetrievalMetrics:
@@ -113,7 +113,7 @@ def mean_metrics(parts: list[RetrievalMetrics]) -> RetrievalMetrics:
 
     def mean(direction: str) -> DirectionMetrics:
         sides = [getattr(part, direction) for part in parts]
-        names = DirectionMetrics.__dataclass_fields__
+        names = [f.name for f in fields(DirectionMetrics)]
         return DirectionMetrics(*(float(np.mean([getattr(s, n) for s in sides])) for n in names))
 
     return RetrievalMetrics(mean("i2t"), mean("t2i"))

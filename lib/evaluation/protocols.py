@@ -1,17 +1,17 @@
 """The field's protocols: Flickr30K 1K, COCO 5-fold 1K and COCO 5K, from one score matrix."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from lib.config import DATASETS
+from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError
 from lib.evaluation.metrics import RetrievalMetrics, mean_metrics, retrieval_metrics
 
 FOLDS = 5
-CAPTIONS_PER_IMAGE = 5
-DEFAULT_SPLITS = {
-    "coco": "testall", "f30k": "test", "mine": "test", "scenes": "test", "scenes_b": "test",
-}  # fmt: skip
+DEFAULT_SPLITS = {name: "testall" if name == "coco" else "test" for name in DATASETS}
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def check_split(dataset: str, split: str, images: int | None = None) -> None:
         )
 
 
-def evaluate(scores: np.ndarray, dataset: str, split: str) -> list[ProtocolResult]:
+def evaluate(scores: Any, dataset: str, split: str) -> list[ProtocolResult]:
     """All protocols of a dataset.
 
     Args:
         scores: (n, 5n) float; captions 5i..5i+4 belong to image i. An array, or a
-            :class:`lib.evaluation.saved.SavedScores`, which is read chunk by chunk.
+            :class:`lib.evaluation.scores.SavedScores`, which is read chunk by chunk.
         dataset: ``coco`` gives five consecutive folds and the whole; others the whole alone.
         split: name of the split, checked by :func:`check_split`.
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from lib.evaluation.ensemble import Member, ensemble_features, ensemble_model, is_hybrid
+from lib.evaluation.ensemble import ensemble_features, ensemble_model, is_hybrid
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import PublishedRow, comparable_rows
-from lib.evaluation.results import UNKNOWN, Origin
+from lib.evaluation.records import UNKNOWN, Member, Origin
 
 HEADER = (
     f"{'':<28} {'---- image to text ----':^23}  {'---- text to image ----':^23}\n"

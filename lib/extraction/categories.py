@@ -1,7 +1,7 @@
-"""COCO's 133 panoptic categories and the numbers that 3SHNet knows them by.
+"""COCO's 133 panoptic categories and the numbers that models know them by.
 
 Two orders are met. COCO's own list, and every model on the Hugging Face hub, has the 80 things
-first, then the 53 stuff categories. UPSNet, and with it 3SHNet's released weights, has the stuff
+first, then the 53 stuff categories. UPSNet, and with it the released weights, has the stuff
 first: 0..52 stuff, 53..132 things, 255 void. Ids in COCO's files are a third thing: 1..200 with
 holes. The list is panopticapi's.
 """
@@ -49,7 +49,7 @@ NAMES = tuple(name for _, name in (*_stuff, *_things))  # by UPSNet number
 
 
 def upsnet_number(position: int) -> int:
-    """A position in COCO's list (things 0..79, stuff 80..132) -> the number that 3SHNet knows."""
+    """A position in COCO's list (things 0..79, stuff 80..132) -> UPSNet's number."""
     return position - len(_things) if position >= len(_things) else position + len(_stuff)
 
 

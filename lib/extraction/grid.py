@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from lib.data.manifest import file_sha256
-from lib.models.backbone import X101, Backbone, imagenet_file, load_backbone
-from lib.models.normalisation import IMAGENET, Normalisation, normalisation_of
+from lib.files import file_sha256
+from lib.models.common.backbone import X101, Backbone, imagenet_file, load_backbone
+from lib.models.common.pixel_normalisation import IMAGENET, Normalisation, normalisation_of
 
 CHANNELS = 2048
 SHORTEST, LONGEST = 600, 1000  # pixels of a picture's sides before the network
@@ -61,7 +61,7 @@ def load_extractor(weights: str) -> GridExtractor:
             ``random`` for a network that has learnt nothing, to try the rest.
 
     Raises:
-        InputError: see :func:`lib.models.backbone.load_backbone`.
+        InputError: see :func:`lib.models.common.backbone.load_backbone`.
     """
     torch.manual_seed(0)
     backbone = load_backbone(X101, weights).eval().requires_grad_(False)

@@ -36,7 +36,7 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
             or ``images[]`` that hold their own ``captions[]`` and ``instances[]``.
 
     Raises:
-        InputError: a file cannot be read or is none of these.
+        InputError: a file cannot be read or is not one of these.
     """
     pictures: dict[int, Annotated] = {}
     for path in paths:
@@ -59,7 +59,7 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
             raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path}: is none of COCO's annotation files, which hold images[] of id, "
+                f"{path}: is not one of COCO's annotation files, which hold images[] of id, "
                 f"file_name, width and height ({type(error).__name__}: {first_line(error)})"
             ) from error
     return list(pictures.values())
@@ -91,12 +91,12 @@ def panoptic_of(picture: Annotated) -> tuple[np.ndarray, list[dict[str, int]]]:
         ``segments_info`` of the segments that are to be seen.
 
     Raises:
-        ValueError: a mask or category that is none of COCO's.
+        ValueError: a mask or category that is not COCO's.
     """
     masks = []
     for instance in picture.instances:
         if instance.get("category_id") not in NUMBER_OF_COCO_ID:
-            raise ValueError(f"category_id {instance.get('category_id')!r} is none of COCO's")
+            raise ValueError(f"category_id {instance.get('category_id')!r} is not one of COCO's")
         mask = mask_of(instance["segmentation"], picture.width, picture.height)
         masks.append((mask, int(instance["category_id"])))
     masks.sort(key=lambda pair: -int(pair[0].sum()))

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from lib.data.arrays import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError, first_line
 from lib.extraction.table import id_of
 
@@ -41,7 +41,7 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
         raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
-            f"{path}: is none of Karpathy's files, which hold images[] of filename, split and "
+            f"{path}: is not one of Karpathy's files, which hold images[] of filename, split and "
             f"sentences[].raw ({type(error).__name__}: {first_line(error)})"
         ) from error
     splits: dict[str, tuple[list[str], list[str]]] = {}

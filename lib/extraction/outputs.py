@@ -1,235 +1,194 @@
-"""Where extracted features go: one file per image, or arrays of a split; whole or not there.
+"""Where extracted features go: one file per image, or arrays of a split packed from such files.
 
-A killed extraction goes on with the images that are not done, and the files are those of one that
-was never killed.
+Every file is written atomically, and an extraction that was killed continues with the images that
+have none.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
-from lib.data.folder import SUFFIXES
-from lib.data.manifest import Manifest, ids_sha256, read_manifest, write_manifest
+from lib.data.feature_files import SUFFIXES
+from lib.data.pack import write_pack
+from lib.data.provenance import Provenance, read_provenance, write_provenance
 from lib.errors import InputError
-from lib.files import is_running, replacing
+from lib.files import atomic_write, remove_stale, text_sha256
 
-SYNC_EVERY = 64  # images between two moments from which a killed extraction goes on
 Arrays = Mapping[str, np.ndarray]
+Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # array -> shape and dtype of one image's entry
 
 
-class Output(Protocol):
-    """What the runner needs of either kind."""
-
-    def pending(self) -> list[int]: ...
-    def write(self, number: int, arrays: Arrays) -> None: ...
-    def finish(self) -> None: ...
-    def describe(self) -> str: ...
-
-
-def _differences(found: Manifest, wanted: Manifest) -> list[str]:
-    """Of what they are made with and, for arrays, of which images they are."""
+def _require_same(path: Path, found: Provenance, wanted: Provenance) -> None:
+    """Refuse features of other settings or, for arrays, of other images."""
     differing = found.differences(wanted)
-    if (found.counts, found.ids) != (wanted.counts, wanted.ids) and wanted.ids:
+    if wanted.ids and (found.counts, found.ids) != (wanted.counts, wanted.ids):
         (split,) = wanted.ids
         images = f"{found.counts.get(split)} images there, {wanted.counts[split]} now"
-        differing.append(f"{split}_ids.txt names others or in another order ({images})")
-    return differing
-
-
-def _require_same(path: Path, found: Manifest, wanted: Manifest) -> None:
-    if differing := _differences(found, wanted):
+        differing.append(f"{split}_ids.txt names other images or another order ({images})")
+    if differing:
         advice = "--overwrite replaces them" if wanted.ids else "choose another --out"
         raise InputError(
-            f"{path}: features made otherwise are there: {'; '.join(differing)}; {advice}"
+            f"{path}: existing features were made with other settings: {'; '.join(differing)}; "
+            f"{advice}"
         )
 
 
 class FileOutput:
     """``<folder>/<id>.npy`` per image, and ``<folder>/manifest.json``."""
 
-    def __init__(self, folder: Path, split: str, image_ids: Sequence[str], manifest: Manifest):
-        """Refuse a folder of features that were made otherwise.
+    suffix = ".npy"
+
+    def __init__(self, folder: Path, split: str, image_ids: Sequence[str], provenance: Provenance):
+        """Refuse a folder of features that were made with other settings.
 
         Args:
             folder: shared by all splits.
             split: that the ids are of.
             image_ids: the split's.
-            manifest: of what makes the features.
+            provenance: of what makes the features.
 
         Raises:
             InputError: see above, or the folder cannot be written.
         """
         self.folder, self.split, self.image_ids = folder, split, image_ids
-        self.manifest_path = folder / "manifest.json"
-        found = read_manifest(self.manifest_path)
+        self.manifest = folder / "manifest.json"
+        found = read_provenance(self.manifest)
         if found is not None:
-            _require_same(self.manifest_path, found, manifest)
+            _require_same(self.manifest, found, provenance)
         elif folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir()):
-            raise InputError(
-                f"{folder}: holds features that no manifest tells the making of; choose another "
-                "--out"
-            )
-        self.manifest = found or manifest
+            raise InputError(f"{folder}: holds features without a manifest; choose another --out")
+        self.provenance = found or provenance
         if found is None:
-            write_manifest(self.manifest_path, manifest)
-        for stale in folder.glob(".*.writing-*"):
-            if not is_running(stale):
-                stale.unlink(missing_ok=True)
+            write_provenance(self.manifest, provenance)
+        remove_stale(folder)
+
+    def path(self, number: int) -> Path:
+        """Image ``number``'s file."""
+        return self.folder / f"{self.image_ids[number]}{self.suffix}"
 
     def pending(self) -> list[int]:
         """Numbers of the images without a file."""
         present = {entry.name for entry in os.scandir(self.folder)}
-        return [i for i, name in enumerate(self.image_ids) if f"{name}.npy" not in present]
+        return [i for i in range(len(self.image_ids)) if self.path(i).name not in present]
 
     def write(self, number: int, arrays: Arrays) -> None:
         """Write image ``number``'s only array."""
         (array,) = arrays.values()
-        with replacing(self.folder / f"{self.image_ids[number]}.npy") as temporary:
+        with atomic_write(self.path(number)) as temporary:
             np.save(temporary, array)
 
     def finish(self) -> None:
-        """Count what is there."""
+        """Count the images that have a file."""
         done = len(self.image_ids) - len(self.pending())
         # Read again: another process may have finished another split meanwhile.
-        self.manifest = read_manifest(self.manifest_path) or self.manifest
-        if self.manifest.counts.get(self.split) != done:
-            self.manifest.counts[self.split] = done
-            write_manifest(self.manifest_path, self.manifest)
+        self.provenance = read_provenance(self.manifest) or self.provenance
+        if self.provenance.counts.get(self.split) != done:
+            self.provenance.counts[self.split] = done
+            write_provenance(self.manifest, self.provenance)
 
     def describe(self) -> str:
         """How many of the split's images have a file."""
-        done = self.manifest.counts[self.split]
+        done = self.provenance.counts[self.split]
         return f"{self.folder}: {done:,} of {len(self.image_ids):,} images of {self.split}"
 
 
-class ArrayOutput:
-    """``<data>/<split>_<name>.npy`` for each array, and ``<split>_<name>.manifest.json``."""
+class ArrayOutput(FileOutput):
+    """``<data>/<split>_<name>.npy`` for each array, and ``<split>_<name>.manifest.json``; images'
+    files in a hidden folder beside them until all are there."""
+
+    suffix = ".npz"
 
     def __init__(
         self,
         data: Path,
         split: str,
         image_ids: Sequence[str],
-        shapes: Mapping[str, tuple[tuple[int, ...], str]],
-        manifest: Manifest,
+        shapes: Shapes,
+        provenance: Provenance,
         overwrite: bool = False,
     ):
-        """Open the arrays under temporary names, or go on with those of a killed extraction.
+        """Find finished arrays, or continue a killed extraction.
 
         Args:
             data: the dataset's folder.
             split: name of the split.
             image_ids: the split's, in the order of the arrays.
             shapes: array name -> shape and dtype of one image's entry.
-            manifest: of what makes them.
-            overwrite: replace finished arrays, once the new ones are whole.
+            provenance: of what makes them.
+            overwrite: replace finished arrays, once the new ones are complete.
 
         Raises:
-            InputError: finished arrays made otherwise are there and ``overwrite`` is false, an
+            InputError: arrays made with other settings are there and ``overwrite`` is false, an
                 unfinished extraction had other settings, or nothing can be written.
         """
-        self.data, self.split, self.images = data, split, len(image_ids)
-        ids = {split: ids_sha256(image_ids)}
-        self.manifest = replace(manifest, counts={split: self.images}, ids=ids)
-        self.shapes = shapes
+        self.data, self.shapes = data, shapes
         self.finals = {name: data / f"{split}_{name}.npy" for name in shapes}
-        first = next(iter(shapes))
-        self._done_path, self._settings_path = (
-            data / f".{split}_{first}.extracting.{suffix}" for suffix in ("done", "json")
-        )
-        self._partials = {n: data / f".{split}_{n}.extracting.npy" for n in shapes}
-        self.complete = not self._settings_path.exists() and self._are_there(overwrite)
-        self._unmarked: list[int] = []  # written, but not yet marked as done
+        ids = {split: text_sha256(image_ids)}
+        provenance = replace(provenance, counts={split: len(image_ids)}, ids=ids)
+        folder = data / f".{split}_{next(iter(shapes))}.extracting"
+        unfinished = folder.is_dir() and read_provenance(folder / "manifest.json")
+        self.complete = not unfinished and not overwrite and self._are_finished(provenance)
         if self.complete:
+            self.split, self.image_ids = split, image_ids
             return
-        unfinished = read_manifest(self._settings_path)
-        if unfinished is not None and not overwrite:
-            _require_same(self._settings_path, unfinished, self.manifest)
-        goes_on = unfinished is not None and not _differences(unfinished, self.manifest)
-        self._open(shapes, resume=goes_on)
+        if folder.is_dir() and (not unfinished or (overwrite and unfinished != provenance)):
+            shutil.rmtree(folder)
+        super().__init__(folder, split, image_ids, provenance)
 
-    def _are_there(self, overwrite: bool) -> bool:
-        if overwrite or not any(path.exists() for path in self.finals.values()):
+    def _are_finished(self, provenance: Provenance) -> bool:
+        if not any(path.exists() for path in self.finals.values()):
             return False
         for path in self.finals.values():
-            found = read_manifest(self._manifest_path(path))
-            if found is None or not path.exists():
-                raise InputError(
-                    f"{path}: is there, and no manifest tells who made it; --overwrite replaces it"
-                    if path.exists()
-                    else f"{path}: is missing beside the others; --overwrite makes all anew"
-                )
-            _require_same(path, found, self.manifest)
+            found = read_provenance(self._manifest_of(path))
+            if not path.exists():
+                raise InputError(f"{path}: is missing beside the others; --overwrite makes all")
+            if found is None:
+                raise InputError(f"{path}: exists without a manifest; --overwrite replaces it")
+            _require_same(path, found, provenance)
         return True
 
-    def _open(self, shapes: Mapping[str, tuple[tuple[int, ...], str]], resume: bool) -> None:
-        try:
-            if not resume:
-                for path in (self._done_path, *self._partials.values()):
-                    path.unlink(missing_ok=True)
-                self._done_path.write_bytes(bytes(self.images))
-                for name, (shape, dtype) in shapes.items():
-                    with replacing(self._partials[name]) as temporary:
-                        np.lib.format.open_memmap(temporary, "w+", dtype, (self.images, *shape))
-                # Last: from here on there is something to go on with.
-                write_manifest(self._settings_path, self.manifest)
-            self._done = np.memmap(self._done_path, np.uint8, "r+")
-            self._arrays = {
-                name: np.lib.format.open_memmap(path, "r+")
-                for name, path in self._partials.items()
-                if path.exists()  # else it was renamed already, and all are done
-            }
-        except OSError as error:
-            raise InputError(f"{self.data}: cannot be written ({error})") from error
-
-    def _manifest_path(self, final: Path) -> Path:
+    def _manifest_of(self, final: Path) -> Path:
         return final.with_suffix(".manifest.json")
 
     def pending(self) -> list[int]:
-        """Numbers of the images without entries."""
-        return [] if self.complete else np.flatnonzero(self._done == 0).tolist()
+        """Numbers of the images without a file; none once the arrays are finished."""
+        return [] if self.complete else super().pending()
 
     def write(self, number: int, arrays: Arrays) -> None:
         """Write image ``number``'s entries."""
-        for name, array in arrays.items():
-            assert array.shape == self.shapes[name][0]  # or NumPy would broadcast it
-            self._arrays[name][number] = array
-        self._unmarked.append(number)
-        if len(self._unmarked) >= SYNC_EVERY:
-            self._sync()
-
-    def _sync(self) -> None:
-        for array in self._arrays.values():  # before the marks that say they are done
-            array.flush()
-        self._done[self._unmarked] = 1
-        self._done.flush()
-        self._unmarked = []
+        with atomic_write(self.path(number)) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
 
     def finish(self) -> None:
-        """Name the arrays, if every image has its entries; else keep them to go on with."""
-        if self.complete:
+        """Pack the arrays, if every image has its file; else keep the files to continue with."""
+        if self.complete or self.pending():
             return
-        self._sync()
-        if self.pending():
-            return
-        for name, partial in self._partials.items():
-            if partial.exists():
-                # Without a manifest nobody takes the old one for the new.
-                self._manifest_path(self.finals[name]).unlink(missing_ok=True)
-                partial.replace(self.finals[name])
-        for path in self.finals.values():
-            write_manifest(self._manifest_path(path), self.manifest)
-        self._settings_path.unlink()
-        self._done_path.unlink()
+
+        def entries(name: str, first: int) -> Iterator[np.ndarray]:
+            for number in range(first, len(self.image_ids)):
+                with np.load(self.path(number), allow_pickle=False) as arrays:
+                    yield arrays[name]
+
+        for name, (shape, dtype) in self.shapes.items():
+            final = self.finals[name]
+            write_pack(
+                final,
+                self._manifest_of(final),
+                asdict(self.provenance),
+                (len(self.image_ids), *shape),
+                dtype,
+                lambda first, name=name: entries(name, first),  # type: ignore[misc]
+            )
+        shutil.rmtree(self.folder)
         self.complete = True
 
     def describe(self) -> str:
-        """The arrays, and whether they are whole."""
+        """The arrays, and whether they are complete."""
         names = ",".join(self.finals)
         several = f"{{{names}}}" if len(self.finals) > 1 else names
-        done = f"{self.images:,} images" if self.complete else "not whole yet"
+        done = f"{len(self.image_ids):,} images" if self.complete else "not complete yet"
         return f"{self.data}/{self.split}_{several}.npy: {done}"

@@ -24,7 +24,6 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
-from lib.data.manifest import file_sha256, ids_sha256
 from lib.errors import InputError, first_line
 from lib.extraction.categories import (
     CATEGORIES,
@@ -33,6 +32,7 @@ from lib.extraction.categories import (
     upsnet_labels,
     upsnet_number,
 )
+from lib.files import file_sha256, text_sha256
 
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # the first kind that is there is read
@@ -115,7 +115,7 @@ def load_panoptic_model(name: str) -> PanopticModel:
             ``random`` for a small model that has learnt nothing, to try the rest.
 
     Raises:
-        InputError: it cannot be had, or does not know COCO's 133 categories.
+        InputError: it is unavailable, or does not know COCO's 133 categories.
     """
     if name == "random":
         model, processor = small_model([NAMES[upsnet_number(p)] for p in range(CATEGORIES)])
@@ -131,14 +131,14 @@ def load_panoptic_model(name: str) -> PanopticModel:
             raise ValueError(f"its weights lack {len(missing)} tensors, among them {missing[0]}")
     except Exception as error:  # damaged files fail in ways that transformers does not list
         raise InputError(
-            f"{name}: no panoptic model is to be had there ({first_line(error)}). Where the hub "
+            f"{name}: no panoptic model found there ({first_line(error)}). Where the hub "
             "cannot be reached, pass --model FOLDER with config.json, preprocessor_config.json and "
             "model.safetensors"
         ) from error
     if "label_ids_to_fuse" not in signature(_result_of(processor)).parameters:
         raise InputError(
-            f"{name}: is a {type(model).__name__}, whose results are read otherwise; MaskFormer's "
-            "and Mask2Former's serve"
+            f"{name}: is a {type(model).__name__}, whose results are not read here; use a "
+            "MaskFormer or Mask2Former"
         )
     model.eval().requires_grad_(False)
     checksum = _weights_sha256(name)
@@ -157,7 +157,7 @@ def _weights_sha256(name: str) -> str | None:
     folder = Path(name) if found is None else Path(found).parent
     files = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
     checksums = [file_sha256(file) for file in files]
-    return checksums[0] if len(checksums) == 1 else ids_sha256(checksums) if checksums else None
+    return checksums[0] if len(checksums) == 1 else text_sha256(checksums) if checksums else None
 
 
 def _positions(model: nn.Module, name: str) -> np.ndarray:
@@ -173,7 +173,7 @@ def _positions(model: nn.Module, name: str) -> np.ndarray:
     unknown = [text for text in labels.values() if text not in position_of]
     if unknown:
         raise InputError(
-            f"{name}: knows {', '.join(unknown[:5])}, which are none of COCO's {CATEGORIES} "
+            f"{name}: knows {', '.join(unknown[:5])}, which are not among COCO's {CATEGORIES} "
             "panoptic categories"
         )
     return np.array([position_of[labels[label]] for label in range(CATEGORIES)])

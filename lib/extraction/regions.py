@@ -16,9 +16,9 @@ from torchvision.models.detection import (
 )
 from torchvision.ops import roi_align
 
-from lib.data.manifest import file_sha256
 from lib.errors import InputError, first_line
 from lib.extraction.grid import GridExtractor
+from lib.files import file_sha256
 
 REGIONS = 36
 SAMPLES = 7  # RoIAlign's bins per side, averaged
@@ -50,7 +50,7 @@ def load_detector(weights: str) -> Detector:
             model = fasterrcnn_resnet50_fpn(weights=choice)
         except Exception as error:  # no network, or a damaged file, which fails in many ways
             raise InputError(
-                f"torchvision's detector cannot be had ({first_line(error)}); pass the file "
+                f"torchvision's detector is unavailable ({first_line(error)}); pass the file "
                 f"of {choice.url} as --detector FILE"
             ) from error
         cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
@@ -69,7 +69,7 @@ def load_detector(weights: str) -> Detector:
         raise InputError(f"{path}: no such file of weights; coco takes torchvision's own") from None
     except Exception as error:  # a damaged file fails inside torch in ways that are not listed
         raise InputError(
-            f"{path}: is no state of torchvision's Faster R-CNN ({first_line(error)})"
+            f"{path}: is not a state of torchvision's Faster R-CNN ({first_line(error)})"
         ) from error
     return Detector(model, path.name, file_sha256(path))
 

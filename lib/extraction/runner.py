@@ -1,7 +1,9 @@
-"""Runs an extractor over the pictures of a split: decoded by workers, batched, and resumable."""
+"""Runs an extractor over the pictures of splits: decoded by workers, batched, and resumable."""
 
 import multiprocessing
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +12,83 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from lib.data.captions import read_ids
 from lib.data.pictures import PictureError
-from lib.errors import first_line
-from lib.extraction.outputs import Arrays, Output
-from lib.files import replacing
+from lib.data.split import splits_of
+from lib.errors import InputError, first_line
+from lib.extraction.outputs import Arrays, FileOutput
+from lib.files import atomic_write
 
 FAILED = "failed.txt"
+Load = Callable[[str], Tensor | Arrays]  # an image id -> a prepared tensor, or its arrays
+Extract = Callable[[Tensor], list[Arrays]]  # (B, ...) prepared tensors -> each one's arrays
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the extraction commands share."""
+
+    data: Path  # the dataset's folder, which holds {split}_ids.txt
+    extractor: str  # one word, for failed.txt
+    batch_size: int = 16  # pictures at once
+    workers: int = 0  # processes that read pictures
+
+
+def ids_of_splits(data: Path, wanted: str | None) -> dict[str, list[str]]:
+    """Image ids of the splits ``wanted``, as in "train,dev", or of all that have ids.
+
+    Raises:
+        InputError: the folder has no ``<split>_ids.txt``, or not those; or unusable ids.
+    """
+    found = splits_of(data, "ids")
+    splits = {}
+    for split in wanted.split(",") if wanted else found:
+        path = data / f"{split}_ids.txt"
+        splits[split] = ids = read_ids(path)[0]
+        odd = [i for i in ids if "/" in i or "\\" in i or i in (".", "..")]
+        twice = [i for i, count in Counter(ids).items() if count > 1]
+        if not ids:
+            raise InputError(f"{path}: holds no id")
+        if odd:
+            raise InputError(f"{path}: {odd[0]!r} cannot be a file name")
+        if twice:
+            raise InputError(f"{path}: {twice[0]} occurs twice")
+    return splits
+
+
+def extract_splits(
+    job: Job,
+    ids: dict[str, list[str]],
+    output_of: Callable[[str, list[str]], FileOutput],
+    load: Load,
+    extract: Extract | None,
+) -> None:
+    """Extract every split, print what there is now, and list what could not be used.
+
+    Args:
+        job: what the extraction commands share.
+        ids: split -> its image ids.
+        output_of: a split and its ids -> where its features go.
+        load: see :func:`run`.
+        extract: see there.
+
+    Raises:
+        InputError: pictures that could not be used, once everything else is done.
+    """
+    outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
+    failures = {}
+    for split, output in outputs.items():
+        batch, workers = job.batch_size, job.workers
+        failures[split] = run(split, ids[split], load, extract, output, batch, workers)
+        print(output.describe())
+    if problem := report_failures(job.data, job.extractor, failures):
+        raise InputError(problem)
 
 
 class _Pictures(Dataset):
-    """What workers make of pictures, or why they could not."""
+    """Loaded pictures, or why they could not be loaded."""
 
-    def __init__(self, image_ids: Sequence[str], load: Callable[[str], Tensor | Arrays]):
+    def __init__(self, image_ids: Sequence[str], load: Load):
         self.image_ids, self.load = image_ids, load
 
     def __len__(self) -> int:
@@ -37,16 +104,16 @@ class _Pictures(Dataset):
 def run(
     title: str,
     image_ids: Sequence[str],
-    load: Callable[[str], Tensor | Arrays],
-    extract: Callable[[Tensor], list[Arrays]] | None,
-    output: Output,
+    load: Load,
+    extract: Extract | None,
+    output: FileOutput,
     batch_size: int,
     workers: int,
 ) -> list[tuple[str, str]]:
     """Extract what is not done yet.
 
-    Batches are fixed groups of neighbours in the split, whatever is done already: the numbers of a
-    picture may depend on its batch in the last bit, and a resumed extraction shall give the same.
+    Batches are fixed groups of neighbours in the split, whatever is done already: a picture's
+    numbers may depend on its batch in the last bit, and a resumed extraction must give the same.
 
     Args:
         title: for the progress bar.
@@ -95,9 +162,9 @@ def run(
 
 
 def _extracted(
-    loaded: list[tuple[int, Tensor | Arrays]], extract: Callable[[Tensor], list[Arrays]] | None
+    loaded: list[tuple[int, Tensor | Arrays]], extract: Extract | None
 ) -> list[tuple[int, Arrays | str]]:
-    """What became of each picture: its arrays, or why the model could not."""
+    """Each picture's arrays, or why the model failed on it."""
     if extract is None:
         return loaded
     by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
@@ -107,7 +174,7 @@ def _extracted(
     for members in by_shape.values():
         try:
             pairs += _together(members, extract)
-        except (RuntimeError, ValueError):  # too large for the memory, or odd: which of them is it?
+        except (RuntimeError, ValueError):  # too large for the memory, or odd: find the picture
             for member in members:
                 try:
                     pairs += _together([member], extract)
@@ -118,9 +185,7 @@ def _extracted(
     return pairs
 
 
-def _together(
-    members: list[tuple[int, Tensor]], extract: Callable[[Tensor], list[Arrays]]
-) -> list[tuple[int, Arrays]]:
+def _together(members: list[tuple[int, Tensor]], extract: Extract) -> list[tuple[int, Arrays]]:
     numbers, tensors = zip(*members, strict=True)
     return list(zip(numbers, extract(torch.stack(tensors)), strict=True))
 
@@ -150,18 +215,18 @@ def report_failures(
     if not lines and not own:
         path.unlink(missing_ok=True)
         return None
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in (*lines, *own)), encoding="utf-8")
     if not own:
         return None
     return (
-        f"{len(own)} pictures could not be used; {path} says why. Everything else is done; start "
-        "again when they are mended"
+        f"{len(own)} pictures could not be used; {path} says why. Everything else is done; run the "
+        "command again when they are fixed"
     )
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
-    """float32 values in the dtype that files shall have; float16 is clipped to its range."""
+    """float32 values in the files' dtype; float16 is clipped to its range."""
     if dtype == "float16":
         limit = np.finfo(np.float16).max
         array = array.clip(-limit, limit)

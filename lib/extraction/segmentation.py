@@ -1,4 +1,4 @@
-"""From a panoptic label map to the three arrays that 3SHNet reads.
+"""From a panoptic label map to a dataset's three segmentation arrays.
 
 The release gives the arrays' shapes and their source (UPSNet) but not the recipe of
 ``segmentations``; it is inferred from DIFNet's features of the same shape and source: the share of
@@ -138,7 +138,7 @@ def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
         raise InputError(f"{json_path}: cannot be read ({first_line(error)})") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{json_path}: is no result in COCO's panoptic format ({first_line(error)})"
+            f"{json_path}: is not a result in COCO's panoptic format ({first_line(error)})"
         ) from error
     named = {Path(one["file_name"]).stem: one for one in annotations.values()}
     return PanopticResult(png, annotations, named)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.arrays import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.data.pictures import SUFFIXES
 from lib.errors import InputError, first_line
 

@@ -1,41 +1,49 @@
-"""The table of model families."""
+"""The registry of model families. This file needs no torch until a model is built."""
 
-from torch import nn
-from transformers import BertModel
+from __future__ import annotations
 
-from lib.config import ModelConfig
-from lib.errors import InputError
-from lib.models.cmsei import CMSEI
-from lib.models.normalisation import normalisation_of
-from lib.models.pixels import FromPixels
-from lib.models.text import load_bert
-from lib.models.threeshnet import ThreeSHNet
+from typing import TYPE_CHECKING
 
-FAMILIES = {"threeshnet": ThreeSHNet, "cmsei": CMSEI}
+from lib.models import cmsei, threeshnet
+from lib.models.family import Family, FamilyConfig, Tokenizer
+
+if TYPE_CHECKING:
+    from lib.models.common.retrieval_model import RetrievalModel
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        threeshnet.Family(),
+        cmsei.Family(),
+    )
+}
+DEFAULT = next(iter(FAMILIES))  # the family of a config that names none
+
+
+def family_of(config: FamilyConfig) -> Family:
+    """The family that a model's settings belong to."""
+    return FAMILIES[config.family]
 
 
 def build_model(
-    config: ModelConfig, bert: BertModel | None = None, pretrained: bool = True
-) -> nn.Module:
-    """A model of ``config.family``: ``encode_images``, ``encode_texts`` and ``score``.
-
-    ``pairwise`` says whether a score takes more than a product of two vectors.
+    config: FamilyConfig, tokenizer: Tokenizer, pretrained: bool = True
+) -> RetrievalModel:
+    """A model of ``config.family``, behind its backbone where ``config`` has one.
 
     Args:
-        config: sizes and parts.
-        bert: the sentence encoder's BERT; None loads ``config.bert``.
-        pretrained: False leaves BERT and backbone random, for a checkpoint that brings its own.
+        config: the family's settings.
+        tokenizer: whose ids the text encoder will get.
+        pretrained: False leaves all weights random, for a checkpoint that brings its own.
 
     Raises:
-        InputError: an unknown family, or BERT or the backbone's weights are not to be had.
+        InputError: the weights of the text network or of the backbone are unavailable.
     """
-    if config.family not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise InputError(f"model.family is {config.family!r}, expected one of {known}")
-    model = FAMILIES[config.family](config, bert or load_bert(config.bert, pretrained))
+    model = family_of(config).build(config, tokenizer, pretrained)
     if config.backbone is None:
         return model
-    from lib.models.backbone import build_backbone  # brings torchvision, which nothing else needs
+    from lib.models.common.backbone import build_backbone  # imports torchvision
+    from lib.models.common.end_to_end import EndToEnd
+    from lib.models.common.pixel_normalisation import normalisation_of
 
     backbone = build_backbone(config, pretrained)
-    return FromPixels(backbone, normalisation_of(config.backbone_weights), model)
+    return EndToEnd(backbone, normalisation_of(config.backbone_weights), model)

@@ -1,12 +1,14 @@
-"""One training run: epochs, validation, checkpoints, and where it may stop and go on.
+"""One training run: epochs, validation, checkpoints, stopping and resuming.
 
 A run is a function of its config alone: batches and augmentation come from (seed, epoch, caption),
-dropout from torch's random state, which checkpoints keep. Killed and resumed is uninterrupted.
+dropout from torch's random state, which checkpoints keep. A killed and resumed run equals an
+uninterrupted one.
 """
 
 import logging
 import math
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,33 +18,38 @@ from tqdm import tqdm
 from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
-from lib.data.arrays import CAPTIONS_PER_IMAGE
-from lib.data.captions import load_tokenizer, tokenise
+from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
-from lib.data.features import open_split
-from lib.data.index import INDEX_FILE, FolderIndex
-from lib.device import arithmetic, default_workers, encoding_batch, resolve_device
+from lib.data.split import open_split
+from lib.device import default_workers, encoding_batch, precision_context, resolve_device
+from lib.distributed import (
+    all_gather,
+    all_gather_object,
+    all_reduce_max,
+    broadcast,
+    local_world_size,
+    rank,
+    world_size,
+)
 from lib.errors import InputError
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
-from lib.models import build_model
-from lib.models.pieces import set_limits
-from lib.models.statistics import synchronise
-from lib.models.text import load_bert
-from lib.processes import count, gathered, largest, listed, local_count, rank, share_first
-from lib.training.curves import Curves
-from lib.training.folder import RunFolder
+from lib.models import build_model, family_of
+from lib.models.common.batchnorm import synchronise
+from lib.models.common.micro_batch import set_limits
+from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.losses import score_statistics, triplet_loss
 from lib.training.optim import (
     build_optimizer,
-    choose_learning,
     parameter_groups,
     rate_factor,
     set_rates,
+    set_trainable,
 )
-from lib.training.randomness import random_state, seed_dropout, set_random_state
-from lib.training.stop import Stopped, StopSignal
-from lib.training.towers import average_gradients, scores_of_all, towers
+from lib.training.rng import random_state, seed_dropout, set_random_state
+from lib.training.run_dir import RunDir
+from lib.training.signals import Stopped, StopSignal
+from lib.training.tensorboard import Curves
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 SCALARS_EVERY = 10  # updates between TensorBoard points
@@ -52,42 +59,42 @@ class Run:
     """Everything a run needs, opened and checked before anything is written."""
 
     def __init__(self, config: Config, resume: bool, overwrite: bool):
-        """Open data and model, or the checkpoint to go on from.
+        """Open data and model, or the checkpoint to resume from.
 
         Raises:
-            InputError: anything wrong with settings, files or the run's folder.
+            InputError: anything wrong with settings, files or the run directory.
         """
         self.config = config
-        self.folder = RunFolder(config)
-        checkpoint = self.folder.resume_point(resume, overwrite)
+        self.run_dir = RunDir(config)
+        checkpoint = self.run_dir.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
-        self.workers = default_workers(config.data.workers, local_count())
+        self.workers = default_workers(config.data.workers, local_world_size())
         self._share = self._batch_share()
-        self.index = FolderIndex(self.folder.path / INDEX_FILE)
-        self.train_split, self.dev_split = (
-            open_split(config, name, self.index) for name in ("train", "dev")
-        )
-        tokenizer = load_tokenizer(config.model.bert)
+        self.train_split, self.dev_split = (open_split(config, name) for name in ("train", "dev"))
+        state = None if checkpoint is None else checkpoint.tokenizer
+        family = family_of(config.model)
+        self.tokenizer = family.tokenizer(config.model, self.train_split.captions, state)
         torch.manual_seed(config.run.seed)
-        bert = load_bert(config.model.bert, pretrained=checkpoint is None)
-        self.train_captions = tokenise(self.train_split.captions, tokenizer, bert.config)
-        self.dev_captions = tokenise(self.dev_split.captions, tokenizer, bert.config)
-        self.model = build_model(config.model, bert, checkpoint is None).to(self.device)
+        self.model = build_model(config.model, self.tokenizer, pretrained=checkpoint is None)
+        self.model.to(self.device)
+        self.train_captions = tokenise(self.train_split.captions, self.tokenizer)
+        self.dev_captions = tokenise(self.dev_split.captions, self.tokenizer)
         set_limits(self.model, config.train.micro_batch, config.eval.pair_memory_gb)
         if config.train.sync_batchnorm:
             synchronise(self.model)
         self.optimizer = build_optimizer(self.model, config.train)
         self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
-        self.progress = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
+        self.progress: dict[str, Any] = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
-        self.progress["makers"] = self.train_split.makers
+        self.progress["extractors"] = self.train_split.extractors
         splits = (self.train_split, self.dev_split)
         self.progress["splits"] = {split.name: split.sha256 for split in splits}
-        if count() > 1:  # the same weights, but each process its own dropout
+        if world_size() > 1:  # the same weights on every rank, but other draws of dropout
             seed_dropout(config.run.seed, 0)
         self.resumed = checkpoint is not None
         if checkpoint is not None:
-            load_weights(self.model, checkpoint, self.folder.last)
+            assert checkpoint.training is not None
+            load_weights(self.model, checkpoint, self.run_dir.last)
             self.optimizer.load_state_dict(checkpoint.training["optimizer"])
             self._require_same_splits(checkpoint)
             self.progress = dict(checkpoint.progress)
@@ -97,18 +104,18 @@ class Run:
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
-        choose_learning(self.model, self.progress["epoch"], self.config.train)
-        self.towers = towers(self.model)
+        set_trainable(self.model, self.progress["epoch"], self.config.train)
+        self.encoders = wrap_encoders(self.model)
 
     def _batch_share(self) -> slice:
-        """Which pairs of every batch are this process's."""
-        size, processes = self.config.train.batch_size, count()
-        if size % processes:
+        """Which pairs of every batch are this rank's."""
+        size, ranks = self.config.train.batch_size, world_size()
+        if size % ranks:
             raise InputError(
-                f"train.batch_size is {size}, the batch of all processes together, which "
-                f"{processes} processes cannot share alike; take a multiple of {processes}"
+                f"train.batch_size is {size}, over all processes together, which {ranks} processes "
+                f"cannot share equally; choose a multiple of {ranks}"
             )
-        share = size // processes
+        share = size // ranks
         return slice(rank() * share, (rank() + 1) * share)
 
     def _require_same_splits(self, checkpoint: Checkpoint) -> None:
@@ -116,7 +123,7 @@ class Run:
         then = checkpoint.progress.get("splits", now)
         if changed := [name for name in now if now[name] != then.get(name)]:
             raise InputError(
-                f"{self.folder.last}: was trained on other images or captions; the files of "
+                f"{self.run_dir.last}: was trained on other images or captions; the files of "
                 f"{' and '.join(changed)} in {self.train_split.folder} have changed since. Pass "
                 "--overwrite to train anew, or another run.out"
             )
@@ -131,15 +138,13 @@ class Run:
         config, progress = self.config, self.progress
         if progress["epoch"] >= config.train.epochs:
             if rank() == 0:
-                print(f"{self.folder.path}: all {config.train.epochs} epochs are done")
+                print(f"{self.run_dir.path}: all {config.train.epochs} epochs are done")
             return
-        log = self.folder.start(command, fresh=not self.resumed)
-        if rank() == 0:
-            self.index.save()
+        log = self.run_dir.start(command, fresh=not self.resumed)
         self._introduce(log)
         # Points that a killed run wrote after its last checkpoint are written again.
         kept = progress["updates"] if self.resumed else None
-        curves = Curves(self.folder.tensorboard, kept)
+        curves = Curves(self.run_dir.tensorboard, kept)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
         with StopSignal() as stop:
             try:
@@ -147,7 +152,7 @@ class Run:
                     self._begin_epoch()
                     started = time.perf_counter()
                     loss = self._train_epoch(pairs, curves, stop)
-                    if count() > 1:  # a launcher that stops them does not wait for validation
+                    if world_size() > 1:  # a launcher that stops them does not wait for validation
                         self._save(best=False)
                     with stop.interruptible():
                         metrics = self._validate()
@@ -156,7 +161,7 @@ class Run:
                 self._save(best=False)
                 message = (
                     f"stopped by signal {stopped.signum} in epoch {progress['epoch']} after step "
-                    f"{progress['step']}; saved {self.folder.last}, go on with --resume"
+                    f"{progress['step']}; saved {self.run_dir.last}; --resume resumes the run"
                 )
                 log.info(message)
                 raise Stopped(stopped.signum, message) from None
@@ -164,18 +169,16 @@ class Run:
                 curves.close()
         log.info(
             f"done: best dev rSum {progress['best_rsum']:.1f} in epoch {progress['best_epoch']}, "
-            f"{self.folder.best}"
+            f"{self.run_dir.best}"
         )
 
     def _introduce(self, log: logging.Logger) -> None:
         parameters = sum(p.numel() for p in self.model.parameters())
         log.info(
-            f"{'resumed' if self.resumed else 'started'} {self.folder.path} on {self.device}: "
+            f"{'resumed' if self.resumed else 'started'} {self.run_dir.path} on {self.device}: "
             f"{parameters / 1e6:.1f} M parameters, {len(self.train_split.image_ids):,} training "
             f"and {len(self.dev_split.image_ids):,} dev images"
         )
-        for note in self.index.notes:
-            log.info(note)
         for split, captions in (
             (self.train_split, self.train_captions),
             (self.dev_split, self.dev_captions),
@@ -186,8 +189,8 @@ class Run:
 
     def _batches(self, epoch: int) -> np.ndarray:
         config = self.config
-        count = len(self.train_captions)
-        return epoch_batches(count, config.train.batch_size, config.run.seed, epoch)
+        captions = len(self.train_captions)
+        return epoch_batches(captions, config.train.batch_size, config.run.seed, epoch)
 
     def _train_epoch(self, pairs: TrainingPairs, curves: Curves, stop: StopSignal) -> float:
         """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
@@ -198,7 +201,7 @@ class Run:
         loader = training_loader(pairs, epoch, batches[first:, self._share], self.workers, pin)
         self.model.train()
         total = 0.0
-        hidden = True if rank() else None  # None: where no terminal is
+        hidden = True if rank() else None  # None hides the bar where there is no terminal
         with tqdm(
             loader, f"epoch {epoch}", len(batches), initial=first, leave=False, disable=hidden
         ) as bar:
@@ -228,19 +231,19 @@ class Run:
     ) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
-        with arithmetic(self.device, config.precision):
-            encoded = self.towers(images, texts)
-        # Negatives come from the batch of all processes, each of which has the whole loss.
-        with arithmetic(self.device, config.precision if self.model.pairwise else "fp32"):
+        with precision_context(self.device, config.precision):
+            encoded = self.encoders(images, texts)
+        # Negatives come from the batch of all ranks, each of which computes the whole loss.
+        with precision_context(self.device, config.precision if self.model.pairwise else "fp32"):
             scores = scores_of_all(self.model, *encoded)
         hardest = self.progress["epoch"] >= config.sum_epochs
-        same = gathered(images.indices) if config.mask_same_image else None
+        same = all_gather(images.indices) if config.mask_same_image else None
         loss = triplet_loss(scores, config.margin, hardest, same)
         value = loss.item()
         self._require_finite("loss", value, images)
         self.optimizer.zero_grad(set_to_none=True)
         # Autocast is for the forward pass alone; its backward follows it.
-        with arithmetic(self.device, "tf32" if config.precision == "tf32" else "fp32"):
+        with precision_context(self.device, "tf32" if config.precision == "tf32" else "fp32"):
             loss.backward()
             average_gradients(self.model)
         norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
@@ -255,17 +258,17 @@ class Run:
         if math.isfinite(value):
             return
         ids = ", ".join(self.train_split.image_ids[i] for i in images.indices.tolist())
-        last = f"the last good checkpoint is {self.folder.last}"
+        last = f"the last good checkpoint is {self.run_dir.last}"
         raise InputError(
             f"the {what} is {value} in epoch {self.progress['epoch']}, step "
             f"{self.progress['step']}; nothing was updated or saved, "
-            f"{last if self.folder.last.exists() else 'no checkpoint had been saved yet'}. "
+            f"{last if self.run_dir.last.exists() else 'no checkpoint had been saved yet'}. "
             f"A smaller train.lr or train.clip may help. Images of the batch: {ids}"
         )
 
     def _validate(self) -> RetrievalMetrics:
-        # Running statistics differ between processes; weights of the score must not come to.
-        share_first([*self.model.parameters(), *self.model.buffers()])
+        # Running statistics differ between ranks, and nothing else may.
+        broadcast([*self.model.parameters(), *self.model.buffers()])
         embeddings = encode_split(
             self.model,
             self.dev_split,
@@ -307,10 +310,12 @@ class Run:
         )
 
     def _save(self, best: bool) -> None:
-        random = listed(random_state())
+        random = all_gather_object(random_state())
         if rank() == 0:
             training = {"optimizer": self.optimizer.state_dict(), "random": random}
             state = self.model.state_dict()
-            checkpoint = Checkpoint(self.config, state, dict(self.progress), training)
-            self.folder.save(checkpoint, best)
-        largest(0)  # nobody leaves, which would end the others, before it is saved
+            checkpoint = Checkpoint(
+                self.config, state, self.tokenizer.state(), dict(self.progress), training
+            )
+            self.run_dir.save(checkpoint, best)
+        all_reduce_max(0)  # a rank that left before it is saved would end the others

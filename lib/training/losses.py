@@ -1,4 +1,4 @@
-"""Bidirectional hinge triplet loss on a score matrix (3SHNet; hardest form after VSE++)."""
+"""Bidirectional hinge triplet loss on a score matrix (VSE-infinity; hardest form after VSE++)."""
 
 import torch
 from torch import Tensor

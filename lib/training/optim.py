@@ -1,54 +1,45 @@
-"""AdamW's groups and the schedules (VSE-infinity's recipe, which 3SHNet follows)."""
+"""AdamW, its parameter groups and the schedules (VSE-infinity's recipe)."""
 
-from torch import nn
 from torch.optim import AdamW
 
 from lib.config import TrainConfig
-from lib.models.pixels import FromPixels
+from lib.models.common.end_to_end import EndToEnd
+from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 
 
-def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """Groups with their base rates: text head, BERT, image encoder; score and backbone if any."""
-    bert = list(model.text_encoder.bert.parameters())
-    known = {id(p) for p in bert}
-    head = [p for p in model.text_encoder.parameters() if id(p) not in known]
-    image = list(model.image_encoder.parameters())
-    groups = [
-        {"name": "text_head", "params": head, "lr": config.lr},
-        {"name": "bert", "params": bert, "lr": config.lr * config.bert_lr_scale},
-        {"name": "image", "params": image, "lr": config.lr},
-    ]
-    known |= {id(p) for p in [*head, *image]}
-    if isinstance(model, FromPixels):
-        known |= {id(p) for p in model.backbone.parameters()}
-    if score := [p for p in model.parameters() if id(p) not in known]:
-        groups.append({"name": "score", "params": score, "lr": config.lr})
-    if isinstance(model, FromPixels):
+def parameter_groups(model: RetrievalModel, config: TrainConfig) -> list[ParameterGroup]:
+    """The family's groups with their base rates, and the backbone's if there is one."""
+    groups = model.parameter_groups(config.lr)
+    if isinstance(model, EndToEnd):
         params, rate = list(model.backbone.parameters()), config.lr * config.backbone_lr_scale
         groups.append({"name": "backbone", "params": params, "lr": rate})
     return groups
 
 
-def build_optimizer(model: nn.Module, config: TrainConfig) -> AdamW:
-    """AdamW over :func:`parameter_groups`, in one pass over each tensor."""
+def build_optimizer(model: RetrievalModel, config: TrainConfig) -> AdamW:
+    """Fused AdamW over :func:`parameter_groups`."""
     return AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
 
 
-def choose_learning(model: nn.Module, epoch: int, config: TrainConfig) -> None:
-    """Let the backbone learn from its epoch on, but for its frozen stages; others always do."""
-    if isinstance(model, FromPixels):
-        model.learn(config.frozen_stages if epoch >= config.backbone_epoch else None)
+def set_trainable(model: RetrievalModel, epoch: int, config: TrainConfig) -> None:
+    """Unfreeze the backbone, except ``frozen_stages``, from ``backbone_epoch`` on."""
+    if not isinstance(model, EndToEnd):
+        return
+    if epoch >= config.backbone_epoch:
+        model.unfreeze_backbone(config.frozen_stages)
+    else:
+        model.freeze_backbone()
 
 
 def rate_factor(epoch: int, share: float, config: TrainConfig, backbone: bool = False) -> float:
-    """What every group's base rate is multiplied by.
+    """The factor on every group's base rate.
 
     Args:
         epoch: counted from 0.
-        share: of the epoch's updates that are done, in [0, 1).
+        share: of the epoch's updates done so far, in [0, 1).
         config: the schedule.
-        backbone: whether the model has one, at whose first epoch all rates rise linearly from 0,
-            unless that is the very first.
+        backbone: whether the model has one. All rates rise linearly from 0 in the epoch in which
+            it begins to learn, unless that is epoch 0.
     """
     warming = backbone and 0 < config.backbone_epoch == epoch
     factor = config.decay if epoch >= config.decay_epoch else 1.0

@@ -1,0 +1,88 @@
+"""Pictures as a split's features, for training from pixels (VSE-infinity)."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lib.config import FeaturesConfig
+from lib.data.augmentation import Window, drop_rate, kept_rows, sample_window
+from lib.data.pictures import PictureError, PictureFolder, decode
+from lib.errors import InputError
+
+STRIDE = 32  # pixels of a picture per cell of a backbone's last map
+
+
+class Pixels:
+    """``pixels[i]`` is image i's picture, decoded when asked and stretched to one size."""
+
+    def __init__(self, folder: Path, image_ids: list[str], features: FeaturesConfig):
+        """Find every image's picture; read the first one, the others when they are asked for.
+
+        Args:
+            folder: of pictures, found as :class:`PictureFolder` finds them.
+            image_ids: the split's, n.
+            features: ``image_size``, ``grid_size`` and the settings of the augmentation.
+
+        Raises:
+            InputError: no such folder, an image without a picture or with several, or the first
+                one cannot be decoded.
+        """
+        self.folder, self.features = folder, features
+        pictures = PictureFolder(folder)
+        self.paths = [self._path(pictures, image_id) for image_id in image_ids]
+        # Cells of a side, once the backbone's map is pooled.
+        self.side = features.grid_size or -(-features.image_size // STRIDE)
+        self[0]
+
+    def _path(self, pictures: PictureFolder, image_id: str) -> Path:
+        try:
+            return pictures.find(image_id)
+        except PictureError as error:
+            raise InputError(f"{self.folder}: image {image_id}: {error}") from error
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, image: int) -> np.ndarray:
+        """Image ``image``'s whole picture, (3, image_size, image_size) uint8 RGB.
+
+        Raises:
+            InputError: it cannot be decoded.
+        """
+        return self.view(image, Window())
+
+    def view(self, image: int, window: Window) -> np.ndarray:
+        """What a window shows of image ``image``, in the shape of ``pixels[image]``."""
+        size = self.features.image_size
+        try:
+            picture = decode(self.paths[image])
+        except PictureError as error:
+            raise InputError(f"{self.paths[image]}: {error}") from error
+        width, height = picture.size
+        box = (
+            window.left * width,
+            window.top * height,
+            window.right * width,
+            window.bottom * height,
+        )
+        seen = picture.resize((size, size), Image.Resampling.BILINEAR, box)
+        if window.mirrored:
+            seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.ascontiguousarray(np.asarray(seen).transpose(2, 0, 1))
+
+    def all_cells(self) -> np.ndarray:
+        """(side, side) bool, all true: evaluation keeps every cell."""
+        return np.ones((self.side, self.side), bool)
+
+    def augmentation(self, generator: np.random.Generator) -> tuple[Window, np.ndarray]:
+        """A window, and which cells of its map are kept, (side, side) bool; for training."""
+        settings = self.features
+        window = sample_window(settings.crop, settings.flip, generator)
+        rate = drop_rate(settings.drop_scheme, settings.drop, generator)
+        return window, kept_rows(self.side**2, rate, generator).reshape(self.side, self.side)
+
+    def describe(self) -> str:
+        """Number of pictures, and what becomes of them."""
+        size, side = self.features.image_size, self.side
+        return f"{len(self):,} pictures, read at {size} x {size} pixels, {side} x {side} cells"

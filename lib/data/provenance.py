@@ -1,0 +1,106 @@
+"""What made a file of features: a JSON file beside it, compared when a model is evaluated."""
+
+import importlib.metadata
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lib.errors import InputError, first_line
+from lib.files import atomic_write
+
+PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow")
+Extractor = dict[str, Any]  # what decides whether weights suit features
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """An extractor, its weights and its settings."""
+
+    extractor: str  # as in "grid: ResNeXt-101 32x8d"
+    weights: str  # the file's name, or what stands in for one
+    sha256: str | None  # of the weights; None for random ones
+    settings: dict[str, Any]  # preprocessing, sizes, dtype: all that the numbers depend on
+    versions: dict[str, str] = field(default_factory=_versions)
+    counts: dict[str, int] = field(default_factory=dict)  # images per split
+    ids: dict[str, str] = field(default_factory=dict)  # per split, sha256 of an array's image ids
+
+    def differences(self, other: "Provenance") -> list[str]:
+        """In which respects the two make different features, for a reader."""
+        own, theirs = (
+            {"extractor": p.extractor, "weights": p.weights, "sha256": p.sha256, **p.settings}
+            for p in (self, other)
+        )
+        return [
+            f"{key} {own.get(key)!r} there, {theirs.get(key)!r} now"
+            for key in own | theirs
+            # As JSON keeps them, which knows no tuples.
+            if json.dumps(own.get(key)) != json.dumps(theirs.get(key))
+        ]
+
+    def extracted_by(self) -> Extractor:
+        """What decides whether weights suit these features: all but sizes and storage."""
+        return {
+            "extractor": self.extractor,
+            "weights": self.weights,
+            "sha256": self.sha256,
+            "preprocessing": json.loads(json.dumps(self.settings.get("preprocessing"))),
+        }
+
+
+def mismatches(trained: dict[str, Extractor], scored: dict[str, Extractor]) -> list[str]:
+    """Notes where a model gets features of another extractor than it was trained on.
+
+    Args:
+        trained: kind of file -> :meth:`Provenance.extracted_by` in training; files without a
+            provenance, as published ones, are left out.
+        scored: the same for what the model gets now.
+    """
+    notes: dict[str, list[str]] = {}
+    for kind in sorted(trained.keys() | scored.keys()):
+        before, now = trained.get(kind), scored.get(kind)
+        if before != now:
+            text = (
+                f"come from {_described(now)}, those of the training from {_described(before)}; "
+                "weights do not suit another extractor's"
+            )
+            notes.setdefault(text, []).append(kind)
+    return [f"{' and '.join(kinds)} {text}" for text, kinds in notes.items()]
+
+
+def _described(extractor: Extractor | None) -> str:
+    if extractor is None:
+        return "files without provenance"
+    sha256, preprocessing = extractor["sha256"], extractor["preprocessing"]
+    return (
+        f"{extractor['extractor']} with {extractor['weights']}"
+        + (f" (sha256 {sha256[:12]})" if sha256 else "")
+        + (f", {preprocessing}" if preprocessing else "")
+    )
+
+
+def write_provenance(path: Path, provenance: Provenance) -> None:
+    """Write atomically; raises :class:`InputError` where the file cannot be written."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(asdict(provenance), indent=1) + "\n", encoding="utf-8")
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """The provenance at ``path``, None where there is none.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        found = Provenance(**json.loads(path.read_text(encoding="utf-8")))
+        if not all(isinstance(v, dict) for v in (found.settings, found.counts, found.ids)):
+            raise TypeError("its settings, counts or ids are not objects")
+        return found
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: is not a readable manifest ({first_line(error)})") from error

@@ -1,0 +1,40 @@
+"""python -m lib.demo.scenes --out data/scenes_precomp"""
+
+import argparse
+import math
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from lib.demo.scenes.files import write_world
+from lib.demo.scenes.world import PALETTES, SPLITS, World
+from lib.errors import InputError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Render the demo world and its files.")
+    parser.add_argument("--out", type=Path, required=True, help="a folder like data/scenes_precomp")
+    for name, default in asdict(World()).items():
+        choices = {"domain": tuple(PALETTES), "dtype": ("float16", "float32")}.get(name)
+        parser.add_argument(f"--{name}", type=type(default), default=default, choices=choices)
+    args = vars(parser.parse_args())
+    folder = args.pop("out")
+    if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
+        parser.error("sizes must be at least 1")
+    for name in ("missed", "missed_relations"):
+        if not 0 <= args[name] <= 1:
+            parser.error(f"--{name} must be from 0 to 1")
+    for name in ("box_noise", "false_relations"):
+        if not 0 <= args[name] < math.inf:
+            parser.error(f"--{name} must be at least 0")
+    if args["seed"] < 0:
+        parser.error("--seed must be at least 0")
+    try:
+        written = write_world(World(**args), folder)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{folder}: {'written' if written else 'already there'}")
+
+
+if __name__ == "__main__":
+    main()

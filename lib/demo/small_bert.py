@@ -1,0 +1,105 @@
+"""A small BERT made from captions, for the demo and the tests: nothing is downloaded.
+
+python -m lib.demo.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from transformers import BertConfig, BertModel
+from transformers.utils.logging import disable_progress_bar
+
+from lib.data.captions import read_captions
+from lib.errors import InputError
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+def word_pieces(captions: list[str], size: int) -> list[str]:
+    """A WordPiece vocabulary: special entries, every character, then the most frequent words.
+
+    The ``tokenizers`` library splits the words but does not choose the entries: its trainer breaks
+    ties by chance, and a world's results shall not.
+    """
+    normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for caption in captions:
+        words = splitter.pre_tokenize_str(normalizer.normalize_str(caption))
+        counts.update(word for word, _ in words)
+    characters = sorted(set("".join(counts)))
+    entries = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
+    words = sorted(counts.keys() - set(characters), key=lambda word: (-counts[word], word))
+    return entries + words[: max(0, size - len(entries))]
+
+
+def write_small_bert(
+    folder: Path,
+    captions: Path,
+    vocabulary: int = 1000,
+    hidden: int = 128,
+    layers: int = 2,
+    positions: int = 64,
+    seed: int = 0,
+) -> None:
+    """Make a vocabulary from ``captions`` and save a randomly initialised BERT with it.
+
+    Args:
+        folder: made with ``vocab.txt``, ``config.json`` and ``model.safetensors``; must be new.
+        captions: a caption file, one caption per line.
+        vocabulary: number of entries at most, unless the characters alone are more.
+        hidden: width; a head is 32 wide.
+        layers: number of transformer layers.
+        positions: longest caption in pieces.
+        seed: of the initial weights.
+
+    Raises:
+        InputError: no such captions, or ``folder`` is there already or cannot be written.
+    """
+    entries = word_pieces(read_captions(captions), vocabulary)
+    disable_progress_bar()  # one small file
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(entries),
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 32,
+        intermediate_size=2 * hidden,
+        max_position_embeddings=positions,
+    )
+    # Into a folder beside it, renamed when whole: half a BERT would pass for one.
+    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    try:
+        BertModel(config).save_pretrained(temporary)
+        text = "".join(f"{entry}\n" for entry in entries)
+        (temporary / "vocab.txt").write_text(text, encoding="utf-8")
+        temporary.replace(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error}); is it there already?") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--captions", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--vocabulary", type=int, default=1000)
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=2)
+    args = parser.parse_args()
+    try:
+        write_small_bert(args.out, args.captions, args.vocabulary, args.hidden, args.layers)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{args.out}: a BERT of {args.layers} layers, width {args.hidden}, random weights")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Records: one JSON file per evaluation, of a single model or an ensemble alike."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from lib.errors import InputError, first_line
+from lib.evaluation.protocols import ProtocolResult
+from lib.files import atomic_write
+from lib.models.family import Whole
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose scores they are."""
+
+    checkpoint: str = UNKNOWN
+    model: str = UNKNOWN  # its title in tables, as in "VSE-infinity"
+    features: str = UNKNOWN  # region, grid or images
+    source: str = UNKNOWN  # the dataset it was trained on
+    seed: int | None = None
+    epoch: int | None = None  # that the weights are of, counted from 0
+    config: dict[str, Any] | None = None  # settings of the training, features as they were scored
+    whole: Whole | None = None  # the model that it is a version of
+
+    @property
+    def title(self) -> str:
+        """As in "VSE-infinity region"."""
+        return self.model if self.features == UNKNOWN else f"{self.model} {self.features}"
+
+    def is_cross_dataset(self, dataset: str) -> bool:
+        """Whether ``dataset`` is another than the one trained on."""
+        return self.source not in (dataset, UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of an ensemble, with its own results."""
+
+    name: str  # its file or checkpoint
+    origin: Origin
+    weight: float
+    results: list[ProtocolResult]
+
+
+@dataclass(frozen=True)
+class Record:
+    """The results of one model, or of the mean of several models' scores."""
+
+    dataset: str
+    split: str
+    members: list[Member]  # one for a single model
+    results: list[ProtocolResult]
+    format: Literal["image-sentence results 2"] = "image-sentence results 2"
+
+    @property
+    def origins(self) -> list[Origin]:
+        """The members' origins."""
+        return [member.origin for member in self.members]
+
+
+_RECORD: TypeAdapter[Record] = TypeAdapter(Record)
+_ORIGIN: TypeAdapter[Origin] = TypeAdapter(Origin)
+
+
+def single_record(
+    origin: Origin, dataset: str, split: str, results: list[ProtocolResult]
+) -> Record:
+    """A single model's record."""
+    return Record(dataset, split, [Member(origin.checkpoint, origin, 1.0, results)], results)
+
+
+def write_record(path: str | Path, record: Record) -> None:
+    """Write a record; raises :class:`InputError` where the file cannot be written."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(_RECORD.dump_json(record, indent=1) + b"\n")
+
+
+def read_record(path: Path) -> Record | None:
+    """A record, or None for a JSON file of something else.
+
+    Raises:
+        InputError: the file cannot be read, or is a damaged record.
+    """
+    try:
+        text = path.read_bytes()
+        found = TypeAdapter(Any).validate_json(text)
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{path}: is not a readable JSON file ({first_line(error)})") from error
+    if not isinstance(found, dict) or "results" not in str(found.get("format")):
+        return None
+    try:
+        return _RECORD.validate_json(text)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise InputError(
+            f"{path}: is damaged, or of another version ({where}: {error.errors()[0]['msg']}); "
+            "evaluate again"
+        ) from error
+
+
+Evaluated = tuple[str, str, str]  # checkpoint, dataset, split
+
+
+def require_same_evaluation(path: str, found: Evaluated, wanted: Evaluated) -> None:
+    """Raise InputError where a file to be replaced is of another evaluation."""
+    if found != wanted:
+        raise InputError(
+            f"{path}: holds results of {found[0]} on {found[1]} {found[2]}; choose another "
+            "place for these (OUT=FOLDER for scripts/eval_*.sh), or remove them"
+        )
+
+
+def check_record_replaceable(path: str | None, wanted: Evaluated) -> None:
+    """Refuse to replace the record of another evaluation; a damaged one may be replaced."""
+    record = None
+    if path and Path(path).is_file():
+        with suppress(InputError):
+            record = read_record(Path(path))
+    if path and record:
+        checkpoints = " and ".join(origin.checkpoint for origin in record.origins)
+        require_same_evaluation(path, (checkpoints, record.dataset, record.split), wanted)
+
+
+def origin_to_json(origin: Origin) -> str:
+    """An origin as text."""
+    return _ORIGIN.dump_json(origin).decode()
+
+
+def origin_from_json(text: str) -> Origin:
+    """Undo :func:`origin_to_json`; raises ValueError where that fails."""
+    return _ORIGIN.validate_json(text)

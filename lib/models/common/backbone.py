@@ -1,0 +1,170 @@
+"""ResNets of torchvision without their heads: from a picture to the map of its last stage.
+
+Their weights are torchvision's own, or a Detectron2 file's such as grid-feats-vqa's ``X-101.pth``:
+the topology is the same (the stride in the 3 x 3 convolution), so that a map of names is all it
+takes. The map has H / 32 x W / 32 cells. Nothing that reads precomputed features imports this file,
+and so torchvision.
+"""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import ResNet, get_model, get_model_weights
+
+from lib.errors import InputError, few, first_line
+from lib.models.common.pixel_normalisation import IMAGENET
+from lib.models.family import FamilyConfig
+from lib.weights import read_torch, require_same_shapes, shapes_of
+
+X101 = "resnext101_32x8d"  # the network of X-101.pth
+SKIPPED = ("proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std")  # of the detector
+STAGES = {f"res{stage}": f"layer{stage - 1}" for stage in (2, 3, 4, 5)}
+NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+class Backbone(nn.Module):
+    """A ResNet's stem and its four stages."""
+
+    def __init__(self, network: ResNet):
+        super().__init__()
+        self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
+        self.stages = nn.Sequential(*(getattr(network, name) for name in STAGES.values()))
+        self.channels = network.fc.in_features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) float32, normalised -> (B, channels, H / 32, W / 32) float32, sides rounded
+        up."""
+        return self.stages(self.stem(pixels))
+
+
+def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
+    """The backbone of a model that reads pictures.
+
+    Args:
+        config: ``backbone``, ``backbone_weights`` and ``img_dim``.
+        pretrained: False leaves the weights random, for a checkpoint that brings its own.
+
+    Raises:
+        InputError: its channels are not ``img_dim``, or see :func:`load_backbone`.
+    """
+    weights = config.backbone_weights if pretrained else "random"
+    assert config.backbone is not None
+    backbone = load_backbone(config.backbone, weights)
+    if backbone.channels != config.img_dim:
+        raise InputError(
+            f"model.img_dim is {config.img_dim}, but {config.backbone} gives {backbone.channels} "
+            f"channels; set model.img_dim={backbone.channels}"
+        )
+    return backbone
+
+
+def load_backbone(name: str, weights: str) -> Backbone:
+    """Build a network and load its weights, all of them or none.
+
+    Args:
+        name: torchvision's, of a ResNet.
+        weights: ``imagenet`` for torchvision's own; ``random``; or a Detectron2 file, which is of
+            resnext101_32x8d.
+
+    Raises:
+        InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
+    """
+    if weights == "random":
+        return Backbone(get_model(name))
+    if weights == IMAGENET:
+        choice = get_model_weights(name).IMAGENET1K_V1
+        try:
+            return Backbone(get_model(name, weights=choice))
+        except Exception as error:  # no network, or a damaged file, which fails in many ways
+            raise InputError(
+                f"torchvision's weights are unavailable ({first_line(error)}); put the file "
+                f"of {choice.url} into {imagenet_file(name).parent}, or pass X-101.pth instead of "
+                f"{IMAGENET}"
+            ) from error
+    if name != X101:
+        raise InputError(f"{weights}: Detectron2 files are of {X101}, not of {name}")
+    path = Path(weights)
+    return from_detectron2(_read(path), path)
+
+
+def imagenet_file(name: str) -> Path:
+    """Where torchvision keeps its own weights of a network."""
+    url = get_model_weights(name).IMAGENET1K_V1.url
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+
+
+def torchvision_name(name: str) -> str | None:
+    """Detectron2's name of a tensor -> torchvision's; None for the detector's parts, skipped.
+
+    Raises:
+        KeyError: a name that is neither.
+    """
+    if name.startswith(SKIPPED):
+        return None
+    norm = "|".join(NORM)
+    stem = re.fullmatch(rf"backbone\.stem\.conv1\.(?:weight|norm\.({norm}))", name)
+    if stem:
+        return f"bn1.{stem[1]}" if stem[1] else "conv1.weight"
+    block = re.fullmatch(
+        rf"backbone\.(res[2-5])\.(\d+)\.(conv[123]|shortcut)\.(?:weight|norm\.({norm}))", name
+    )
+    if not block:
+        raise KeyError(name)
+    stage, number, part, statistic = block.groups()
+    if part == "shortcut":
+        part = "downsample.1" if statistic else "downsample.0"
+    elif statistic:
+        part = part.replace("conv", "bn")
+    return f"{STAGES[stage]}.{number}.{part}.{statistic or 'weight'}"
+
+
+def from_detectron2(state: dict[str, object], path: Path) -> Backbone:
+    """A Detectron2 file's ``model`` -> the backbone, with all of its tensors or none.
+
+    Args:
+        state: Detectron2's names and tensors, or NumPy arrays.
+        path: where it comes from, for errors.
+
+    Raises:
+        InputError: missing, unexpected or differently shaped tensors, by name.
+    """
+    found, unexpected = {}, []
+    for name, value in state.items():
+        try:
+            ours = torchvision_name(name)
+        except KeyError:
+            unexpected.append(name)
+            continue
+        if ours is not None:
+            # Detectron2's own checkpointer saves NumPy arrays, older ones tensors.
+            try:
+                found[ours] = torch.as_tensor(value).float()
+            except (TypeError, ValueError, RuntimeError) as error:
+                message = f"{path}: {name} is not a tensor ({first_line(error)})"
+                raise InputError(message) from error
+    if unexpected:
+        raise InputError(f"{path}: holds unexpected tensors: {few(unexpected)}")
+    with torch.device("meta"):
+        network = get_model(X101)
+    _load_strictly(network, found, path)
+    return Backbone(network)
+
+
+def _read(path: Path) -> dict[str, object]:
+    kind, advice = "Detectron2 file of weights", "X-101.pth comes from grid-feats-vqa"
+    content = read_torch(path, kind, f"{advice}, or pass --weights imagenet")
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise InputError(f"{path}: is not a {kind}: it has no dict of names under model")
+    return state
+
+
+def _load_strictly(network: nn.Module, found: dict[str, Tensor], path: Path) -> None:
+    state = network.state_dict()
+    counters = {name for name in state if name.endswith("num_batches_tracked")}
+    expected = {n: s for n, s in shapes_of(state).items() if n not in counters and n[:3] != "fc."}
+    require_same_shapes(expected, shapes_of(found), f"{path}: is not of ResNeXt-101 32x8d")
+    zeros = {name: torch.zeros((), dtype=torch.int64) for name in counters}
+    network.load_state_dict(found | zeros, strict=False, assign=True)

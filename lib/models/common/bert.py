@@ -1,0 +1,171 @@
+"""BERT as a text side: tokenizer, encoder and parameter groups (VSE-infinity's)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, BertConfig, BertModel
+from transformers import BertTokenizer as WordPieceTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from lib.batch import TextBatch
+from lib.errors import InputError, first_line
+from lib.models.common.gpo import GeneralizedPooling
+from lib.models.common.layers import unit
+from lib.models.common.micro_batch import chunked_forward
+from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
+
+ADVICE = (
+    "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
+    "--bert FOLDER to eval.py) with "
+)
+
+
+class BertTokenizer:
+    """``bert-base-uncased``'s WordPieces, cut to the positions that the BERT has."""
+
+    padding_id = 0
+
+    def __init__(self, name: str):
+        """Load by hub name, or from a local folder with ``config.json`` and ``vocab.txt``.
+
+        Raises:
+            InputError: not found, or its vocabulary is larger than BERT's.
+        """
+        try:
+            tokenizer = WordPieceTokenizer.from_pretrained(name)
+            if len(tokenizer) <= len(tokenizer.all_special_tokens):
+                raise ValueError("no vocab.txt")  # transformers accepts an empty vocabulary
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"tokenizer {name!r}: not found ({first_line(error)}). "
+                f"{ADVICE}config.json and vocab.txt."
+            ) from error
+        config = _load_config(name, "config.json, vocab.txt")
+        if len(tokenizer) > config.vocab_size:
+            raise InputError(
+                f"BERT {name!r}: its vocabulary has {len(tokenizer)} entries, "
+                f"its config {config.vocab_size}"
+            )
+        self._backend = tokenizer.backend_tokenizer
+        self._backend.encode_special_tokens = True  # "[SEP]" in a caption is five characters
+        self.prefix = (tokenizer.cls_token_id,)
+        self.suffix = (tokenizer.sep_token_id,)
+        self.mask_id = tokenizer.mask_token_id
+        # Never the padding id: the encoder would not see the position.
+        self.random_ids = (1, len(tokenizer))
+        self.max_length = config.max_position_embeddings
+        entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        self.begins_word = np.array([not text.startswith("##") for text, _ in entries])
+
+    def encode(self, captions: Sequence[str]) -> list[list[int]]:
+        """WordPiece ids of each caption, without [CLS] and [SEP], uncut."""
+        encoded = self._backend.encode_batch_fast(list(captions), add_special_tokens=False)
+        return [encoding.ids for encoding in encoded]
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: the vocabulary is found by BERT's name."""
+        return {}
+
+
+def _load_config(name: str, needs: str) -> BertConfig:
+    try:
+        config = AutoConfig.from_pretrained(name)
+        if not isinstance(config, BertConfig):
+            raise ValueError(f"its config.json is of {config.model_type!r}, expected 'bert'")
+    except Exception as error:  # a damaged file fails in ways that transformers does not list
+        raise _unavailable(name, error, needs) from error
+    return config
+
+
+def _unavailable(name: str, error: Exception, needs: str) -> InputError:
+    found = "this folder cannot be loaded" if Path(name).is_dir() else "unavailable"
+    return InputError(f"BERT {name!r}: {found} ({first_line(error)}). {ADVICE}{needs}.")
+
+
+def load_bert(name: str, pretrained: bool) -> BertModel:
+    """BERT by hub name or local folder.
+
+    Args:
+        name: hub name, or a folder with ``config.json`` and, if ``pretrained``, the weights.
+        pretrained: False leaves the weights random, for a checkpoint that brings its own.
+
+    Raises:
+        InputError: neither hub, cache nor folder has it; says how to pass a folder.
+    """
+    needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
+    config = _load_config(name, needs)
+    if not pretrained:
+        return BertModel(config)
+    try:
+        disable_progress_bar()  # flashes by, and looks like training
+        bert, report = BertModel.from_pretrained(
+            name, config=config, dtype=torch.float32, output_loading_info=True
+        )
+        if report["missing_keys"]:  # transformers would leave them random
+            missing = sorted(report["missing_keys"])
+            raise ValueError(f"its weights lack {len(missing)} tensors, among them {missing[0]}")
+    except Exception as error:  # damaged weights fail in ways that transformers does not list
+        raise _unavailable(name, error, needs) from error
+    return bert
+
+
+class TokenEncoder(nn.Module):
+    """BERT and a linear projection: a vector of the joint space for each token, in context."""
+
+    micro_batch: int | None = None  # captions whose activations BERT keeps; None: all
+
+    def __init__(self, bert: BertModel, embed_size: int):
+        super().__init__()
+        self.bert = bert
+        self.projection = nn.Linear(bert.config.hidden_size, embed_size)
+
+    def tokens(self, batch: TextBatch) -> Tensor:
+        """B captions of N tokens -> (B, N, D) float; padded tokens carry no meaning."""
+        return self.projection(
+            chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
+        )
+
+    def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.bert(ids, attention_mask=mask.long()).last_hidden_state
+
+
+class TextEncoder(TokenEncoder):
+    """BERT, a linear projection and GPO: captions to vectors of the joint space."""
+
+    def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
+        super().__init__(bert, embed_size)
+        self.pooling = GeneralizedPooling()
+        self.normalise = normalise
+
+    def forward(self, batch: TextBatch) -> Tensor:
+        """B captions -> (B, D) float32, of unit length unless ``normalise`` is off."""
+        pooled = self.pooling(self.tokens(batch), batch.mask)
+        return unit(pooled) if self.normalise else pooled
+
+
+def bert_parameter_groups(
+    model: RetrievalModel, lr: float, bert_lr_scale: float
+) -> list[ParameterGroup]:
+    """Groups of a model with BERT: text head, BERT, image encoder, and the score if it learns.
+
+    Args:
+        model: its ``text_encoder`` is a :class:`TokenEncoder`.
+        lr: rate of all but BERT.
+        bert_lr_scale: BERT's rate is ``lr`` times this.
+    """
+    text, image = dict(model.text_encoder.named_parameters()), model.image_encoder.parameters()
+    bert = [parameter for name, parameter in text.items() if name.startswith("bert.")]
+    head = [parameter for name, parameter in text.items() if not name.startswith("bert.")]
+    groups: list[ParameterGroup] = [
+        {"name": "text_head", "params": head, "lr": lr},
+        {"name": "bert", "params": bert, "lr": lr * bert_lr_scale},
+        {"name": "image", "params": list(image), "lr": lr},
+    ]
+    known = {id(parameter) for group in groups for parameter in group["params"]}
+    if score := [p for p in model.parameters() if id(p) not in known]:
+        groups.append({"name": "score", "params": score, "lr": lr})
+    return groups

@@ -1,0 +1,42 @@
+"""Micro-batches: a network's activations are kept for a few rows and recomputed in backward."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+def chunked_forward(
+    compute: Callable[..., Tensor], micro_batch: int | None, *tensors: Tensor
+) -> Tensor:
+    """``compute(*tensors)`` with the activations of ``micro_batch`` rows, and equal gradients.
+
+    What follows sees the whole batch, so that a loss keeps its negatives and a normalisation its
+    statistics. (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited
+    Setup".)
+
+    Args:
+        compute: treats each row for itself, as BERT does, and a ResNet whose statistics are frozen.
+        micro_batch: rows at a time; None: the whole batch.
+        tensors: (B, ...) each.
+    """
+    if micro_batch is None or micro_batch >= len(tensors[0]) or not torch.is_grad_enabled():
+        return compute(*tensors)
+    chunks = zip(*(tensor.split(micro_batch) for tensor in tensors), strict=True)
+    return torch.cat([checkpoint(compute, *chunk, use_reentrant=False) for chunk in chunks])
+
+
+def set_limits(model: nn.Module, micro_batch: int | None, pair_memory_gb: float) -> None:
+    """Set how much a model may hold at once.
+
+    Args:
+        model: of any family.
+        micro_batch: rows whose activations a text network or a backbone keeps; None: all.
+        pair_memory_gb: memory for one chunk of pairs, in a family that scores pairs.
+    """
+    for module in model.modules():
+        if hasattr(module, "micro_batch"):
+            module.micro_batch = micro_batch
+        if hasattr(module, "pair_memory_gb"):
+            module.pair_memory_gb = pair_memory_gb

@@ -1,0 +1,43 @@
+"""The base class of every family's model: two encoders and a score."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from lib.batch import TextBatch
+
+ParameterGroup = dict[str, Any]  # name, params, lr
+
+
+class RetrievalModel(nn.Module):
+    """Encodes images and captions apart, and scores every image with every caption."""
+
+    pairwise = False  # whether a score takes more than a product of two vectors
+    image_encoder: nn.Module
+    text_encoder: nn.Module
+
+    def encode_images(self, batch: Any) -> Any:
+        """B images, an ImageBatch -> (B, D) float32 vectors, or Tensors of a family that scores
+        pairs."""
+        return self.image_encoder(batch)
+
+    def encode_texts(self, batch: TextBatch) -> Any:
+        """B captions -> (B, D) float32 vectors, or Tensors of a family that scores pairs."""
+        return self.text_encoder(batch)
+
+    def score(self, images: Any, texts: Any) -> Tensor:
+        """(n, D) and (m, D) float32 -> (n, m) float32: dot products, cosines for unit vectors."""
+        return images @ texts.T
+
+    def encoders(self) -> Sequence[nn.Module]:
+        """The modules whose forward passes encode; DistributedDataParallel holds them."""
+        return self.image_encoder, self.text_encoder
+
+    def parameter_groups(self, lr: float) -> list[ParameterGroup]:
+        """The optimiser's groups: every parameter once, each group with its base rate.
+
+        Args:
+            lr: the run's learning rate.
+        """
+        return [{"name": "model", "params": list(self.parameters()), "lr": lr}]

@@ -1,0 +1,210 @@
+"""The contract of a model family: all that the rest of the house may ask of one.
+
+A family is a folder, ``lib/models/<family>/``, and one line of the registry (``lib/models``). This
+file and the families' settings need no torch, so that tables and ensembles do without it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from lib.models.common.retrieval_model import RetrievalModel
+
+State = dict[str, Any]  # names and tensors, as ``state_dict`` gives them
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 5e-4 as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+
+
+class Settings(BaseModel):
+    """A section of the config: typed, bounded, frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+Backbone = Literal["resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
+
+
+class FamilyConfig(Settings):
+    """The settings that every family has; a family adds its own."""
+
+    family: str = Field(description="the model family, a folder of lib/models")
+    img_dim: int = Field(2048, ge=1, description="channels of a region or grid cell")
+    backbone: Backbone | None = Field(
+        None, description="the ResNet that makes the grids of features.type=images"
+    )
+    backbone_weights: str = Field(
+        "imagenet", description="imagenet, random, or a Detectron2 file like X-101.pth"
+    )
+
+
+@dataclass(frozen=True)
+class Input:
+    """An array that a family reads beside the features, ``<split>_<stem>.npy``."""
+
+    name: str  # in ``ImageBatch.arrays``
+    stem: str
+    shape: tuple[int | None, ...]  # of one image's entry; None: any size
+    meaning: str  # of the axes, for errors
+    # Axes that follow the regions which training keeps: none, the first, or the first two.
+    region_axes: Literal[0, 1, 2] = 0
+    problem: Callable[[np.ndarray], str | None] | None = None  # what is wrong with an entry
+    needed_by: str = ""  # for the error where the file is missing, with what trains without it
+
+
+class Window(Protocol):
+    """The part of a picture that training from pixels sees."""
+
+    def label_map(self, labels: np.ndarray) -> np.ndarray: ...
+    def shares(self, semantic: np.ndarray) -> np.ndarray: ...
+
+
+class Tokenizer(Protocol):
+    """Captions to ids, and what augmentation may write in their place."""
+
+    prefix: tuple[int, ...]  # ids that begin every caption, such as [CLS]
+    suffix: tuple[int, ...]  # ids that end every caption, such as [SEP]
+    padding_id: int
+    mask_id: int
+    random_ids: tuple[int, int]  # a random replacement is drawn from [low, high)
+    begins_word: np.ndarray  # (vocabulary,) bool; false for WordPieces that continue a word
+    max_length: int  # of a caption in ids, with prefix and suffix
+
+    def encode(self, captions: Sequence[str]) -> list[list[int]]:
+        """Each caption's ids, without prefix and suffix, uncut."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep to make the same tokenizer again, as plain values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A model whose versions are trained apart; its scores are their mean."""
+
+    title: str
+    part: str  # which version this one is
+    parts: tuple[str, ...]  # all of them, each once
+
+
+@dataclass(frozen=True)
+class ReleasedModel:
+    """A released checkpoint's model under our names."""
+
+    config: FamilyConfig
+    state: State
+    shapes: dict[str, tuple[int, ...]]  # what the model expects
+    extras: dict[str, Any] = field(default_factory=dict)  # plain; kept for the way back
+
+
+class ReleasedLayout(ABC):
+    """A family's layout of publicly released states, read strictly and written back exactly."""
+
+    @abstractmethod
+    def recognises(self, states: Sequence[State]) -> bool:
+        """Whether a file's ``model``, a list of states, is of this family."""
+
+    @abstractmethod
+    def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
+        """Our settings, names and tensors; unknown tensors keep their names, to be reported.
+
+        Args:
+            states: names and tensors of the file.
+            opt: the file's options as plain values.
+
+        Raises:
+            KeyError: a tensor is missing that a size is read from.
+        """
+
+    @abstractmethod
+    def write(
+        self, config: Any, state: State, extras: dict[str, Any]
+    ) -> tuple[list[State], dict[str, Any]]:
+        """The released states, and the options that say what ``config`` says."""
+
+    @abstractmethod
+    def released_name(self, key: str) -> str:
+        """The released name of one of our tensors, for errors."""
+
+    def refusal(self, config: Any) -> str | None:
+        """What the layout has no place for, or None."""
+        return None
+
+
+class Family(ABC):
+    """One family; methods take its own ``Config``."""
+
+    name: ClassVar[str]
+    Config: ClassVar[type[FamilyConfig]]
+    released: ReleasedLayout | None = None
+    # Settings that only say where files are: they may differ when a run is resumed or evaluated.
+    locations: frozenset[str] = frozenset()
+
+    @abstractmethod
+    def title(self, config: Any) -> str:
+        """The model's name in tables: an ablation never passes for the whole."""
+
+    def whole(self, config: Any) -> Whole | None:
+        """The model that this one is a version of, if it is."""
+        return None
+
+    def inputs(self, config: Any) -> Sequence[Input]:
+        """The arrays it reads beside the features."""
+        return ()
+
+    def seen_through(self, window: Window, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """One image's arrays as training from pixels sees them, cropped and mirrored."""
+        return arrays
+
+    @abstractmethod
+    def tokenizer(
+        self,
+        config: Any,
+        captions: Sequence[str] | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> Tokenizer:
+        """The text side's tokenizer.
+
+        Args:
+            config: the family's settings.
+            captions: of the training split, for a new run that builds its vocabulary from them.
+            state: of a checkpoint; None for a new run.
+
+        Raises:
+            InputError: its files are not found or do not fit.
+        """
+
+    @abstractmethod
+    def build(self, config: Any, tokenizer: Tokenizer, pretrained: bool) -> RetrievalModel:
+        """The model, without a backbone.
+
+        Args:
+            config: the family's settings.
+            tokenizer: whose ids it will get.
+            pretrained: False leaves all weights random, for a checkpoint that brings its own.
+
+        Raises:
+            InputError: pretrained weights or their config are unavailable.
+        """
+
+
+def without(missing: Iterable[str]) -> str:
+    """The end of an ablation's title: " without A and B", or nothing."""
+    names = " and ".join(missing)
+    return f" without {names}" if names else ""

@@ -1,0 +1,166 @@
+"""The public release's checkpoint layout: 3SHNet's and VSE-infinity's names and ours."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import BertConfig, BertModel
+
+from lib.models.family import ReleasedLayout, ReleasedModel, State
+from lib.models.threeshnet.config import Config
+from lib.models.threeshnet.model import ThreeSHNet
+
+# Released prefix -> ours. An MLP's inner names are mapped by MLP_NAMES.
+MLP_NAMES = {"layers.0": "hidden", "bns.0": "norm", "layers.1": "output"}
+UNUSED_NORM = "bns.1"  # in every released MLP, never used by its forward
+IMAGE_NAMES = {
+    "embed_seg_C.1": "cell_embedding.linear",
+    "embed_seg_C.4": "cell_embedding.norm",
+    "embed_category.0": "category_embedding.linear",
+    "embed_category.3": "category_embedding.norm",
+    "crossmodalfusion_sm.MLP_image": "semantic.region_residual",
+    "crossmodalfusion_sm.MLP_seg": "semantic.query_residual",
+    "crossmodalfusion_sm.embed_seg_HW.2": "semantic.query_embedding.linear",
+    "crossmodalfusion_sm.embed_seg_HW.5": "semantic.query_embedding.norm",
+    "crossmodalfusion_sm.fc_scale": "semantic.gate",
+    "crossmodalfusion_sm.fc_1": "semantic.output",
+    "crossmodalfusion_sp.MLP_image": "spatial.query",
+    "crossmodalfusion_sp.embedding_Seg.0": "spatial.key_conv",
+    "crossmodalfusion_sp.embedding_Seg.1": "spatial.key_norm",
+    "crossmodalfusion_sp.embed_fusion": "spatial.output",
+    "fc": "projection",
+    "mlp": "residual",
+    "seg_mlp": "cell_residual",
+    "gpool": "pooling",
+    "fusion_mlp": "fusion",
+}
+TEXT_NAMES = {"bert": "bert", "linear": "projection", "gpool": "pooling"}
+SIDES = (("image_encoder.", IMAGE_NAMES), ("text_encoder.", TEXT_NAMES))
+SEGMENTATION = ("embed_", "seg_", "crossmodal", "fusion")  # parts that VSE-infinity lacks
+POSITION_IDS = "bert.embeddings.position_ids"  # saved by some versions of transformers
+
+
+class Layout(ReleasedLayout):
+    """Two states, image and text, whose names begin with ``module.``."""
+
+    def recognises(self, states: Sequence[State]) -> bool:
+        """Whether there are an image state with a projection and a text state with BERT."""
+        return len(states) == 2 and not any("backbone." in key for key in states[0])
+
+    def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
+        """Sizes come from shapes; ``extras`` keeps whether position ids were saved."""
+        image, text = (
+            {key.removeprefix("module."): value for key, value in side.items()} for side in states
+        )
+        state = {
+            prefix + _our_name(key, names): value
+            for (prefix, names), side in zip(SIDES, (image, text), strict=True)
+            for key, value in side.items()
+            if key != POSITION_IDS and f".{UNUSED_NORM}." not in key
+        }
+        config = _infer_config(image, opt)
+        with torch.device("meta"):
+            model = ThreeSHNet(config, BertModel(_infer_bert(text)))
+        shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        return ReleasedModel(config, state, shapes, {"position_ids": POSITION_IDS in text})
+
+    def write(
+        self, config: Config, state: State, extras: dict[str, Any]
+    ) -> tuple[list[State], dict[str, Any]]:
+        """Each MLP gets the fresh, never used output norm that the release saves."""
+        states = [
+            _with_unused_norms(
+                {
+                    f"module.{self.released_name(key)}": value
+                    for key, value in state.items()
+                    if key.startswith(prefix)
+                }
+            )
+            for prefix, _ in SIDES
+        ]
+        if extras.get("position_ids", True):
+            positions = states[1]["module.bert.embeddings.position_embeddings.weight"].shape[0]
+            states[1]["module." + POSITION_IDS] = torch.arange(positions)[None]
+        return states, {
+            "img_dim": config.img_dim,
+            "embed_size": config.embed_size,
+            "map_size": config.map_size,  # the release has 64 and 7, and leaves these unread
+            "cells": config.cells,
+            "no_imgnorm": not config.normalise_images,
+            "no_txtnorm": not config.normalise_texts,
+            "precomp_enc_type": "basic",
+            "max_violation": True,
+        }
+
+    def released_name(self, key: str) -> str:
+        """Without ``module.``; an unknown name is returned as it is."""
+        for prefix, names in SIDES:
+            for released, ours in names.items():
+                if key.startswith(f"{prefix}{ours}."):
+                    rest = key.removeprefix(f"{prefix}{ours}.")
+                    for inner, part in MLP_NAMES.items():
+                        rest = re.sub(rf"^{part}\.", f"{inner}.", rest)
+                    return f"{released}.{rest}"
+        return key.removeprefix("image_encoder.").removeprefix("text_encoder.")
+
+    def refusal(self, config: Config) -> str | None:
+        """Backbones, and ablations with some of the segmentation."""
+        if config.backbone is not None:
+            return f"a backbone ({config.backbone})"
+        missing = {"VSeM": config.vsem, "VSpM": config.vspm} if config.segmentation else {}
+        lacking = " and ".join(name for name, on in missing.items() if not on)
+        return f"3SHNet without {lacking}" if lacking else None
+
+
+def _our_name(key: str, names: dict[str, str]) -> str:
+    """Our name of a released tensor; an unknown name is returned as it is, to be reported."""
+    for released, ours in names.items():
+        if key.startswith(released + "."):
+            rest = key.removeprefix(released + ".")
+            for inner, part in MLP_NAMES.items():
+                rest = re.sub(rf"^{re.escape(inner)}\.", f"{part}.", rest)
+            return f"{ours}.{rest}"
+    return key
+
+
+def _with_unused_norms(side: State) -> State:
+    """Add the fresh, never used output norm that each released MLP carries."""
+    fresh = {}
+    for key, bias in side.items():
+        if key.endswith(".layers.1.bias"):
+            stem = key.removesuffix("layers.1.bias") + UNUSED_NORM
+            norm = nn.BatchNorm1d(len(bias)).state_dict()
+            fresh |= {f"{stem}.{name}": value for name, value in norm.items()}
+    return side | fresh
+
+
+def _infer_config(image: State, opt: dict[str, Any]) -> Config:
+    size, img_dim = image["fc.weight"].shape
+    segmentation = any(key.startswith(SEGMENTATION) for key in image)
+    categories = image["embed_category.0.weight"].shape[1] if segmentation else 133
+    return Config(
+        img_dim=img_dim,
+        embed_size=size,
+        segmentation=segmentation,
+        categories=categories,
+        normalise_images=not opt.get("no_imgnorm", False),
+        normalise_texts=not opt.get("no_txtnorm", False),
+        map_size=opt.get("map_size", 64),
+        cells=opt.get("cells", 7),
+    )
+
+
+def _infer_bert(text: State) -> BertConfig:
+    vocabulary, hidden = text["bert.embeddings.word_embeddings.weight"].shape
+    layers = {int(k.split(".")[3]) for k in text if k.startswith("bert.encoder.layer.")}
+    return BertConfig(
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        num_hidden_layers=max(layers, default=-1) + 1,
+        num_attention_heads=1,  # leaves no trace in the tensors
+        intermediate_size=text["bert.encoder.layer.0.intermediate.dense.weight"].shape[0],
+        max_position_embeddings=text["bert.embeddings.position_embeddings.weight"].shape[0],
+        type_vocab_size=text["bert.embeddings.token_type_embeddings.weight"].shape[0],
+    )

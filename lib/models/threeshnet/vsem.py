@@ -1,0 +1,38 @@
+"""VSeM, visual-semantic modelling: which regions matter (3SHNet, semantic self-highlighting)."""
+
+import torch
+from torch import Tensor, nn
+
+from lib.models.common.layers import MLP, Embed
+
+
+class VSeM(nn.Module):
+    """Highlights regions by their agreement with the picture's mean semantic segmentation."""
+
+    def __init__(self, embed_size: int, categories: int):
+        super().__init__()
+        self.region_residual = MLP(embed_size, embed_size // 2, embed_size)
+        self.query_embedding = Embed(categories, embed_size)
+        self.query_residual = MLP(embed_size, embed_size // 2, embed_size)
+        self.gate = nn.Linear(embed_size, embed_size)
+        self.output = nn.Linear(embed_size, embed_size)
+
+    def forward(self, projected: Tensor, mask: Tensor, semantic: Tensor) -> Tensor:
+        """Highlight regions.
+
+        Args:
+            projected: (B, K, D) float, F0; padded rows are the projection's bias, not zero.
+            mask: (B, K) bool, true on real rows.
+            semantic: (B, categories, cells, cells) float, shares in [0, 1].
+
+        Returns:
+            (B, K, D) float; rows where ``mask`` is false carry no meaning.
+        """
+        regions = projected + self.region_residual(projected)
+        query = self.query_embedding(semantic.mean(dim=(2, 3)))  # (B, D)
+        query = query + self.query_residual(query)
+        real = mask[..., None]
+        agreement = (regions @ query[..., None]) / regions.shape[-1] ** 0.5  # (B, K, 1)
+        highlighted = agreement.sigmoid() * real * regions
+        gated = highlighted * torch.tanh(self.gate(highlighted))
+        return self.output(gated + query[:, None] * real).relu()

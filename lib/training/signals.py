@@ -1,0 +1,83 @@
+"""SIGINT and SIGTERM as a request to stop, which the loop answers between two updates."""
+
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from lib.distributed import all_reduce_max, world_size
+
+Batch = TypeVar("Batch")
+
+
+class Stopped(Exception):
+    """A run ended early on a signal, after saving."""
+
+    def __init__(self, signum: int, message: str = ""):
+        super().__init__(message)
+        self.signum = signum
+
+
+class StopSignal:
+    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once.
+
+    All ranks stop together, when any of them has got a signal.
+    """
+
+    def __init__(self) -> None:
+        self.requested: int | None = None
+        self._interruptible = False
+
+    def __enter__(self) -> "StopSignal":
+        self._previous = {
+            s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def guard(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The same batches, until a signal raises :class:`Stopped` between two of them."""
+        iterator = iter(batches)
+        while True:
+            batch = None
+            try:
+                batch = next(iterator, None)
+            except RuntimeError:  # the signal may have ended the loader's workers
+                if not self.requested:
+                    raise
+            # Once per batch and at the end, on every rank: it is a collective.
+            if self._requested_anywhere():
+                raise Stopped(self.requested)
+            if batch is None:
+                return
+            yield batch
+
+    def _requested_anywhere(self) -> bool:
+        found = all_reduce_max(self.requested or 0)
+        self.requested = found or self.requested  # which may have come in between
+        return bool(found)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """A block that changes no training state: a signal raises :class:`Stopped` inside it.
+
+        With several ranks none may leave alone: they finish the block.
+        """
+        if self._requested_anywhere():
+            raise Stopped(self.requested)
+        self._interruptible = world_size() == 1
+        try:
+            yield
+        finally:
+            self._interruptible = False
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if self.requested == signum:
+            raise KeyboardInterrupt
+        self.requested = signum
+        if self._interruptible:
+            raise Stopped(signum)

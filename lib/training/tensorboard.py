@@ -1,0 +1,31 @@
+"""A run's curves in TensorBoard."""
+
+from pathlib import Path
+
+from torch.utils.tensorboard import SummaryWriter
+
+from lib.distributed import rank
+
+
+class Curves:
+    """Scalars by update; of several processes the first writes them."""
+
+    def __init__(self, folder: Path, updates: int | None):
+        """Write to ``folder``; what a killed run wrote there after ``updates`` is dropped."""
+        purge = None if updates is None else updates + 1
+        self._writer = SummaryWriter(folder, purge_step=purge) if rank() == 0 else None
+
+    def add(self, values: dict[str, float], update: int) -> None:
+        """One point of each named curve."""
+        for name, value in values.items() if self._writer else ():
+            self._writer.add_scalar(name, value, update)
+
+    def flush(self) -> None:
+        """Let readers see what was added."""
+        if self._writer:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write the rest."""
+        if self._writer:
+            self._writer.close()

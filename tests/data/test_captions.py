@@ -1,0 +1,148 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from transformers import BertConfig
+
+from lib.data.captions import read_captions, tokenise
+from lib.errors import InputError
+from lib.models.common.bert import BertTokenizer, load_bert
+from tests.support import GOLDEN
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with what --bert needs: a config and a vocabulary."""
+    folder = tmp_path_factory.mktemp("bert")
+    shutil.copy(GOLDEN / "bert_vocab.txt", folder / "vocab.txt")
+    BertConfig().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+    return BertTokenizer(str(folder))
+
+
+def tokens(texts, tokenizer):
+    return tokenise(texts, tokenizer)
+
+
+def test_recorded_captions(tokenizer):
+    recorded = json.loads((GOLDEN / "captions.json").read_text())["captions"]
+    found = tokens([c["text"] for c in recorded], tokenizer)
+    wrong = [c for i, c in enumerate(recorded) if found.ids(i).tolist() != c["ids"]]
+    assert len(recorded) == 214
+    assert not wrong
+
+
+def test_control_tokens_in_a_caption_are_plain_text(tokenizer):
+    ids = tokens(["a [SEP] b [MASK] [PAD]"], tokenizer).ids(0)
+    assert (ids == tokenizer.suffix[0]).sum() == 1
+    assert tokenizer.mask_id not in ids
+    assert tokenizer.padding_id not in ids
+
+
+def test_long_and_empty_captions_are_counted(tokenizer):
+    found = tokens(["word " * 600, "", "a dog", "x " * 511], tokenizer)
+    assert found.lengths().tolist() == [512, 2, 4, 512]
+    assert found.ids(0)[[0, -1]].tolist() == [101, 102]
+    assert found.warnings("train") == [
+        "train: 2 captions are longer than 512 tokens and were cut",
+        "train: 1 captions are empty",
+    ]
+    assert not tokens(["a dog"], tokenizer).warnings("train")
+
+
+def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path, folder):
+    shutil.copy(folder / "vocab.txt", tmp_path)
+    BertConfig(vocab_size=200).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="30522 entries, its config 200"):
+        BertTokenizer(str(tmp_path))
+
+
+def test_augmentation_rates_are_per_word(tokenizer):
+    """20% of words touched: half masked, a tenth replaced, the rest deleted, as whole words."""
+    text = "unaffable frisbees skateboarding grazing"  # several pieces each, none a mask
+    captions = tokens([text], tokenizer)
+    plain = captions.ids(0)[1:-1]
+    words = captions.words - captions.words[0]
+    counts = dict.fromkeys(("kept", "masked", "replaced", "deleted"), 0)
+    generator = np.random.default_rng(0)
+    trials = 5000
+    for _ in range(trials):
+        found = captions.augmented(0, 0.2, generator)
+        assert found[0] == 101
+        assert found[-1] == 102
+        rest = found[1:-1].tolist()
+        for word in range(4):
+            own = plain[words == word].tolist()
+            if rest[: len(own)] == own:
+                kind = "kept"
+            elif rest[: len(own)] == [103] * len(own):
+                kind = "masked"
+            else:
+                later = [plain[words == w].tolist() for w in range(word + 1, 4)]
+                gone = not rest or any(rest[: len(w)] in (w, [103] * len(w)) for w in later)
+                kind = "deleted" if gone else "replaced"
+            counts[kind] += 1
+            rest = rest if kind == "deleted" else rest[len(own) :]
+    shares = {kind: count / trials / 4 for kind, count in counts.items()}
+    # A run of deleted and replaced words can be told apart only nearly, hence the tolerance.
+    assert shares["kept"] == pytest.approx(0.8, abs=0.01)
+    assert shares["masked"] == pytest.approx(0.1, abs=0.01)
+    assert shares["replaced"] == pytest.approx(0.02, abs=0.01)
+    assert shares["deleted"] == pytest.approx(0.08, abs=0.015)
+
+
+def test_replacements_cover_the_vocabulary_but_never_padding(tokenizer):
+    captions = tokens(["dog " * 500], tokenizer)
+    generator = np.random.default_rng(1)
+    seen = np.concatenate([captions.augmented(0, 1.0, generator) for _ in range(300)])
+    assert 0 not in seen
+    replaced = seen[(seen != 103) & (seen != 101) & (seen != 102)]
+    assert len(replaced) == pytest.approx(300 * 50, rel=0.05)
+    assert replaced.max() > 30_000
+    assert len(set(replaced.tolist())) > 8000
+
+
+def test_augmentation_is_a_function_of_its_generator(tokenizer):
+    captions = tokens(["A young man in a red jacket jumping for a Frizbee."], tokenizer)
+    first, again, other = (
+        captions.augmented(0, 0.9, np.random.default_rng(seed)).tolist() for seed in (5, 5, 6)
+    )
+    assert first == again != other
+    assert captions.augmented(0, 0.0, np.random.default_rng(5)).tolist() == captions.ids(0).tolist()
+
+
+def test_all_words_deleted_leaves_an_empty_caption(tokenizer):
+    captions = tokens(["dog"], tokenizer)
+    lengths = {len(captions.augmented(0, 1.0, np.random.default_rng(s))) for s in range(50)}
+    assert lengths == {2, 3}
+
+
+def test_only_line_feeds_end_a_caption(tmp_path):
+    path = tmp_path / "caps.txt"
+    path.write_bytes("\ufeffa\u2028b\x85c\r\n\nlast".encode())
+    assert read_captions(path) == ["a\u2028b\x85c", "", "last"]
+
+
+def test_other_encodings_are_refused_with_the_line(tmp_path):
+    path = tmp_path / "caps.txt"
+    path.write_bytes(b"a dog\na caf\xe9\n")
+    with pytest.raises(InputError, match="line 2 is not UTF-8"):
+        read_captions(path)
+
+
+def test_missing_bert_says_how_to_pass_a_folder(tmp_path, folder):
+    for name in ("bert-base-uncased", "no/such/folder"):
+        with pytest.raises(InputError, match=r"--bert FOLDER.*config.json, vocab.txt and model"):
+            load_bert(name, pretrained=True)
+        with pytest.raises(InputError, match=r"--bert FOLDER.*config.json and vocab.txt"):
+            BertTokenizer(name)
+    with pytest.raises(InputError, match=r"this folder cannot be loaded .*no file named model"):
+        load_bert(str(folder), pretrained=True)
+    BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"no vocab\.txt"):
+        BertTokenizer(str(tmp_path))

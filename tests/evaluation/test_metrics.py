@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+
+from lib.errors import InputError
+from lib.evaluation.metrics import direction_metrics, mean_metrics, ranks, retrieval_metrics
+from lib.evaluation.protocols import check_split, evaluate
+from lib.evaluation.records import Origin
+from lib.evaluation.report import format_table
+from tests.golden import fill
+from tests.support import GOLDEN, succeed
+
+RECORDED = np.load(GOLDEN / "recall.npz")
+
+
+def five(n):
+    return np.arange(5 * n) // 5
+
+
+def recorded_scores():
+    images = fill.unit_rows("recall/images", (500, 64))
+    noise = np.float32(3.2) * fill.unit_rows("recall/captions", (2500, 64))
+    return images @ (np.repeat(images, 5, axis=0) + noise).T
+
+
+def figures(side):
+    return side.r1, side.r5, side.r10, side.median_rank, side.mean_rank
+
+
+def test_recorded_recalls():
+    metrics = retrieval_metrics(recorded_scores(), five(500))
+    np.testing.assert_allclose(figures(metrics.i2t), RECORDED["full/i2t"], atol=1e-9)
+    np.testing.assert_allclose(figures(metrics.t2i), RECORDED["full/t2i"], atol=1e-9)
+
+
+def test_recorded_folds():
+    folded, whole = evaluate(recorded_scores(), "coco", "testall")
+    for fold, expected in zip(folded.folds, RECORDED["fold5/folds"], strict=True):
+        found = (*figures(fold.i2t), *figures(fold.t2i))
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+    expected = RECORDED["fold5/folds"].mean(axis=0)
+    found = (*figures(folded.metrics.i2t), *figures(folded.metrics.t2i))
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+    assert folded.metrics.rsum == pytest.approx(sum(expected[:3]) + sum(expected[5:8]))
+    assert whole.images == 500
+    assert folded.images == 100
+
+
+def plain_ranks(scores, owner):
+    n, m = scores.shape
+    i2t = [
+        min(
+            sum(1 for k in range(m) if owner[k] != i and scores[i, k] >= scores[i, j])
+            for j in range(m)
+            if owner[j] == i
+        )
+        for i in range(n)
+    ]
+    t2i = [
+        sum(1 for k in range(n) if k != owner[j] and scores[k, j] >= scores[owner[j], j])
+        for j in range(m)
+    ]
+    return i2t, t2i
+
+
+@pytest.mark.parametrize("levels", [3, 50])
+def test_equals_a_plain_loop_ties_included(levels):
+    scores = np.random.default_rng(levels).integers(0, levels, (300, 600)).astype(np.float32)
+    owner = np.random.default_rng(1).permutation(np.arange(600) // 2)
+    found_i2t, found_t2i = ranks(scores[:30, owner < 30], owner[owner < 30])
+    i2t, t2i = plain_ranks(scores[:30, owner < 30], owner[owner < 30])
+    assert found_i2t.tolist() == i2t
+    assert found_t2i.tolist() == t2i
+    whole = ranks(scores, owner)  # more images than one chunk holds
+    assert (
+        whole[0][299] == ((scores[299] >= scores[299][owner == 299].max()) & (owner != 299)).sum()
+    )
+
+
+def test_ties_count_against_the_model():
+    # Image 0's best caption ties with a caption of image 1: rank 2, not 1.
+    scores = np.array([[0.5] * 5 + [0.5] + [0.1] * 4, [0.2] * 5 + [0.9] * 5], np.float32)
+    i2t, t2i = ranks(scores, five(2))
+    assert i2t.tolist() == [1, 0]
+    assert t2i.tolist() == [0] * 10
+
+
+def test_equal_scores_among_own_captions_do_not_hurt():
+    scores = np.array([[0.9] * 5 + [0.1] * 5, [0.1] * 5 + [0.9] * 5], np.float32)
+    metrics = retrieval_metrics(scores, five(2))
+    assert metrics.rsum == 600
+
+
+def test_a_collapsed_model_scores_nothing():
+    metrics = retrieval_metrics(np.full((20, 100), 0.7, np.float32), five(20))
+    assert metrics.rsum == 0
+    assert metrics.i2t.median_rank == 96
+    assert metrics.t2i.mean_rank == 20
+
+
+def test_nan_is_refused():
+    scores = np.eye(4).repeat(5, axis=1)
+    scores[2, 7] = np.nan
+    with pytest.raises(InputError, match="NaN"):
+        ranks(scores, five(4))
+
+
+def test_median_is_the_floor_of_the_zero_based_median_plus_one():
+    side = direction_metrics(np.array([0, 1, 2, 9]))
+    assert side.median_rank == 2  # median 1.5
+    assert side.mean_rank == 4
+    assert (side.r1, side.r5, side.r10) == (25, 75, 100)
+    assert side.average == pytest.approx(200 / 3)
+
+
+def test_mean_of_folds():
+    low = retrieval_metrics(np.full((20, 100), 0.5), five(20))
+    high = retrieval_metrics(np.eye(20).repeat(5, axis=1), five(20))
+    assert mean_metrics([low, high]).rsum == pytest.approx(300)
+
+
+def test_coco_test_alone_is_refused():
+    with pytest.raises(InputError, match="testall"):
+        check_split("coco", "test")
+    check_split("f30k", "test")
+    with pytest.raises(InputError, match="five equal folds"):
+        check_split("coco", "testall", 4999)
+
+
+@pytest.mark.parametrize("shape", [(0, 0), (5, 24), (5, 5)])
+def test_misshapen_scores_are_refused(shape):
+    with pytest.raises(InputError, match="expected"):
+        evaluate(np.zeros(shape), "f30k", "test")
+
+
+def test_coco_needs_five_equal_folds():
+    with pytest.raises(InputError, match="five equal folds"):
+        evaluate(np.zeros((7, 35)), "coco", "testall")
+
+
+def test_published_rows_stand_beside_comparable_ones_only():
+    images = np.eye(1000, dtype=np.float32).repeat(5, axis=1)
+    results = evaluate(images, "f30k", "test")
+
+    def table(model, features="region", source="f30k", split="test", results=results):
+        return format_table(Origin("m.pth", model, features, source), "f30k", split, results)
+
+    assert "87.1" in table("3SHNet")
+    assert "87.1" in table("3SHNet", "grid")  # best exit_on_error; of which features, nobody says
+    assert "81.7" in table("VSE-infinity")
+    assert "81.7" not in table("VSE-infinity", "grid")
+    assert "87.1" not in table("3SHNet without VSeM")
+    assert "87.1" not in table("3SHNet", source="coco")
+    assert "87.1" not in table("3SHNet", split="dev")
+    assert "82.3" not in table("CMSEI")  # an ensemble's
+    fewer = evaluate(images[:500, :2500], "f30k", "test")
+    assert "87.1" not in table("3SHNet", results=fewer)
+
+
+def test_metrics_need_no_torch():
+    names = "lib.evaluation.metrics, lib.evaluation.protocols, lib.evaluation.report, eval_ensemble"
+    code = f"import sys, {names}, lib.evaluation.records; assert 'torch' not in sys.modules"
+    succeed("python", "-c", code)

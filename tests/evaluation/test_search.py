@@ -1,0 +1,94 @@
+"""python -m lib.evaluation.search on what eval.py saves."""
+
+import numpy as np
+import pytest
+
+import eval as eval_script
+from lib.config import load_config
+from lib.data.captions import read_captions
+from lib.evaluation import search
+from lib.evaluation.scores import SavedScores, read_embeddings, save_embeddings
+from lib.training.loop import Run
+from tests.support import ROOT, succeed
+
+
+@pytest.fixture(scope="module")
+def saved(settings, world, tmp_path_factory):
+    """A checkpoint, its embeddings, and the scores that eval.py made of them."""
+    out = tmp_path_factory.mktemp("search") / "run"
+    overrides = [*settings, f"run.out={out}", "train.epochs=1"]
+    Run(load_config(ROOT / "configs/scenes_region.yaml", overrides), False, False).fit(["test"])
+    words = ["--checkpoint", out / "model_best.pth", "--data_path", world, "--dataset", "scenes"]
+    words += ["--workers", "0", "--device", "cpu", "--save_embeddings", out / "e.safetensors"]
+    words += ["--save_results", out / "r.safetensors"]
+    eval_script.main([str(word) for word in words])
+    return out
+
+
+def command(saved, *flags):
+    files = ("--checkpoint", saved / "model_best.pth", "--embeddings", saved / "e.safetensors")
+    return [str(word) for word in (*files, "--device", "cpu", *flags)]
+
+
+def refusal(*words):
+    with pytest.raises(SystemExit) as left:
+        search.main([str(word) for word in words])
+    return left.value.code
+
+
+def test_a_caption_finds_what_evaluation_finds(saved, world, capsys):
+    captions = read_captions(world / "scenes_precomp" / "test_caps.txt")
+    results = SavedScores(saved / "r.safetensors")
+    scores, ids = results[:], results.image_ids
+    queries = [7, 33, 2]  # of different lengths: they are batched by length, and come back in order
+    search.main(command(saved, "-k", "4", "--query", *(captions[i] for i in queries)))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3 * 5
+    for position, query in enumerate(queries):
+        title, *rows = lines[5 * position : 5 * position + 5]
+        assert title == captions[query]
+        order = np.argsort(-scores[:, query], kind="stable")[:4]
+        assert [row.split()[2] for row in rows] == [ids[i] for i in order]
+        assert [float(row.split()[1]) for row in rows] == pytest.approx(
+            scores[order, query].tolist(), abs=6e-4
+        )
+
+
+def test_several_files_are_one_gallery(saved, tmp_path, capsys):
+    images, captions, ids = read_embeddings(saved / "e.safetensors")
+    captions = captions.reshape(len(ids), 5, -1)
+    for name, part in (("a", slice(6, None)), ("b", slice(6))):
+        texts = captions[part].reshape(-1, captions.shape[-1])
+        save_embeddings(tmp_path / f"{name}.safetensors", images[part], texts, ids[part])
+    query = ["--device", "cpu", "-k", "10", "--query", "x"]
+    both = ["--embeddings", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors")]
+    search.main(["--checkpoint", str(saved / "model_best.pth"), *both, *query])
+    found = capsys.readouterr().out
+    search.main(command(saved, *query[2:]))
+    assert found == capsys.readouterr().out
+
+
+def test_the_command(saved):
+    words = command(saved, "--query", "a red kite over the sea")
+    printed = succeed("python", "-m", "lib.evaluation.search", *words)
+    assert printed.startswith("a red kite over the sea\n   1  ")
+    assert len(printed.splitlines()) == 11  # ten pictures are all there are
+
+
+def test_equal_scores_keep_their_order():
+    assert search.top(np.array([0.5, 0.9, 0.5, 0.9, 0.1]), 4).tolist() == [1, 3, 0, 2]
+
+
+def test_embeddings_that_do_not_suit(saved, tmp_path):
+    query = ("--device", "cpu", "--query", "x")
+    files = ("--checkpoint", saved / "model_best.pth", "--embeddings")
+    assert "no such file" in refusal(*files, tmp_path / "none.safetensors", *query)
+    assert "holds no embeddings" in refusal(*files, saved / "r.safetensors", *query)
+    wide = np.zeros((2, 7), np.float32), np.zeros((10, 7), np.float32)
+    save_embeddings(tmp_path / "wide.safetensors", *wide, ["1", "2"])
+    assert "width 7, " in refusal(*files, tmp_path / "wide.safetensors", *query)
+    save_embeddings(tmp_path / "odd.safetensors", *wide, ["1"])
+    assert "holds no embeddings" in refusal(*files, tmp_path / "odd.safetensors", *query)
+    for words in (("-k", "0", "--query", "x"), ("--query", " ")):
+        with pytest.raises(SystemExit):
+            search.main(command(saved, *words))

@@ -1,0 +1,292 @@
+"""From pictures to grid features: names, numbers, odd pictures, kills."""
+
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.models import resnext101_32x8d
+
+from lib.config import FeaturesConfig
+from lib.data.feature_files import FeatureFiles
+from lib.data.pictures import decode
+from lib.errors import InputError
+from lib.extraction.grid import Preprocessing, load_extractor, resized
+from lib.models.common.backbone import from_detectron2, torchvision_name
+from lib.models.common.pixel_normalisation import DETECTRON2
+from scripts import extract_grid
+from tests.support import ROOT, succeed
+
+
+def detectron2_state(network):
+    """The network's weights under the names of grid-feats-vqa's X-101.pth."""
+    renamed = {}
+    for name, tensor in network.state_dict().items():
+        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+            continue
+        parts = name.split(".")
+        if parts[0] in ("conv1", "bn1"):
+            new = "backbone.stem.conv1"
+            last = "weight" if parts[0] == "conv1" else f"norm.{parts[1]}"
+        else:
+            stage = f"backbone.res{int(parts[0][-1]) + 1}.{parts[1]}"
+            if parts[2] == "downsample":
+                new, norm = f"{stage}.shortcut", parts[3] == "1"
+            else:
+                new, norm = f"{stage}.conv{parts[2][-1]}", parts[2].startswith("bn")
+            last = f"norm.{parts[-1]}" if norm else "weight"
+        renamed[f"{new}.{last}"] = tensor.numpy()
+    renamed["proposal_generator.rpn_head.conv.weight"] = np.zeros(3, np.float32)
+    renamed["pixel_mean"] = np.zeros((3, 1, 1), np.float32)
+    return renamed
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A network with statistics that are not those of a fresh one, and its Detectron2 file."""
+    torch.manual_seed(3)
+    network = resnext101_32x8d().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    path = tmp_path_factory.mktemp("weights") / "X-101.pth"
+    torch.save({"model": detectron2_state(network), "__author__": "x"}, path)
+    return network, path
+
+
+def test_a_detectron2_file_gives_identical_maps(published):
+    network, path = published
+    extractor = load_extractor(str(path))
+    pixels = torch.randn(2, 3, 96, 64)
+    with torch.inference_mode():
+        stem = network.maxpool(network.relu(network.bn1(network.conv1(pixels))))
+        expected = network.layer4(network.layer3(network.layer2(network.layer1(stem))))
+        found = extractor.backbone(pixels)
+    assert found.shape == (2, 2048, 3, 2)
+    assert torch.equal(found, expected)
+    assert extractor.weights == "X-101.pth"
+    assert len(extractor.sha256) == 64
+
+
+def test_the_map_is_strict(published):
+    network, path = published
+    state = detectron2_state(network)
+    odd = {"backbone.res6.0.conv1.weight": np.zeros(1, np.float32)}
+    with pytest.raises(InputError, match=r"X-101\.pth: holds unexpected tensors: backbone\.res6"):
+        from_detectron2(state | odd, path)
+    wrong = {"backbone.stem.conv1.weight": np.zeros((64, 3, 3, 3), np.float32)}
+    with pytest.raises(InputError, match=r"1 tensors of another shape: conv1\.weight"):
+        from_detectron2(state | wrong, path)
+    del state["backbone.res3.0.shortcut.norm.running_var"]
+    with pytest.raises(InputError, match=r"missing: layer2\.0\.downsample\.1\.running_var"):
+        from_detectron2(state, path)
+    for name in ("backbone.res2.0.conv4.weight", "backbone.stem.fc.weight", "model.x"):
+        with pytest.raises(KeyError):
+            torchvision_name(name)
+
+
+class Bomb:
+    def __reduce__(self):
+        return print, ("burst",)
+
+
+def test_weights_that_are_none(tmp_path, capsys):
+    with pytest.raises(InputError, match=r"X-101\.pth comes from grid-feats-vqa"):
+        load_extractor(str(tmp_path / "none.pth"))
+    path = tmp_path / "w.pth"
+    for content in (b"<html>", pickle.dumps({"model": Bomb()})):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"Detectron2 file"):
+            load_extractor(str(path))
+    torch.save({"model": [1]}, path)
+    with pytest.raises(InputError, match="it has no dict of names"):
+        load_extractor(str(path))
+    assert "burst" not in capsys.readouterr().out
+
+
+def test_preprocessing_is_detectron2s():
+    picture = Image.new("RGB", (640, 480), (10, 20, 30))
+    detectron2 = Preprocessing(**asdict(DETECTRON2))
+    pixels = detectron2.normalise(detectron2.resize(picture))
+    assert pixels.shape == (3, 600, 800)
+    blue = (30 - 103.530) / 57.375
+    assert pixels[0].unique().tolist() == pytest.approx([blue])
+    assert resized((2000, 500), 600, 1000) == (1000, 250)
+    assert resized((1, 20_000), 600, 1000) == (64, 1000)
+    assert resized((1, 1), 600, 1000) == (600, 600)
+
+
+IDS = [f"{i}" for i in range(1, 9)]
+
+
+@pytest.fixture
+def pictures(tmp_path, world):
+    """Eight scenes under COCO's names, of two shapes, and a folder with their ids."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "data").mkdir()
+    rendered = sorted((world / "scenes_precomp" / "images").iterdir())
+    for i, path in zip(IDS, rendered, strict=False):
+        picture = Image.open(path)
+        if int(i) % 3 == 0:
+            picture = picture.crop((0, 0, 224, 160))
+        picture.save(tmp_path / "pictures" / f"COCO_train2014_{int(i):012d}.jpg")
+    for split, ids in (("train", IDS[:5]), ("dev", IDS[5:])):
+        (tmp_path / "data" / f"{split}_ids.txt").write_text("\n".join(ids) + "\n")
+    return tmp_path
+
+
+def words(folder, *flags):
+    return [
+        "--images", str(folder / "pictures"), "--data", str(folder / "data"), "--weights", "random",
+        "--shortest", "64", "--longest", "96", "--batch_size", "3", "--workers", "0",
+        "--device", "cpu", *flags,
+    ]  # fmt: skip
+
+
+def refusal(folder, *flags):
+    with pytest.raises(SystemExit) as left:
+        extract_grid.main(words(folder, *flags))
+    return left.value.code
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted((folder / "data" / "grids").iterdir())}
+
+
+def test_a_split_is_extracted_and_read_back(pictures):
+    extract_grid.main(words(pictures))
+    grids = pictures / "data" / "grids"
+    manifest = json.loads((grids / "manifest.json").read_text())
+    assert manifest["counts"] == {"train": 5, "dev": 3}
+    assert manifest["weights"] == "random, seed 0"
+    assert manifest["settings"]["preprocessing"]["shortest"] == 64
+    extractor = load_extractor("random")
+    prepare = Preprocessing(**manifest["settings"]["preprocessing"])
+    for i in IDS:
+        path = pictures / "pictures" / f"COCO_train2014_{int(i):012d}.jpg"
+        with torch.inference_mode():
+            pixels = prepare.normalise(prepare.resize(decode(path)))
+            maps = extractor.backbone(pixels[None])[0].permute(1, 2, 0)
+        found = np.load(grids / f"{i}.npy")
+        assert found.dtype == np.float16
+        assert found.shape == maps.shape == (2, 3 if int(i) % 3 == 0 else 2, 2048)
+        np.testing.assert_allclose(found, maps.numpy(), rtol=2e-3, atol=1e-4)
+    features = FeaturesConfig(type="grid", folder="grids", grid_size=2)
+    assert FeatureFiles(grids, IDS, 2048, features)[2].shape == (4, 2048)
+    before = files(pictures)
+    extract_grid.main(words(pictures))  # nothing to do
+    assert files(pictures) == before
+
+
+def test_cells_may_be_averaged_as_they_are_written(pictures):
+    extract_grid.main(words(pictures, "--splits", "dev", "--dtype", "float32"))
+    whole = np.load(pictures / "data" / "grids" / "7.npy")
+    more = ("--splits", "dev", "--dtype", "float32", "--grid_size", "1", "--out", "averages")
+    extract_grid.main(words(pictures, *more))
+    one = np.load(pictures / "data" / "averages" / "7.npy")
+    assert one.shape == (1, 1, 2048)
+    np.testing.assert_allclose(one[0, 0], whole.mean(axis=(0, 1)), rtol=1e-5, atol=1e-6)
+
+
+SLOWLY = """
+import sys, time
+from lib.data import pictures
+from scripts import extract_grid
+
+decode = pictures.decode
+
+def slowly(path):
+    time.sleep(0.15)
+    return decode(path)
+
+pictures.decode = slowly
+extract_grid.main(sys.argv[1:])
+"""
+
+
+def test_killed_and_resumed_gives_the_same_files(pictures, tmp_path):
+    whole = tmp_path / "whole"
+    for name in ("pictures", "data"):
+        shutil.copytree(pictures / name, whole / name)
+    extract_grid.main(words(whole))
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, *words(pictures)], cwd=ROOT)
+    grids = pictures / "data" / "grids"
+    while len(list(grids.glob("[0-9].npy"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert len(list(grids.glob("[0-9].npy"))) < 8
+    extract_grid.main(words(pictures))
+    assert files(pictures) == files(whole)
+
+
+def test_what_cannot_be_used_is_listed_and_the_rest_is_done(pictures):
+    (pictures / "pictures" / "COCO_train2014_000000000002.jpg").unlink()
+    broken = pictures / "pictures" / "COCO_train2014_000000000007.jpg"
+    broken.write_bytes(broken.read_bytes()[:500])
+    (pictures / "data" / "failed.txt").write_text("panoptic\ttrain\t9\tsomething else\n")
+    assert "2 pictures could not be used" in refusal(pictures)
+    lines = (pictures / "data" / "failed.txt").read_text().splitlines()
+    assert lines[0] == "panoptic\ttrain\t9\tsomething else"
+    assert [line.split("\t")[:3] for line in lines[1:]] == [
+        ["grid", "dev", "7"], ["grid", "train", "2"],
+    ]  # fmt: skip
+    present = {path.stem for path in (pictures / "data" / "grids").glob("*.npy")}
+    assert present == set(IDS) - {"2", "7"}
+
+
+def test_odd_shapes_can_be_trained_on(pictures):
+    """One pixel, ribbons, and every kind of pixel, through the extractor and 7 x 7 averages."""
+    odd = {"1": (1, 1), "2": (20_000, 20), "3": (20, 20_000), "4": (640, 59)}
+    for (i, size), mode in zip(odd.items(), ("L", "RGB", "CMYK", "I;16"), strict=True):
+        stem = pictures / "pictures" / f"COCO_train2014_{int(i):012d}"
+        stem.with_suffix(".jpg").unlink()
+        suffix = ".png" if mode == "I;16" else ".jpg"
+        Image.new(mode, size).save(stem.with_suffix(suffix))
+    extract_grid.main(words(pictures, "--splits", "train"))
+    features = FeaturesConfig(type="grid", folder="grids", grid_size=7)
+    folder = FeatureFiles(pictures / "data" / "grids", IDS[:5], 2048, features)
+    assert all(folder[i].shape == (49, 2048) for i in range(5))
+
+
+def test_features_made_with_other_settings_are_not_mixed(pictures):
+    extract_grid.main(words(pictures))
+    assert "existing features were made with other settings: preprocessing" in refusal(
+        pictures, "--shortest", "96"
+    )
+    (pictures / "data" / "grids" / "manifest.json").unlink()
+    for path in (pictures / "data" / "grids").iterdir():  # as they were published
+        path.rename(path.with_suffix(".pth"))
+    assert "holds features without a manifest" in refusal(pictures)
+
+
+def test_the_command(pictures):
+    flags = words(pictures, "--splits", "dev", "--workers", "2")
+    printed = succeed("python", "scripts/extract_grid.py", *flags)
+    assert "3 of 3 images of dev" in printed
+
+
+def test_training_and_evaluation_need_no_torchvision(settings, tmp_path):
+    """transformers imports it where it can; here nobody can, and a model is trained and scored."""
+    code = """
+import sys
+sys.modules["torchvision"] = None
+import eval, eval_cross_ensemble, eval_ensemble, train
+data, out, *settings = sys.argv[1:]
+sys.argv = ["train.py", "--config", "configs/scenes_grid.yaml", f"run.out={out}", *settings]
+train.main()
+words = ["--checkpoint", f"{out}/model_best.pth", "--data_path", data, "--dataset", "scenes"]
+eval.main([*words, "--workers", "0"])
+assert not any(name.startswith("lib.extraction") for name in sys.modules)
+"""
+    data = settings[0].removeprefix("data.root=")
+    succeed("python", "-c", code, data, tmp_path / "run", *settings, "train.epochs=1")

@@ -1,0 +1,242 @@
+"""Training from pixels: what is seen of a picture, what of the backbone learns, and when."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn.functional import adaptive_avg_pool2d
+
+import eval as eval_script
+from lib.checkpoint import load_checkpoint, save_released
+from lib.config import FeaturesConfig, load_config
+from lib.data.augmentation import Window, sample_window
+from lib.data.dataset import TrainingPairs, image_loader, training_loader
+from lib.data.images import Pixels
+from lib.data.split import open_split
+from lib.errors import InputError
+from lib.training.loop import Run
+from lib.training.optim import rate_factor
+from tests.support import ROOT, fit, same
+
+FROM_PIXELS = [
+    "features.image_size=64",
+    "features.crop=0.6",
+    "features.flip=0.5",
+    "model.img_dim=512",
+    "train.frozen_stages=2",
+]
+SOME = Window(0.13, 0.31, 0.71, 0.98, mirrored=True)
+
+
+@pytest.fixture
+def pixels(settings, tmp_path):
+    """A function that loads the tiny config of training from pixels with further overrides."""
+
+    def load(*overrides):
+        out = f"run.out={tmp_path / 'run'}"
+        words = [*settings, out, *FROM_PIXELS, *overrides]
+        return load_config(ROOT / "configs" / "scenes_images.yaml", words)
+
+    return load
+
+
+def test_a_whole_window_changes_nothing():
+    generator = np.random.default_rng(0)
+    labels, shares = generator.integers(0, 9, (16, 16)), generator.random((4, 7, 7), np.float32)
+    np.testing.assert_array_equal(Window().label_map(labels), labels)
+    np.testing.assert_allclose(Window().shares(shares), shares, atol=1e-7)
+    mirror = Window(mirrored=True)
+    np.testing.assert_array_equal(mirror.label_map(labels), labels[:, ::-1])
+    np.testing.assert_allclose(mirror.shares(shares), shares[..., ::-1], atol=1e-7)
+
+
+def test_a_window_on_arrays_is_the_naive_one():
+    labels = np.random.default_rng(0).integers(0, 9, (16, 16))
+    seen = SOME.label_map(labels)
+    for row in range(16):
+        for column in range(16):
+            y = SOME.top + (row + 0.5) / 16 * (SOME.bottom - SOME.top)
+            x = SOME.right - (column + 0.5) / 16 * (SOME.right - SOME.left)  # mirrored
+            assert seen[row, column] == labels[int(y * 16), int(x * 16)]
+    # Cells of 100 pixels a side, cut at whole pixels, and averaged again.
+    shares = np.random.default_rng(1).random((3, 7, 7), np.float32)
+    pixels = torch.from_numpy(shares.repeat(100, 1).repeat(100, 2)).double()
+    window = Window(0.1, 0.2, 0.8, 0.9)
+    cut = adaptive_avg_pool2d(pixels[:, 140:630, 70:560], 7)
+    np.testing.assert_allclose(window.shares(shares), cut.numpy(), atol=1e-6)
+
+
+def test_picture_and_label_map_are_seen_through_the_same_window(tmp_path):
+    """The picture is the label map, in grey; smooth, so that resampling blurs little."""
+    y, x = np.mgrid[0:160, 0:160]
+    labels = (120 + 60 * np.sin(x / 40) + 40 * np.cos(y / 30)).astype(np.uint8)
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    pixels = Pixels(tmp_path, ["a"], FeaturesConfig(type="images", image_size=160))
+    generator = np.random.default_rng(0)
+    for window in (Window(), SOME, *(sample_window(0.6, 0.5, generator) for _ in range(20))):
+        view = pixels.view(0, window)
+        assert view.shape == (3, 160, 160)
+        difference = view[0].astype(int) - window.label_map(labels).astype(int)
+        assert np.abs(difference).mean() < 1, window
+        assert np.abs(difference).max() < 6, window
+
+
+def test_windows_cover_what_they_should():
+    generator = np.random.default_rng(0)
+    windows = [sample_window(0.6, 0.5, generator) for _ in range(4000)]
+    widths = np.array([w.right - w.left for w in windows])
+    heights = np.array([w.bottom - w.top for w in windows])
+    for sides in (widths, heights):
+        assert 0.6 <= sides.min() < 0.61
+        assert 0.99 < sides.max() <= 1
+        assert sides.mean() == pytest.approx(0.8, abs=0.01)
+    assert abs(np.corrcoef(widths, heights)[0, 1]) < 0.05  # each side on its own
+    assert min(min(w.left, w.top) for w in windows) >= 0
+    assert max(max(w.right, w.bottom) for w in windows) <= 1
+    assert np.mean([w.mirrored for w in windows]) == pytest.approx(0.5, abs=0.03)
+    assert sample_window(1.0, 0.0, generator) == Window()
+
+
+def test_a_batch_is_a_function_of_seed_epoch_and_caption(pixels):
+    settings = pixels("features.drop=0.4")
+    run = Run(settings, resume=False, overwrite=False)
+    pairs = TrainingPairs(run.train_split, run.train_captions, settings)
+    batches = np.arange(20).reshape(2, 10)
+
+    def load(epoch, workers):
+        loader = training_loader(pairs, epoch, batches, workers, pin=False)
+        return [
+            (i.pixels, i.cells, i.arrays["semantic"], i.arrays["seg_map"], i.arrays["categories"])
+            for i, _ in loader
+        ]
+
+    alone, shared, later = load(0, 0), load(0, 2), load(1, 0)
+    for one, other in zip(alone, shared, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    for which in range(4):
+        assert not torch.equal(alone[0][which], later[0][which])
+    present = alone[0][2].flatten(2).sum(dim=2) > 0
+    assert (alone[0][4] > 0).tolist() == present.tolist()
+    whole = next(iter(image_loader(run.train_split, [range(2)], 0, pin=False)))
+    assert whole.cells.all()
+    assert (alone[0][4][0] <= whole.arrays["categories"][0]).all()
+
+
+@pytest.mark.parametrize("grid_size", ["null", "1"])
+def test_cells_are_those_of_the_map(pixels, grid_size):
+    model = Run(pixels(f"features.grid_size={grid_size}"), False, False).model
+    split = open_split(pixels(f"features.grid_size={grid_size}"), "dev")
+    batch = next(iter(image_loader(split, [range(3)], 0, pin=False)))
+    side = batch.cells.shape[1]
+    assert side == (2 if grid_size == "null" else 1)
+    if side == 2:
+        batch.cells[1] = torch.tensor([[False, True], [False, True]])
+    with torch.no_grad():
+        cells = model.cells(batch)
+        maps = model.backbone(model.normalisation.normalise(batch.pixels))
+    for image in range(3):
+        rows = adaptive_avg_pool2d(maps[image], side).permute(1, 2, 0)[batch.cells[image]]
+        assert cells.lengths[image] == len(rows)
+        torch.testing.assert_close(cells.features[image, : len(rows)], rows)
+        assert cells.features[image, len(rows) :].abs().sum() == 0
+
+
+def parts(run):
+    """The backbone's parts, one vector each: stem, four stages, and all BatchNorm statistics."""
+    backbone = run.model.backbone
+    modules = (backbone.stem, *backbone.stages)
+    vectors = [torch.cat([p.detach().flatten() for p in m.parameters()]) for m in modules]
+    statistics = [b.flatten().float() for name, b in backbone.named_buffers()]
+    return [*(v.clone() for v in vectors), torch.cat(statistics).clone()]
+
+
+def changed(before, after):
+    return [not torch.equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+def test_heads_learn_first_then_the_late_stages(pixels):
+    run = Run(pixels("train.epochs=1"), resume=False, overwrite=False)
+    fresh, head = parts(run), run.model.family.image_encoder.projection.weight.detach().clone()
+    run.fit(["test"])
+    assert changed(fresh, parts(run)) == [False] * 6
+    assert not torch.equal(head, run.model.family.image_encoder.projection.weight)
+    resumed = fit(pixels("train.epochs=2"), resume=True)
+    assert changed(fresh, parts(resumed)) == [False, False, False, True, True, False]
+    rates = {group["name"]: group["lr"] for group in resumed.optimizer.param_groups}
+    assert rates["image"] == pytest.approx(6 / 7 * 1e-3)  # the last of 7 steps of the warm-up
+    assert rates["backbone"] == pytest.approx(6 / 7 * 1e-3 * resumed.config.train.backbone_lr_scale)
+    assert not any(module.training for module in resumed.model.backbone.modules())
+
+
+def test_a_backbone_that_learns_from_nothing_learns_whole(pixels):
+    run = Run(pixels("train.epochs=1", "train.backbone_epoch=0", "train.frozen_stages=0"), 0, 0)
+    fresh = parts(run)
+    run.fit(["test"])
+    assert changed(fresh, parts(run)) == [True] * 5 + [False]  # all but the statistics
+    assert run.train_split.extractors == {}  # pictures have no extractor
+
+
+def test_the_schedule_of_rates(pixels):
+    settings = pixels("train.backbone_epoch=2", "train.decay_epoch=3", "train.decay=0.1").train
+
+    def factors(backbone):
+        steps = [(1, 0.5), (2, 0.0), (2, 0.25), (2, 0.75), (3, 0.0)]
+        return [rate_factor(epoch, share, settings, backbone) for epoch, share in steps]
+
+    assert factors(True) == [1, 0, 0.25, 0.75, 0.1]
+    assert factors(False) == [1, 1, 1, 1, 0.1]  # precomputed features know no warm-up
+    at_once = pixels("train.backbone_epoch=0").train
+    assert rate_factor(0, 0.0, at_once, backbone=True) == 1
+
+
+def test_resumed_is_uninterrupted_and_scored(pixels, world, tmp_path, capsys):
+    whole = fit(pixels("train.epochs=3", f"run.out={tmp_path / 'whole'}"))
+    fit(pixels("train.epochs=2"))
+    halves = fit(pixels("train.epochs=3"), resume=True)
+    same(load_checkpoint(whole.run_dir.last), load_checkpoint(halves.run_dir.last))
+    # Pictures that have moved, and a split that training never saw.
+    shutil.copytree(world / "scenes_precomp" / "images", tmp_path / "elsewhere")
+    flags = ["--data_path", str(world), "--dataset", "scenes", "--workers", "0"]
+    flags += ["--checkpoint", str(whole.run_dir.best), "--json", str(tmp_path / "r.json")]
+    capsys.readouterr()
+    eval_script.main(flags)
+    here = capsys.readouterr().out
+    assert "3SHNet images on scenes, 10 images" in here
+    assert "10 pictures, read at 64 x 64 pixels, 2 x 2 cells" in here
+    flags += ["--features_folder", str(tmp_path / "elsewhere")]
+    eval_script.main(flags)
+    assert capsys.readouterr().out == here
+    with pytest.raises(SystemExit, match="was trained on images features, not on grid"):
+        eval_script.main([*flags, "--features", "grid"])
+    with pytest.raises(InputError, match=r"no place for a backbone \(resnet18\)"):
+        save_released(tmp_path / "x.pth", load_checkpoint(whole.run_dir.best))
+
+
+def test_settings_that_do_not_go_together(pixels, settings):
+    with pytest.raises(InputError, match="needs a network that makes their grids"):
+        pixels("model.backbone=null")
+    with pytest.raises(InputError, match=r"a backbone reads pictures, features\.type=images"):
+        load_config(ROOT / "configs" / "scenes_grid.yaml", ["model.backbone=resnet18"])
+    with pytest.raises(InputError, match=r"model\.backbone is 'vgg', expected resnet18"):
+        pixels("model.backbone=vgg")
+    with pytest.raises(InputError, match=r"resnet18 gives 512 channels; set model\.img_dim=512"):
+        Run(pixels("model.img_dim=2048"), False, False)
+    with pytest.raises(InputError, match="are of resnext101_32x8d, not of resnet18"):
+        Run(pixels("model.backbone_weights=X-101.pth"), False, False)
+
+
+def test_pictures_that_cannot_be_used(pixels, world, tmp_path):
+    folder = tmp_path / "pictures"
+    shutil.copytree(world / "scenes_precomp" / "images", folder)
+    settings = pixels(f"features.folder={folder}", "train.epochs=1")
+    (folder / "000002.png").write_bytes((folder / "000002.png").read_bytes()[:900])
+    run = Run(settings, resume=False, overwrite=False)  # reads the first alone
+    with pytest.raises(InputError, match=r"000002\.png: cannot be decoded"):
+        run.fit(["test"])
+    (folder / "000003.png").unlink()
+    with pytest.raises(InputError, match=r"image 000003: no picture named 000003"):
+        Run(settings, resume=False, overwrite=True)
+    with pytest.raises(InputError, match="no such folder of pictures"):
+        Run(pixels("features.folder=none"), False, False)

@@ -1,0 +1,261 @@
+"""The shell scripts and commands that a reader types, on miniatures of the real files."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lib.data.captions import read_captions
+from lib.evaluation.records import read_record
+from lib.evaluation.scores import save_embeddings
+from tests.support import ROOT, fail, run, succeed
+
+SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
+
+
+@pytest.fixture(scope="module")
+def environment():
+    """An active environment that has the pins, as scripts/setup.sh finds it."""
+    folder = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": folder + os.pathsep + os.environ["PATH"]}
+
+
+def test_setup_uses_an_active_environment_as_it_is(environment):
+    command = ("sh", "-c", '. scripts/setup.sh; echo "$PYTHON"')
+    assert succeed(*command, env=environment).strip() == "python"
+
+
+def test_setup_says_what_it_needs(tmp_path):
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    (tmp_path / "bin").mkdir()
+    for tool in ("sh", "dirname"):
+        (tmp_path / "bin" / tool).symlink_to(shutil.which(tool))
+    done = run("sh", "scripts/setup.sh", cwd=tmp_path, env={"PATH": str(tmp_path / "bin")})
+    assert done.returncode == 1
+    assert "no Python 3.10 or newer" in done.stderr
+
+
+def write_grids(folder, ids, suffix, generator):
+    """Grids as grid-feats-vqa publishes them, or (H, W, C) arrays; every picture its own size."""
+    folder.mkdir()
+    for i in ids:
+        height, width = 15 + i % 5, 19 - i % 3
+        if suffix == ".pth":
+            torch.save(torch.rand(1, 2048, height, width), folder / f"{i}.pth")
+        else:
+            cells = generator.random((height, width, 2048), np.float32)
+            np.save(folder / f"{i}.npy", cells.astype(np.float16))
+
+
+@pytest.fixture
+def miniature(tmp_path, world):
+    """COCO's and Flickr30K's files at their real sizes, but ten images a split."""
+    generator = np.random.default_rng(0)
+    lines = read_captions(world / "scenes_precomp" / "train_caps.txt")[:50]
+
+    def make(dataset, suffix):
+        folder = tmp_path / f"{dataset}_precomp"
+        folder.mkdir()
+        test = "testall" if dataset == "coco" else "test"
+        for number, split in enumerate(("train", "dev", test)):
+            np.save(folder / f"{split}_ims.npy", generator.random((10, 36, 2048), np.float32))
+            shares = generator.random((10, 133, 7, 7), np.float32)
+            np.save(folder / f"{split}_segmentations.npy", shares)
+            maps = generator.integers(0, 133, (10, 64, 64)).astype(np.float32)
+            np.save(folder / f"{split}_seg_maps.npy", maps)
+            present = (generator.random((10, 133)) < 0.1).astype(np.float32)
+            np.save(folder / f"{split}_cat_onehots.npy", present)
+            corners = np.sort(generator.random((10, 36, 2, 2), np.float32), axis=2)
+            np.save(folder / f"{split}_ims_bbx.npy", 400 * corners.reshape(10, 36, 4))
+            related = generator.random((10, 36, 36)) < 0.1
+            np.save(folder / f"{split}_rels.npy", related)
+            (folder / f"{split}_caps.txt").write_text("\n".join(lines) + "\n")
+            ids = range(10 * number, 10 * number + 10)
+            (folder / f"{split}_ids.txt").write_text("".join(f"{i}\n" for i in ids))
+        write_grids(folder / "grids", range(30), suffix, generator)
+        (folder / "images").mkdir()
+        for i in range(30):
+            noise = generator.integers(0, 255, (40, 50, 3), np.uint8)
+            name = f"COCO_val2014_{i:012d}" if dataset == "coco" else f"{i}"
+            Image.fromarray(noise).save(folder / "images" / f"{name}.jpg")
+
+    make("coco", ".pth")
+    make("f30k", ".npy")
+    return tmp_path
+
+
+@pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
+def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
+    bert = world / "scenes_precomp" / "bert"
+    kinds = ("region", "grid", "images", "hybrid", "cross")
+    runs = {kind: miniature / "runs" / kind for kind in kinds}
+    env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
+    protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
+    small = ["model.backbone=resnet18", "model.backbone_weights=random", "model.img_dim=512"]
+    sizes = {"images": [*small, "features.image_size=64"]}
+    for kind in ("region", "grid", "images"):
+        succeed(
+            "sh", f"scripts/train_{kind}_{dataset}.sh", f"model.bert={bert}", "train.epochs=1",
+            "train.batch_size=16", "data.workers=0", f"run.out={runs[kind]}",
+            *sizes.get(kind, []), env=env,
+        )  # fmt: skip
+        checkpoint = {"CHECKPOINT": str(runs[kind] / "model_best.pth")}
+        command = ("sh", f"scripts/eval_{kind}_{dataset}.sh", "--workers", "0")
+        printed = succeed(*command, env=env | checkpoint)
+        assert protocol in printed
+        assert f"3SHNet {kind} on {dataset}" in printed
+    scores = {kind.upper(): str(runs[kind] / "results.safetensors") for kind in ("region", "grid")}
+    env["OUT"] = str(runs["hybrid"])
+    printed = succeed("sh", f"scripts/eval_hybrid_{dataset}.sh", env=env | scores)
+    assert protocol in printed
+    assert "hybrid of 2" in printed
+    if dataset == "coco":
+        env["OUT"] = str(runs["cross"])
+        weights = {kind.upper(): str(runs[kind] / "model_best.pth") for kind in ("region", "grid")}
+        command = ("sh", "scripts/eval_cross_f30k.sh", "--workers", "0")
+        printed = succeed(*command, env=env | weights)
+        assert "trained on coco, scored on f30k" in printed
+        assert "hybrid of 2" in printed
+    written = [run for run in runs.values() if run.exists()]
+    printed = succeed("python", "scripts/results_table.py", *written, env=env)
+    # coco: two protocols and the crossing; f30k: its one.
+    expected = 3 if dataset == "coco" else 1
+    assert printed.count("| region + grid | ensemble of 2 |") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["coco", "f30k"])
+def test_the_scripts_of_cmsei_run_on_a_miniature(dataset, miniature, world, environment):
+    bert = world / "scenes_precomp" / "bert"
+    runs = {kind: miniature / "runs" / kind for kind in ("i2t", "t2i", "cmsei")}
+    env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
+    protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
+    for direction in ("i2t", "t2i"):
+        succeed(
+            "sh", f"scripts/train_cmsei_{direction}_{dataset}.sh", f"model.bert={bert}",
+            "train.epochs=1", "train.batch_size=10", "data.workers=0", "model.embed_size=64",
+            f"run.out={runs[direction]}", env=env,
+        )  # fmt: skip
+    weights = {k.upper(): str(runs[k] / "model_best.pth") for k in ("i2t", "t2i")}
+    command = ("sh", f"scripts/eval_cmsei_{dataset}.sh", "--workers", "0")
+    printed = succeed(*command, env=env | weights | {"OUT": str(runs["cmsei"])})
+    assert protocol in printed
+    assert "ensemble of 2" in printed
+    printed = succeed("python", "scripts/results_table.py", *runs.values(), env=env)
+    for row in ("| CMSEI I-T | region | single |", "| CMSEI | region | ensemble of 2 |"):
+        assert row in printed
+
+
+def test_the_matrix_is_whole():
+    """Every config has its scripts, and every script's config is there."""
+    scripts = {path.stem for path in SCRIPTS}
+    for dataset in ("coco", "f30k"):
+        for kind in ("region", "grid", "images"):
+            assert (ROOT / "configs" / f"{dataset}_{kind}.yaml").is_file()
+            assert {f"train_{kind}_{dataset}", f"eval_{kind}_{dataset}"} <= scripts
+        assert f"eval_hybrid_{dataset}" in scripts
+        assert (ROOT / "configs" / f"{dataset}_cmsei.yaml").is_file()
+        directions = {f"train_cmsei_{direction}_{dataset}" for direction in ("i2t", "t2i")}
+        assert {*directions, f"eval_cmsei_{dataset}"} <= scripts
+    assert "eval_cross_f30k" in scripts
+
+
+def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "demo"
+    for name in ("scenes_precomp", "scenes_b_precomp"):
+        shutil.copytree(world / "scenes_precomp", data / name)
+    env = environment | {"DATA_PATH": str(data), "OUT": str(out)}
+    overrides = [s for s in settings if not s.startswith("data.root")]
+    printed = succeed("sh", "scripts/demo.sh", *overrides, env=env)
+    table = printed[printed.index("### scenes test, 10 images") :]
+    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
+        assert table.count(row) == 2
+    assert table.count("| scenes (cross-dataset) |") == 3
+    assert (out / "region" / "retrieval.png").exists()
+    for kind in ("region", "grid"):
+        for name in (
+            "results.safetensors",
+            "embeddings.safetensors",
+            "results.json",
+            "tensorboard",
+        ):
+            assert (out / kind / name).exists()
+
+
+@pytest.mark.slow
+def test_the_demo_at_its_size(environment, tmp_path):
+    """Hybrid beats both of its members, on the domain trained on and on the other."""
+    env = environment | {"DATA_PATH": str(tmp_path / "data"), "OUT": str(tmp_path / "demo")}
+    env.pop("OMP_NUM_THREADS", None)  # as a user runs it
+    printed = succeed("sh", "scripts/demo.sh", env=env, timeout=1800)
+    print(printed[printed.index("### scenes test") :])
+    for name in ("hybrid", "cross"):
+        record = read_record(tmp_path / "demo" / name / "results.json")
+        sums = [member.results[0].metrics.rsum for member in record.members]
+        assert record.results[0].metrics.rsum > max(sums)
+
+
+@pytest.mark.slow
+def test_photographs_become_a_table(environment, tmp_path):
+    """Three photographs through every command; started again, nothing is done twice."""
+    env = environment | {"DATA_PATH": str(tmp_path / "data"), "OUT": str(tmp_path / "runs")}
+    command = ("sh", "scripts/photographs.sh", "tests/photographs", "train.batch_size=4")
+    command += ("model.embed_size=32", "data.workers=0")
+    printed = succeed(*command, env=env, timeout=600)
+    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
+        assert printed.count(row) == 1
+    for name in ("mine_precomp", "panoptic_model"):
+        assert np.load(tmp_path / "data" / name / "train_seg_maps.npy").shape == (1, 64, 64)
+    found = [line.split()[-1] for line in printed.splitlines() if line.startswith("   ")]
+    assert sorted(found[-3:]) == ["000000255165", "000000408805", "000000519208"]
+    arrays = tmp_path / "data" / "mine_precomp" / "train_ims.npy"
+    written = arrays.stat().st_mtime_ns
+    again = succeed(*command, env=env, timeout=600)
+    assert "all 2 epochs are done" in again
+    assert arrays.stat().st_mtime_ns == written
+
+
+def test_own_pictures_says_how_it_is_called(environment, tmp_path):
+    assert "usage: sh scripts/own_pictures.sh" in fail(
+        "sh", "scripts/own_pictures.sh", tmp_path / "none", "x", env=environment
+    )
+    table = tmp_path / "captions.txt"
+    table.touch()
+    assert "PANOPTIC_JSON needs PANOPTIC_PNG" in fail(
+        "sh", "scripts/own_pictures.sh", tmp_path, table, env=environment | {"PANOPTIC_JSON": "x"}
+    )
+    assert "usage: sh scripts/photographs.sh" in fail(
+        "sh", "scripts/photographs.sh", tmp_path, env=environment
+    )
+
+
+@pytest.mark.slow
+def test_the_ablation_runs_on_a_miniature_world(world, settings, environment, tmp_path):
+    env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
+    printed = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)
+    for title in ("3SHNet", "3SHNet without VSeM", "3SHNet without VSpM", "VSE-infinity",
+                  "3SHNet without VSeM and VSpM"):  # fmt: skip
+        assert printed.count(f"| {title} | region | single | scenes | 4 |") == 1
+    assert (tmp_path / "no_vspm-4" / "results.json").exists()
+    again = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)  # trains nothing
+    assert again == printed
+
+
+def test_the_retrieval_picture(tmp_path, world):
+    data = world / "scenes_precomp"
+    ids = (data / "test_ids.txt").read_text().split()
+    images = np.eye(10, dtype=np.float32)
+    captions = images.repeat(5, axis=0)
+    captions[:5] = images[3]  # the first picture's sentences are mistaken for the fourth's
+    save_embeddings(tmp_path / "e", images, captions, ids)
+    command = ("python", "scripts/draw_retrieval.py", "--embeddings", tmp_path / "e")
+    succeed(*command, "--data", data, "--out", tmp_path / "r.png", "--queries", "10")
+    pixels = np.array(Image.open(tmp_path / "r.png").convert("RGB")).reshape(-1, 3)
+    green, red = ((pixels == colour).all(axis=1).sum() for colour in ((30, 150, 60), (205, 45, 45)))
+    assert red > green > 1000  # of five results per query one is right at most

@@ -1,0 +1,93 @@
+"""Killed or signalled and resumed is uninterrupted, and a signal ends the command cleanly."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from lib.checkpoint import load_checkpoint
+from lib.training.loop import Run
+from lib.training.signals import Stopped
+from tests.support import ROOT, TRAIN, fit, same, succeed
+
+
+def test_killed_and_resumed_equals_uninterrupted(settings, tmp_path):
+    """SIGKILL in the middle, by the command line, and a second life with other workers."""
+    longer = [*settings, "train.epochs=4"]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    succeed(*TRAIN, *longer, f"run.out={whole}")
+    command = [sys.executable, *TRAIN[1:], *longer, f"run.out={killed}"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        deadline = time.time() + 120
+        while not (killed / "checkpoint.pth").exists() and time.time() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    at = load_checkpoint(killed / "checkpoint.pth").progress["epoch"]
+    print(f"killed with {at} of 4 epochs saved")
+    assert 1 <= at < 4
+    succeed(*TRAIN, *longer, "data.workers=2", f"run.out={killed}", "--resume")
+    same(*(load_checkpoint(out / "checkpoint.pth") for out in (whole, killed)))
+    for out in (whole, killed):
+        shutil.rmtree(out / "tensorboard")
+
+
+class SignalledRun(Run):
+    """Sends a real signal to itself before update ``at``, or in validation."""
+
+    def arrange(self, signum, at):
+        self.signum, self.at = signum, at
+        return self
+
+    def _step(self, images, texts):
+        if self.progress["updates"] == self.at:
+            signal.raise_signal(self.signum)
+        return super()._step(images, texts)
+
+    def _validate(self):
+        if self.at == "validation" and self.progress["epoch"] == 1:
+            signal.raise_signal(self.signum)
+        return super()._validate()
+
+
+@pytest.mark.parametrize(
+    ("signum", "at"),
+    [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")],
+)
+def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
+    whole = fit(config(f"run.out={tmp_path / 'whole'}"))
+    before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
+    stopped = SignalledRun(config(), False, False).arrange(signum, at)
+    with pytest.raises(Stopped, match="--resume") as stop:
+        stopped.fit(["test"])
+    assert stop.value.signum == signum
+    saved = load_checkpoint(stopped.run_dir.last).progress
+    assert saved["updates"] == (14 if at == "validation" else at + 1)
+    assert signal.getsignal(signal.SIGINT) is before
+    resumed = fit(config(), resume=True)
+    same(*(load_checkpoint(run.run_dir.last) for run in (whole, resumed)))
+    same(*(load_checkpoint(run.run_dir.best) for run in (whole, resumed)))
+
+
+def test_a_signal_ends_the_command_cleanly(settings, tmp_path):
+    """The whole process group gets SIGINT, workers included, as Ctrl-C in a terminal sends it."""
+    out = tmp_path / "run"
+    command = [sys.executable, *TRAIN[1:], *settings, "data.workers=2", "train.epochs=500"]
+    with subprocess.Popen(
+        [*command, f"run.out={out}"], cwd=ROOT, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        deadline = time.time() + 120
+        while not (out / "checkpoint.pth").exists() and time.time() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume resumes the run" in printed + errors
+    assert "Traceback" not in errors
+    assert load_checkpoint(out / "checkpoint.pth").training is not None
