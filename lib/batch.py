@@ -62,18 +62,16 @@ def map_tensors(encoded: Encoded, change: Callable[[Tensor], Tensor]) -> Encoded
 
 def concatenate(parts: Sequence[Encoded]) -> Encoded:
     """Parts one after the other; sets are padded to the largest."""
-    if isinstance(parts[0], Tensor):
-        return torch.cat(cast(Sequence[Tensor], parts))
-    names = [f.name for f in fields(cast(Any, parts[0]))]
-    columns = ([getattr(part, name) for part in parts] for name in names)
-    return type(parts[0])(*map(_concatenate_padded, columns))
+    first: Any = parts[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(parts))  # type: ignore[arg-type,return-value]
+    columns = ([getattr(part, f.name) for part in parts] for f in fields(first))
+    return type(first)(*map(_concatenate_padded, columns))
 
 
 def _concatenate_padded(tensors: list[Tensor]) -> Tensor:
-    if tensors[0].dim() > 1:
-        width = max(tensor.shape[1] for tensor in tensors)
-        tensors = [pad_rows(tensor, width) for tensor in tensors]
-    return torch.cat(tensors)
+    width = max(tensor.shape[1] if tensor.dim() > 1 else 0 for tensor in tensors)
+    return torch.cat([pad_rows(tensor, width) if width else tensor for tensor in tensors])
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,8 @@ class Checkpoint:
         return self.config.data.dataset
 
     def relocated(self, **locations: str | None) -> "Checkpoint":
-        """The same with files of the model in other places; None keeps a place.
-
-        Raises:
-            InputError: the family has no such setting.
-        """
+        """The same with files of the model in other places; None keeps a place. Raises InputError:
+        the family has no such setting."""
         given = {key: value for key, value in locations.items() if value is not None}
         family = family_of(self.config.model)
         if unknown := given.keys() - family.locations:
@@ -59,22 +56,16 @@ class Checkpoint:
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write our own format atomically.
-
-    Raises:
-        InputError: the folder cannot be written or the disk is full.
-    """
+    """Write our own format atomically. Raises InputError: the folder cannot be written or the disk
+    is full."""
     parts = {name: getattr(checkpoint, name) for name in PARTS}
     parts["config"] = checkpoint.config.to_dict()
     _write(path, {"format": FORMAT, "version": VERSION, **parts})
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read our own format or a released file, tensors on the CPU.
-
-    Raises:
-        InputError: no such file, cut short, unsafe content, or another architecture.
-    """
+    """Read our own format or a released file, tensors on the CPU. Raises InputError: no such file,
+    cut short, unsafe content, or another architecture."""
     raw = read_torch(path, "checkpoint")
     if isinstance(raw, dict) and "format" in raw:
         if (found := raw.get("version")) != VERSION or raw["format"] != FORMAT:
@@ -105,8 +96,7 @@ def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel
         checkpoint: of either format.
         path: where it comes from, for errors.
 
-    Raises:
-        InputError: files of the text side are not found, or tensors do not fit.
+    Raises InputError: files of the text side are not found, or tensors do not fit.
     """
     config = checkpoint.config.model
     tokenizer = family_of(config).tokenizer(config, state=checkpoint.tokenizer)
@@ -116,11 +106,8 @@ def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint, path: str | Path) -> None:
-    """Copy the checkpoint's tensors into ``model``, all of them or none.
-
-    Raises:
-        InputError: missing, unexpected or differently shaped tensors, by name.
-    """
+    """Copy the checkpoint's tensors into ``model``, all of them or none. Raises InputError:
+    missing, unexpected or differently shaped tensors, by name."""
     shapes = shapes_of(checkpoint.model)
     require_same_shapes(shapes_of(model.state_dict()), shapes, f"{path}: does not fit the model")
     model.load_state_dict(checkpoint.model)
@@ -154,11 +141,8 @@ def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoi
 
 
 def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint as its family's public release saves and loads it, atomically.
-
-    Raises:
-        InputError: a model that the release has no place for, or the file cannot be written.
-    """
+    """Write a checkpoint as its family's public release saves and loads it, atomically. Raises
+    InputError: a model that the release has no place for, or the file cannot be written."""
     config = checkpoint.config
     family = family_of(config.model)
     layout = family.released

@@ -4,20 +4,21 @@ The ``model:`` section is the settings class of the family that ``model.family``
 """
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from lib.errors import InputError
 from lib.models import DEFAULT, FAMILIES, family_of
-from lib.models.family import FamilyConfig, Float, Settings
+from lib.models.family import FamilyConfig, Float, Settings, setting
 
 Dataset = Literal["coco", "f30k", "mine", "scenes", "scenes_b"]
 FeatureType = Literal["region", "grid", "images"]
+DropScheme = Literal["each", "vse_infinity"]
 Precision = Literal["fp32", "tf32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
 DATASETS: tuple[str, ...] = get_args(Dataset)
@@ -28,87 +29,61 @@ TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", ty
 class DataConfig(Settings):
     """Where the files are, and how captions are read."""
 
-    root: str = Field("data", description="holds <dataset>_precomp/ or <dataset>/precomp/")
-    dataset: Dataset = Field("f30k", description="which dataset")
-    workers: int = Field(4, ge=0, description="loading processes, at most one per core")
-    word_augment: Float = Field(
-        0.2, ge=0, le=1, description="share of words masked, replaced or deleted in training"
-    )
+    root: str = setting("data", "holds <dataset>_precomp/ or <dataset>/precomp/")
+    dataset: Dataset = setting("f30k", "which dataset")
+    workers: int = setting(4, "loading processes, at most one per core", ge=0)
+    word_augment: Float = setting(0.2, "share of words that training changes", ge=0, le=1)
 
 
 class FeaturesConfig(Settings):
     """The image rows: detected regions, or grid cells, from files or made from pictures."""
 
-    type: FeatureType = Field(
-        "region", description="regions, cells of a grid, or pictures (training from pixels)"
+    type: FeatureType = setting("region", "regions, grid cells, or images to train from pixels")
+    folder: str | None = setting(
+        None, "inside the dataset's folder, one file per image; null: *_ims.npy"
     )
-    folder: str | None = Field(
-        None, description="of one file per image, in the dataset's folder; null: *_ims.npy"
-    )
-    regions: int | None = Field(None, ge=1, description="rows of every image; null: any number")
-    grid_size: int | None = Field(
-        7, ge=1, description="maps are pooled to this side; null: all cells are kept"
-    )
-    drop: Float = Field(0.2, ge=0, le=1, description="rate at which training drops rows")
-    drop_scheme: Literal["each", "vse_infinity"] = Field(
-        "each", description="each: all rows at that rate; vse_infinity: a random rate per image"
-    )
-    image_size: int = Field(512, ge=32, description="side in pixels of pictures (type=images)")
-    crop: Float = Field(
-        0.6, ge=0.01, le=1, description="smallest share of a side that training crops (type=images)"
-    )
-    flip: Float = Field(0.5, ge=0, le=1, description="rate at which training mirrors (type=images)")
+    regions: int | None = setting(None, "rows of every image; null: any number", ge=1)
+    grid_size: int | None = setting(7, "maps are pooled to this side; null: all cells", ge=1)
+    drop: Float = setting(0.2, "rate at which training drops rows", ge=0, le=1)
+    drop_scheme: DropScheme = setting("each", "all rows at that rate, or a random rate per image")
+    image_size: int = setting(512, "side in pixels of pictures (type=images)", ge=32)
+    crop: Float = setting(0.6, "least share of a side that training crops", ge=0.01, le=1)
+    flip: Float = setting(0.5, "rate at which training mirrors pictures", ge=0, le=1)
 
 
 class TrainConfig(Settings):
     """Optimisation; epochs are counted from 0."""
 
-    epochs: int = Field(25, ge=1, description="number of epochs")
-    batch_size: int = Field(128, ge=2, description="pairs in a batch, over all GPUs together")
-    lr: Float = Field(5e-4, ge=0, description="learning rate of all that has no rate of its own")
-    backbone_lr_scale: Float = Field(
-        0.01, ge=0, description="the backbone's rate is train.lr times this"
-    )
-    backbone_epoch: int = Field(
-        1, ge=0, description="the backbone learns from this epoch on, in which all rates warm up"
-    )
-    frozen_stages: int = Field(
-        2, ge=0, le=4, description="first stages of the backbone that never learn; 0: all learns"
-    )
-    decay_epoch: int = Field(15, ge=1, description="epoch from which rates are multiplied by decay")
-    decay: Float = Field(0.1, ge=0, description="factor on all rates from decay_epoch on")
-    weight_decay: Float = Field(1e-4, ge=0, description="of AdamW")
-    micro_batch: int | None = Field(
-        None, ge=1, description="rows whose activations are kept at a time; null: the whole batch"
-    )
-    sync_batchnorm: bool = Field(
-        False, description="on several GPUs: BatchNorm statistics of the whole batch"
-    )
-    clip: Float = Field(2.0, ge=0, description="largest gradient norm over all parameters")
-    sum_epochs: int = Field(
-        1, ge=0, description="first epochs on the sum form of the loss, the rest on the hardest"
-    )
-    margin: Float = Field(0.2, ge=0, description="margin of the triplet loss")
-    precision: Precision = Field("fp32", description="of matrix products and convolutions")
-    mask_same_image: bool = Field(
-        False, description="captions of one image are not negatives of each other"
-    )
+    epochs: int = setting(25, "number of epochs", ge=1)
+    batch_size: int = setting(128, "pairs in a batch, over all GPUs together", ge=2)
+    lr: Float = setting(5e-4, "learning rate of all that has no rate of its own", ge=0)
+    backbone_lr_scale: Float = setting(0.01, "the backbone's rate is train.lr times this", ge=0)
+    backbone_epoch: int = setting(1, "epoch in which the backbone starts and rates warm up", ge=0)
+    frozen_stages: int = setting(2, "stages of the backbone that never learn", ge=0, le=4)
+    decay_epoch: int = setting(15, "epoch from which rates are multiplied by decay", ge=1)
+    decay: Float = setting(0.1, "factor on all rates from decay_epoch on", ge=0)
+    weight_decay: Float = setting(1e-4, "of AdamW", ge=0)
+    micro_batch: int | None = setting(None, "rows whose activations are kept; null: all", ge=1)
+    sync_batchnorm: bool = setting(False, "on several GPUs: BatchNorm over the whole batch")
+    clip: Float = setting(2.0, "largest gradient norm over all parameters", ge=0)
+    sum_epochs: int = setting(1, "epochs on the sum form of the loss, before the hardest", ge=0)
+    margin: Float = setting(0.2, "margin of the triplet loss", ge=0)
+    precision: Precision = setting("fp32", "of matrix products and convolutions")
+    mask_same_image: bool = setting(False, "captions of one image are not each other's negatives")
 
 
 class EvalConfig(Settings):
     """How scores are computed."""
 
-    pair_memory_gb: Float = Field(
-        2.0, ge=0.001, description="memory for a chunk of pairs, in a family that scores pairs"
-    )
+    pair_memory_gb: Float = setting(2.0, "memory for a chunk of pairs, if scored so", ge=0.001)
 
 
 class RunConfig(Settings):
     """Where a run lives and what it starts from."""
 
-    out: str = Field("runs/latest", description="the run's folder")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="of weights, batches and augmentation")
-    device: Device = Field("auto", description="auto: CUDA if available")
+    out: str = setting("runs/latest", "the run's folder")
+    seed: int = setting(0, "of weights, batches and augmentation", ge=0, le=2**63 - 1)
+    device: Device = setting("auto", "auto: CUDA if available")
 
 
 class Config(Settings):
@@ -151,27 +126,26 @@ class Config(Settings):
 
 def settings_of(family: str) -> dict[str, FieldInfo]:
     """``section.key`` -> type, bounds, default and meaning, for one family."""
-    sections: dict[str, Any] = {}
-    for name, section in Config.model_fields.items():
-        sections[name] = FAMILIES[family].Config if name == "model" else section.annotation
+    sections: dict[str, Any] = {name: f.annotation for name, f in Config.model_fields.items()}
+    sections["model"] = FAMILIES[family].Config
     return {f"{s}.{k}": f for s, kind in sections.items() for k, f in kind.model_fields.items()}
 
 
 def describe_settings(family: str) -> list[str]:
     """A line per setting: its name, type and bounds, default and meaning."""
-    lines = []
-    for name, info in settings_of(family).items():
-        default = yaml.safe_dump(info.default).splitlines()[0]
-        lines.append(f"{name} ({_type(info)}; default {default}): {info.description}")
-    return lines
+    return [
+        f"{name} ({_type(info)}; default {yaml.safe_dump(info.default).splitlines()[0]}): "
+        f"{info.description}"
+        for name, info in settings_of(family).items()
+    ]
 
 
 def _type(info: FieldInfo) -> str:
     limits = {"ge": "from", "le": "to"}
     bounds = [
-        f"{limits[limit]} {getattr(part, limit)}"
+        f"{word} {getattr(part, limit)}"
         for part in info.metadata
-        for limit in limits
+        for limit, word in limits.items()
         if hasattr(part, limit)
     ]
     names: list[str] = []
@@ -225,17 +199,13 @@ def _is_near(key: str, name: str) -> bool:
 
 
 def from_dict(values: Any, source: str) -> Config:
-    """Build a config from plain sections; ``source`` names their origin in errors.
-
-    Raises:
-        InputError: an unknown setting, one of another family, a wrong type or value.
-    """
-    values = _with_text_keys(values)
-    named = values.get("model") if isinstance(values, dict) else None
-    family = named.get("family", DEFAULT) if isinstance(named, dict) else DEFAULT
+    """Build a config from plain sections; ``source`` names their origin in errors. Raises
+    InputError: an unknown setting, one of another family, a wrong type or value."""
     try:
         return Config.model_validate(values)
     except ValidationError as error:
+        model = values.get("model") if isinstance(values, dict) else None
+        family = model.get("family", DEFAULT) if isinstance(model, dict) else DEFAULT
         raise InputError(f"{source}: {_problem(error, (), family)}") from None
 
 
@@ -286,35 +256,21 @@ def _value(text: str, info: FieldInfo | None) -> Any:
         return text
 
 
-def _parsed(overrides: Iterable[str], family: str) -> Iterator[tuple[str, str, str, Any]]:
-    for override in overrides:
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML config and apply ``section.key=value`` overrides. Raises InputError: the file is
+    missing or not YAML, or holds what :func:`from_dict` refuses."""
+    path = Path(path)
+    values = _with_text_keys(_read_yaml(path))
+    config = from_dict(values, str(path))
+    # A change of family first: other overrides may belong to it.
+    for override in sorted(overrides, key=lambda text: not text.startswith("model.family=")):
         name, equals, text = override.partition("=")
         section, dot, key = name.partition(".")
         if not (equals and dot and key):
             raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
-        yield override, section, key, _value(text, settings_of(family).get(name))
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a YAML config and apply ``section.key=value`` overrides.
-
-    Raises:
-        InputError: the file is missing or not YAML, or holds what :func:`from_dict` refuses.
-    """
-    path, overrides = Path(path), list(overrides)
-    values = _read_yaml(path)
-    family = from_dict(values, str(path)).model.family  # the file's own errors are its own
-    for override in overrides:  # a change of family first: the others may belong to it
-        if override.startswith("model.family="):
-            family = override.partition("=")[2]
-            values["model"] = (values.get("model") or {}) | {"family": family}
-            from_dict({"model": {"family": family}}, f"override {override!r}")
-    for override, section, key, value in _parsed(overrides, family):
-        context = {"model": {"family": family}}
-        context[section] = context.get(section, {}) | {key: value}
-        from_dict(context, f"override {override!r}")
+        value = _value(text, settings_of(config.model.family).get(name))
         values[section] = (values.get(section) or {}) | {key: value}
-    config = from_dict(values, str(path))
+        config = from_dict(values, f"override {override!r}")
     _check_features(config, str(path))
     return config
 

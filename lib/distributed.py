@@ -30,8 +30,7 @@ def process_group(device: str) -> Iterator[None]:
     Args:
         device: ``auto``, ``cpu`` or ``cuda``: NCCL and a GPU per process, or gloo.
 
-    Raises:
-        InputError: fewer GPUs than processes, or another process has ended.
+    Raises InputError: fewer GPUs than processes, or another process has ended.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield

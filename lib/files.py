@@ -15,8 +15,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
     The old file stays untouched until the new one is complete and on the disk.
 
-    Raises:
-        InputError: the folder cannot be written or the disk is full; the temporary file is gone.
+    Raises InputError: the folder cannot be written or the disk is full; the temporary file is gone.
     """
     path = Path(path)
     # The suffix is kept, because np.save would add one of its own to a name without it.

@@ -22,8 +22,7 @@ def read_torch(path: str | Path, kind: str, advice: str = "") -> Any:
         kind: what the file should be, for errors, as in "checkpoint".
         advice: what to do where there is no such file.
 
-    Raises:
-        InputError: not found, cut short, not a PyTorch file, or it names code.
+    Raises InputError: not found, cut short, not a PyTorch file, or it names code.
     """
     path = Path(path)
     if not path.is_file():
@@ -55,8 +54,8 @@ def read_torch(path: str | Path, kind: str, advice: str = "") -> Any:
 
 
 def shapes_of(state: dict[str, Any]) -> Shapes:
-    """Names and shapes of a state."""
-    return {key: tuple(value.shape) for key, value in state.items()}
+    """Names and shapes of a state; what is not a tensor has no shape."""
+    return {key: tuple(getattr(value, "shape", ())) for key, value in dict(state).items()}
 
 
 def require_same_shapes(expected: Shapes, found: Shapes, source: str) -> None:
@@ -67,8 +66,7 @@ def require_same_shapes(expected: Shapes, found: Shapes, source: str) -> None:
         found: of the file, under the same names.
         source: how the error begins, as in "FILE: does not fit the model".
 
-    Raises:
-        InputError: names the tensors.
+    Raises InputError: names the tensors.
     """
 
     def count(names: Iterable[str], problem: str) -> str:

@@ -19,8 +19,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from lib.errors import InputError, exit_on_error, first_line
-from lib.extraction.instances import Annotated, panoptic_of, read_annotations
 from lib.files import atomic_write
+from scripts.coco_instances import Annotated, panoptic_of, read_annotations
 
 
 def write_panoptic(pictures: list[Annotated], out: Path) -> int:

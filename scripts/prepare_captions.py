@@ -16,9 +16,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.errors import InputError, exit_on_error
-from lib.extraction.karpathy import read_splits
-from lib.extraction.table import read_table, to_splits, without_sentence
 from lib.files import atomic_write
+from scripts.caption_table import read_table, to_splits, without_sentence
+from scripts.karpathy import read_splits
 
 
 def prepare(args: argparse.Namespace) -> None:

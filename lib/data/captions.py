@@ -18,10 +18,7 @@ CHUNK = 1024  # captions tokenised at once, to bound memory on 566,435 of them
 
 def read_captions(path: str | Path) -> list[str]:
     """The lines of a caption file; only a line feed ends a line, as many Unicode signs would.
-
-    Raises:
-        InputError: no such file, or a line that is not UTF-8, by its number.
-    """
+    Raises InputError: no such file, or a line that is not UTF-8, by its number."""
     captions = []
     number = 0
     try:
@@ -48,8 +45,7 @@ def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
         path: one id per image, or per caption.
         images: how many there must be; None tells the layout by the ids themselves.
 
-    Raises:
-        InputError: no such file, not UTF-8, another count, or five captions of different ids.
+    Raises InputError: no such file, not UTF-8, another count, or five captions of different ids.
     """
     try:
         ids = path.read_text(encoding="utf-8-sig").split()

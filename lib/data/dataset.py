@@ -57,40 +57,35 @@ def training_item(
 
 def _arrays(split: Split, image: int, kept: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """The family's inputs, those of regions cut to the ``kept`` ones, (K,) bool."""
-    found = {}
-    for name, array in split.arrays.items():
-        values = array[image]
+    found = {name: array[image] for name, array in split.arrays.items()}
+    if kept is None:
+        return found
+    count = len(kept)
+    for name, values in found.items():
         axes = split.region_axes[name]
-        if axes and kept is not None:
-            if len(values) < len(kept):
-                raise InputError(
-                    f"{array.path}: has {len(values)} regions of image "
-                    f"{split.image_ids[image]}, whose features have {len(kept)}"
-                )
-            values = values[: len(kept)][kept]
-            values = values[:, : len(kept)][:, kept] if axes == 2 else values
-        found[name] = values
+        if axes and len(values) < count:
+            raise InputError(
+                f"{split.arrays[name].path}: has {len(values)} regions of image "
+                f"{split.image_ids[image]}, whose features have {count}"
+            )
+        values = values[:count][kept] if axes else values
+        found[name] = values[:, :count][:, kept] if axes == 2 else values
     return found
 
 
 def collate_images(
     items: Sequence[ImageItem], region_axes: dict[str, int]
 ) -> ImageBatch | PixelBatch:
-    """B images to a batch; regions are padded to the largest number with zero rows.
-
-    Args:
-        items: all of pixels, or none.
-        region_axes: how many first axes of each array are regions.
-    """
+    """B images, all of pixels or none, to a batch; regions are padded to the largest number with
+    zero rows. ``region_axes`` says how many first axes of each array are regions."""
     indices = torch.tensor([item.index for item in items])
     arrays: Arrays = {
         name: _padded([item.arrays[name] for item in items], region_axes[name])
         for name in items[0].arrays
     }
-    rows = [item.rows for item in items]
+    rows, cells = [item.rows for item in items], [item.cells for item in items]
     if items[0].cells is not None:
-        cells = torch.from_numpy(np.stack([item.cells for item in items if item.cells is not None]))
-        return PixelBatch(torch.from_numpy(np.stack(rows)), cells, indices, arrays)
+        return PixelBatch(_padded(rows, 0), _padded(cells, 0), indices, arrays)  # type: ignore[arg-type]
     lengths = torch.tensor([len(row) for row in rows])
     return ImageBatch(_padded(rows, 1), lengths, indices, arrays)
 
@@ -157,16 +152,12 @@ class EvaluationImages(Dataset):
         return len(self.split.image_ids)
 
     def __getitem__(self, image: int) -> ImageItem:
-        """Image ``image`` with all its rows."""
         return evaluation_item(self.split, image)
 
 
 def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
     """The shuffled captions of an epoch, (batches, batch_size) int64, the partial batch dropped.
-
-    Raises:
-        InputError: not even one batch fits.
-    """
+    Raises InputError: not even one batch fits."""
     if batch_size > captions:
         raise InputError(
             f"train.batch_size is {batch_size}, but the training split has {captions} captions; "
@@ -211,9 +202,8 @@ def image_loader(split: Split, batches: list[range], workers: int, pin: bool) ->
 
 def entry_loader(dataset: Any, numbers: Iterable[int], workers: int) -> DataLoader:
     """Reads the given entries of a dataset in order, each as it is."""
-    return _loader(
-        dataset, workers, False, batch_size=None, sampler=list(numbers), collate_fn=_unchanged
-    )
+    batching: dict[str, Any] = {"sampler": list(numbers), "collate_fn": _unchanged}
+    return _loader(dataset, workers, False, batch_size=None, **batching)
 
 
 def _unchanged(entry: Any) -> Any:

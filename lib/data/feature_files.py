@@ -3,7 +3,6 @@
 A grid's cells are pooled to 7 x 7 by adaptive averages.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +15,13 @@ from lib.files import text_sha256
 from lib.weights import read_torch
 
 SUFFIXES = (".npy", ".pth")
+KEEP_ALL = "keep all with features.grid_size=null (eval.py: --grid_size off)"
 
 
 class FeatureFiles:
     """``files[i]`` is image i's rows, read from ``<id>.npy`` or ``<id>.pth`` when asked."""
 
-    def __init__(
-        self,
-        folder: Path,
-        image_ids: list[str],
-        img_dim: int,
-        features: FeaturesConfig,
-    ):
+    def __init__(self, folder: Path, image_ids: list[str], img_dim: int, features: FeaturesConfig):
         """Find every image's file; read and check the first one, the others when they are read.
 
         Args:
@@ -36,30 +30,24 @@ class FeatureFiles:
             img_dim: channels of a region or cell, by which layouts are told apart.
             features: ``type``, ``regions`` and ``grid_size`` say what a file must hold and become.
 
-        Raises:
-            InputError: no such folder, a missing file, two files of one image, or the first file's
-                layout is wrong.
+        Raises InputError: no such folder, a missing file, two files of one image, or the first
+        file's layout is wrong.
         """
         self.folder, self.img_dim, self.features = folder, img_dim, features
         self.image_ids = image_ids
         try:
-            with os.scandir(folder) as entries:
-                present = {entry.name for entry in entries}
+            present = {path.name for path in folder.iterdir()}
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{folder}: no such folder of features") from None
         except OSError as error:
             raise InputError(f"{folder}: cannot be listed ({first_line(error)})") from error
         self.suffixes = []  # names alone would take 100 bytes per image in every worker
-        for image_id in image_ids:
-            found = [suffix for suffix in SUFFIXES if image_id + suffix in present]
+        for name in image_ids:
+            found = [suffix for suffix in SUFFIXES if name + suffix in present]
             if not found:
-                raise InputError(
-                    f"{folder}: lacks {image_id}.npy (or .pth), the features of image {image_id}"
-                )
+                raise InputError(f"{folder}: lacks {name}.npy (or .pth), image {name}'s features")
             if len(found) > 1:
-                raise InputError(
-                    f"{folder}: holds {image_id}.npy and {image_id}.pth; keep one of the two"
-                )
+                raise InputError(f"{folder}: holds {name}.npy and {name}.pth; keep one of the two")
             self.suffixes.append(found[0])
         loaded = self._load(0)
         self.first_shape, self.first_dtype = loaded.shape, loaded.dtype
@@ -69,11 +57,8 @@ class FeatureFiles:
         return len(self.image_ids)
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s rows, (K, img_dim) float32; a map's cells row by row.
-
-        Raises:
-            InputError: unreadable, of another layout, or NaN or infinite values.
-        """
+        """Image ``image``'s rows, (K, img_dim) float32; a map's cells row by row. Raises
+        InputError: unreadable, of another layout, or NaN or infinite values."""
         rows = self._rows(image, self._load(image))
         if not np.isfinite(rows).all():
             raise InputError(f"{self.path(image)}: holds NaN or infinite values")
@@ -84,27 +69,19 @@ class FeatureFiles:
         return self.folder / (self.image_ids[image] + self.suffixes[image])
 
     def fingerprint(self) -> str:
-        """A checksum of all files' names, sizes and times of change.
-
-        Raises:
-            InputError: a file is gone.
-        """
-        lines = []
-        for image in range(len(self)):
-            try:
-                status = self.path(image).stat()
-            except OSError as error:
-                raise InputError(f"{self.path(image)}: cannot be read ({error})") from error
-            lines.append(f"{self.path(image).name} {status.st_size} {status.st_mtime_ns}")
-        return text_sha256(lines)
+        """A checksum of all files' names, sizes and times of change. Raises InputError: a file is
+        gone."""
+        try:
+            files = [(path.name, path.stat()) for path in map(self.path, range(len(self)))]
+        except OSError as error:
+            raise InputError(f"{self.folder}: a file cannot be read ({error})") from error
+        return text_sha256([f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files])
 
     def describe(self) -> str:
         """Number of files, shape and dtype of the first, and what becomes of it."""
-        pooled = self.features.type == "grid" and self.features.grid_size is not None
-        size = self.features.grid_size
-        return f"{len(self):,} files, the first {self.first_shape} {self.first_dtype}" + (
-            f", cells pooled to {size} x {size}" if pooled else ""
-        )
+        size = self.features.grid_size if self.features.type == "grid" else None
+        pooled = f", cells pooled to {size} x {size}" if size is not None else ""
+        return f"{len(self):,} files, the first {self.first_shape} {self.first_dtype}{pooled}"
 
     def _load(self, image: int) -> np.ndarray:
         path = self.path(image)
@@ -120,9 +97,8 @@ class FeatureFiles:
         except InputError:
             raise
         except Exception as error:  # damaged files fail inside torch and NumPy in many ways
-            raise InputError(
-                f"{path}: cannot be read as one array ({first_line(error)})"
-            ) from error
+            reason = first_line(error)
+            raise InputError(f"{path}: cannot be read as one array ({reason})") from error
 
     def _rows(self, image: int, array: np.ndarray) -> np.ndarray:
         """An array in any layout -> (K, C) float32, told by ``img_dim``."""
@@ -131,15 +107,15 @@ class FeatureFiles:
             raise InputError(f"{path}: holds {array.dtype}, expected numbers")
         rows = array if array.ndim == 2 else self._map(path, array)
         if rows.shape[-1] != self.img_dim:
+            maps = ", (H, W, C), (C, H, W) or (1, C, H, W)" if features.type == "grid" else ""
             raise InputError(
-                f"{path}: shape {shape}, expected (K, C)"
-                + (", (H, W, C), (C, H, W) or (1, C, H, W)" if features.type == "grid" else "")
-                + f" with C = {self.img_dim} (model.img_dim)"
+                f"{path}: shape {shape}, expected (K, C){maps} with C = {self.img_dim} "
+                "(model.img_dim)"
             )
         if 0 in rows.shape:
             raise InputError(f"{path}: shape {shape} holds no row")
-        if features.type == "grid" and (side := features.grid_size) is not None:
-            rows = self._pooled(path, rows, side)
+        if features.type == "grid" and features.grid_size is not None:
+            rows = self._pooled(path, rows, features.grid_size)
         rows = rows.reshape(-1, self.img_dim)
         if features.regions not in (None, len(rows)):
             raise InputError(
@@ -172,16 +148,14 @@ class FeatureFiles:
         if rows.ndim == 2:
             raise InputError(
                 f"{path}: holds {len(rows)} cells without their height and width, which cannot be "
-                f"pooled to {side} x {side}; store (H, W, C), or keep all with "
-                "features.grid_size=null (eval.py: --grid_size off)"
+                f"pooled to {side} x {side}; store (H, W, C), or {KEEP_ALL}"
             )
         # A narrow picture's map has fewer cells than that, and some are repeated. But a single row
         # is more likely a (1, K, C) list of cells that has lost its height and width.
         if min(rows.shape[:2]) == 1 < side:
             raise InputError(
                 f"{path}: its map of {rows.shape[0]} x {rows.shape[1]} cells cannot be averaged to "
-                f"{side} x {side}; if it is a list of cells, store (H, W, C), or keep all with "
-                "features.grid_size=null (eval.py: --grid_size off)"
+                f"{side} x {side}; if it is a list of cells, store (H, W, C), or {KEEP_ALL}"
             )
         maps = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 0, 1), np.float32))
         return adaptive_avg_pool2d(maps, side).numpy().transpose(1, 2, 0)

@@ -24,9 +24,8 @@ class Pixels:
             image_ids: the split's, n.
             features: ``image_size``, ``grid_size`` and the settings of the augmentation.
 
-        Raises:
-            InputError: no such folder, an image without a picture or with several, or the first
-                one cannot be decoded.
+        Raises InputError: no such folder, an image without a picture or with several, or the first
+        one cannot be decoded.
         """
         self.folder, self.features = folder, features
         pictures = PictureFolder(folder)
@@ -45,11 +44,8 @@ class Pixels:
         return len(self.paths)
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s whole picture, (3, image_size, image_size) uint8 RGB.
-
-        Raises:
-            InputError: it cannot be decoded.
-        """
+        """Image ``image``'s whole picture, (3, image_size, image_size) uint8 RGB. Raises
+        InputError: it cannot be decoded."""
         return self.view(image, Window())
 
     def view(self, image: int, window: Window) -> np.ndarray:

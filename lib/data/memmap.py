@@ -57,8 +57,7 @@ class MemmapArray:
             meaning: what the axes are, for errors.
             problem: says what is wrong with an entry's finite values, if anything is.
 
-        Raises:
-            InputError: missing, cut short, pickled, or of another count, shape or dtype.
+        Raises InputError: missing, cut short, pickled, or of another count, shape or dtype.
         """
         self.path, self.images, self._problem = path, images, problem
         self._array, self._reads = open_memmap(path), 0
@@ -84,11 +83,8 @@ class MemmapArray:
         return self.images
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s entry, float32.
-
-        Raises:
-            InputError: NaN, infinite or impossible values, naming file and entry.
-        """
+        """Image ``image``'s entry, float32. Raises InputError: NaN, infinite or impossible values,
+        naming file and entry."""
         values = np.array(self._array[image * self.stride], np.float32)
         self._reads += 1
         if self._reads % RELEASE_AFTER == 0 and hasattr(mmap, "MADV_DONTNEED"):

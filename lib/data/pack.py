@@ -31,8 +31,7 @@ def require_source(array: Path, wanted: dict[str, Any], advice: str) -> None:
         wanted: what its sidecar must say; it may say more.
         advice: what to do, for the error.
 
-    Raises:
-        InputError: the sidecar is damaged or says something else, and what.
+    Raises InputError: the sidecar is damaged or says something else, and what.
     """
     try:
         found = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
@@ -63,8 +62,7 @@ def write_pack(
         dtype: of the array.
         entries_from: the entries from a number on, in order; each has ``shape[1:]``.
 
-    Raises:
-        InputError: an entry has another shape, or the folder cannot be written.
+    Raises InputError: an entry has another shape, or the folder cannot be written.
     """
     partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
     wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))

@@ -29,8 +29,7 @@ class PictureFolder:
             mapping: a JSON object, image id -> file name relative to ``folder``; None goes by
                 PATTERNS.
 
-        Raises:
-            InputError: no such folder, or the mapping is not a JSON object of texts.
+        Raises InputError: no such folder, or the mapping is not a JSON object of texts.
         """
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of pictures")
@@ -52,11 +51,7 @@ class PictureFolder:
                     self.by_stem.setdefault(path.stem, []).append(path)
 
     def find(self, image_id: str) -> Path:
-        """The picture of an id.
-
-        Raises:
-            PictureError: there is none, or more than one.
-        """
+        """The picture of an id. Raises PictureError: there is none, or more than one."""
         if self.mapping is not None:
             if image_id not in self.mapping:
                 raise PictureError("the mapping does not name it")
@@ -82,8 +77,7 @@ def decode(path: Path) -> Image.Image:
 
     Grey becomes three equal channels, transparency white, 16 bits their upper eight.
 
-    Raises:
-        PictureError: missing, broken, no picture, or larger than MOST_PIXELS.
+    Raises PictureError: missing, broken, no picture, or larger than MOST_PIXELS.
     """
     try:
         with Image.open(path) as picture:

@@ -90,11 +90,7 @@ def write_provenance(path: Path, provenance: Provenance) -> None:
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """The provenance at ``path``, None where there is none.
-
-    Raises:
-        InputError: it is damaged.
-    """
+    """The provenance at ``path``, None where there is none. Raises InputError: it is damaged."""
     try:
         found = Provenance(**json.loads(path.read_text(encoding="utf-8")))
         if not all(isinstance(v, dict) for v in (found.settings, found.counts, found.ids)):

@@ -52,11 +52,8 @@ class Split:
 
 
 def dataset_folder(root: str | Path, dataset: str) -> Path:
-    """``<root>/<dataset>_precomp``, or its sibling layout ``<root>/<dataset>/precomp``.
-
-    Raises:
-        InputError: neither is there.
-    """
+    """``<root>/<dataset>_precomp``, or its sibling layout ``<root>/<dataset>/precomp``. Raises
+    InputError: neither is there."""
     candidates = Path(root) / f"{dataset}_precomp", Path(root) / dataset / "precomp"
     for folder in candidates:
         if folder.is_dir():
@@ -68,11 +65,8 @@ def dataset_folder(root: str | Path, dataset: str) -> Path:
 
 
 def splits_of(folder: Path, suffix: str) -> list[str]:
-    """The names of a folder's splits, which have a file ``<split>_<suffix>.txt``.
-
-    Raises:
-        InputError: there is none.
-    """
+    """The names of a folder's splits, which have a file ``<split>_<suffix>.txt``. Raises
+    InputError: there is none."""
     ending = f"_{suffix}.txt"
     if not (found := sorted(p.name.removesuffix(ending) for p in folder.glob(f"*{ending}"))):
         raise InputError(
@@ -89,8 +83,7 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
         name: of the split.
         family_inputs: False opens captions and features alone.
 
-    Raises:
-        InputError: names the file, what it holds and what was expected.
+    Raises InputError: names the file, what it holds and what was expected.
     """
     folder = dataset_folder(config.data.root, config.data.dataset)
     captions_path = folder / f"{name}_caps.txt"
@@ -109,18 +102,10 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
     for spec in inputs:
         if spec.region_axes:
             _check_regions(features, arrays[spec.name])
-    return Split(
-        folder,
-        name,
-        image_ids,
-        captions,
-        repeats,
-        features,
-        family,
-        arrays,
-        {spec.name: spec.region_axes for spec in inputs},
-        _extractors(config.features, folder, name, [spec.stem for spec in inputs]),
-    )
+    axes = {spec.name: spec.region_axes for spec in inputs}
+    extractors = _extractors(config.features, folder, name, [spec.stem for spec in inputs])
+    about = (folder, name, image_ids, captions, repeats)
+    return Split(*about, features, family, arrays, axes, extractors)
 
 
 def _open_input(spec: Input, config: Config, folder: Path, name: str, images: int) -> MemmapArray:
@@ -149,12 +134,9 @@ def _extractors(
     features: FeaturesConfig, folder: Path, name: str, stems: list[str]
 ) -> dict[str, Extractor]:
     paths = {stem: folder / f"{name}_{stem}.manifest.json" for stem in stems}
-    if features.folder is not None:
-        paths["features"] = folder / features.folder / "manifest.json"
-    else:
-        paths["features"] = folder / f"{name}_ims.manifest.json"
-    if features.type == "images":  # pictures have no extractor
-        del paths["features"]
+    if features.type != "images":  # pictures have no extractor
+        own = folder / f"{name}_ims.manifest.json"
+        paths["features"] = folder / features.folder / "manifest.json" if features.folder else own
     found = {kind: read_provenance(path) for kind, path in paths.items()}
     return {kind: p.extracted_by() for kind, p in found.items() if p is not None}
 

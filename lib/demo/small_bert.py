@@ -6,7 +6,6 @@ python -m lib.demo.small_bert --captions data/scenes_precomp/train_caps.txt --ou
 import argparse
 import os
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from transformers import BertConfig, BertModel
 from transformers.utils.logging import disable_progress_bar
 
 from lib.data.captions import read_captions
-from lib.errors import InputError
+from lib.errors import InputError, exit_on_error
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -32,11 +31,11 @@ def word_pieces(captions: list[str], size: int) -> list[str]:
     counts: Counter[str] = Counter()
     for caption in captions:
         words = splitter.pre_tokenize_str(normalizer.normalize_str(caption))
-        counts.update(word for word, _ in words)
+        counts.update([str(word) for word, _ in words])
     characters = sorted(set("".join(counts)))
     entries = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
-    words = sorted(counts.keys() - set(characters), key=lambda word: (-counts[word], word))
-    return entries + words[: max(0, size - len(entries))]
+    frequent = sorted(counts.keys() - set(characters), key=lambda word: (-counts[word], word))
+    return entries + frequent[: max(0, size - len(entries))]
 
 
 def write_small_bert(
@@ -59,8 +58,7 @@ def write_small_bert(
         positions: longest caption in pieces.
         seed: of the initial weights.
 
-    Raises:
-        InputError: no such captions, or ``folder`` is there already or cannot be written.
+    Raises InputError: no such captions, or ``folder`` is there already or cannot be written.
     """
     entries = word_pieces(read_captions(captions), vocabulary)
     disable_progress_bar()  # one small file
@@ -94,11 +92,9 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     args = parser.parse_args()
-    try:
+    with exit_on_error():
         write_small_bert(args.out, args.captions, args.vocabulary, args.hidden, args.layers)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(f"{args.out}: a BERT of {args.layers} layers, width {args.hidden}, random weights")
+        print(f"{args.out}: a BERT of {args.layers} layers, width {args.hidden}, random weights")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """Encodes a split: each image once, each caption once, captions batched by length."""
 
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from lib.batch import Encoded, Tensors, concatenate, map_tensors
+from lib.batch import concatenate, map_tensors
 from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions
 from lib.data.dataset import image_loader, text_batches
 from lib.data.split import Split
@@ -24,8 +25,8 @@ PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family th
 class Embeddings:
     """A split encoded, in the split's order, on the CPU."""
 
-    images: Tensor | Tensors  # (n, D) float32, or n sets in a family that scores pairs
-    captions: Tensor | Tensors  # (5n, D) float32, or 5n sets
+    images: Any  # (n, D) float32, or n sets in a family that scores pairs
+    captions: Any  # (5n, D) float32, or 5n sets
 
     def scores(self, model: RetrievalModel, precision: str = "fp32") -> np.ndarray:
         """(n, 5n) float32 by ``model.score``.
@@ -101,8 +102,7 @@ def encode_split(
         images: only the first so many images and their captions; None: all.
         precision: ``fp32``, ``tf32`` or ``bf16``; embeddings are float32 whichever it is.
 
-    Raises:
-        InputError: NaN or infinite features.
+    Raises InputError: NaN or infinite features.
     """
     images = min(images or len(split.image_ids), len(split.image_ids))
     batches = [
@@ -114,11 +114,11 @@ def encode_split(
     model.eval()
     try:
         with torch.inference_mode(), precision_context(device, precision):
-            mine = batches[rank() :: world_size()]
-            loader = image_loader(split, mine, workers, device.type == "cuda")
+            own = slice(rank(), None, world_size())
+            loader = image_loader(split, batches[own], workers, device.type == "cuda")
             encoded = _encode(model.encode_images, loader, f"images of {split.name}", device)
-            mine = texts[rank() :: world_size()]
-            by_length = _encode(model.encode_texts, mine, f"captions of {split.name}", device)
+            captions_of = f"captions of {split.name}"
+            by_length = _encode(model.encode_texts, texts[own], captions_of, device)
     finally:
         model.train(was_training)
     place = torch.cat([batch.indices for batch in texts]).argsort()
@@ -126,8 +126,8 @@ def encode_split(
 
 
 def _encode(
-    encode: Callable[[Tensors], Encoded], batches: Sized, name: str, device: torch.device
-) -> Encoded:
+    encode: Callable[[Any], Any], batches: Iterable[Any], name: str, device: torch.device
+) -> Any:
     """Encodings, on the CPU, of all ranks' batches, of which this rank has ``batches``."""
     hidden = True if rank() else None  # None hides the bar where there is no terminal
     encoded = [

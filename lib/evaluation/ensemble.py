@@ -16,11 +16,8 @@ Value = TypeVar("Value")
 
 
 def normalised_weights(weights: Sequence[float] | None, members: int) -> list[float]:
-    """``weights`` scaled to a sum of one; None gives equal ones.
-
-    Raises:
-        InputError: another number of them, or a negative, infinite or all-zero choice.
-    """
+    """``weights`` scaled to a sum of one; None gives equal ones. Raises InputError: another number
+    of them, or a negative, infinite or all-zero choice."""
     if weights is None:
         return [1 / members] * members
     if len(weights) != members:
@@ -40,8 +37,7 @@ def agree(
         dataset: of files that do not say; None: they take the others'.
         split: likewise.
 
-    Raises:
-        InputError: they differ, and in what; or no file and no argument says.
+    Raises InputError: they differ, and in what; or no file and no argument says.
     """
 
     def one(

@@ -75,14 +75,15 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
     config, epoch = checkpoint.config, checkpoint.progress.get("epoch")
     family = family_of(config.model)
     ours = checkpoint.released is None  # a released file tells neither seed nor recipe
-    finished = epoch is not None and not checkpoint.progress.get("step")
+    if epoch is not None and not checkpoint.progress.get("step"):
+        epoch -= 1  # both formats store how many epochs are done
     return Origin(
         checkpoint=str(path),
         model=family.title(config.model),
         features=features.type,
         source=checkpoint.source or UNKNOWN,
         seed=config.run.seed if ours else None,
-        epoch=epoch - 1 if finished else epoch,  # both formats store how many are done
+        epoch=epoch,
         config=config.model_copy(update={"features": features}).to_dict() if ours else None,
         whole=family.whole(config.model),
     )
@@ -99,8 +100,7 @@ def score_checkpoint(
         choice: of features; a model of ours gets the type that it was trained on.
         needs_vectors: refuse a family that scores pairs, before anything is encoded.
 
-    Raises:
-        InputError: anything wrong with checkpoint, files or arguments.
+    Raises InputError: anything wrong with checkpoint, files or arguments.
     """
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)

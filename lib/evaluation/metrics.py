@@ -56,8 +56,7 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
         (n,) int64, for each image the captions of others that score at least its best caption's;
         (m,) int64, for each caption the other images that score at least its own image's.
 
-    Raises:
-        InputError: NaN among the scores, which would rank above everything.
+    Raises InputError: NaN among the scores, which would rank above everything.
     """
     images, captions = scores.shape
     own = np.empty(captions, scores.dtype)
@@ -72,13 +71,10 @@ def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray
     t2i = np.full(captions, -1)  # a caption's own image scores what it scores
     with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the interpreter's lock
         for rows in chunks:
-            parts = zip(
-                np.array_split(scores[rows], THREADS),
-                np.array_split(best[rows], THREADS),
-                np.array_split(i2t[rows], THREADS),
-                strict=True,
+            block, bests, counts = (
+                np.array_split(array[rows], THREADS) for array in (scores, best, i2t)
             )
-            for above in pool.map(lambda part: _count(*part, own), parts):
+            for above in pool.map(_count, block, bests, counts, [own] * THREADS):
                 t2i += above
     return i2t, t2i
 
@@ -97,9 +93,9 @@ def _count(block: np.ndarray, best: np.ndarray, i2t: np.ndarray, own: np.ndarray
 
 def direction_metrics(retrieval_ranks: np.ndarray) -> DirectionMetrics:
     """Recalls, median (floor of the median 0-based rank, plus 1) and mean of 0-based ranks."""
-    recalls = (100.0 * float(np.mean(retrieval_ranks < k)) for k in (1, 5, 10))
+    r1, r5, r10 = (100.0 * float(np.mean(retrieval_ranks < k)) for k in (1, 5, 10))
     median, mean = np.floor(np.median(retrieval_ranks)) + 1, retrieval_ranks.mean() + 1
-    return DirectionMetrics(*recalls, float(median), float(mean))
+    return DirectionMetrics(r1, r5, r10, float(median), float(mean))
 
 
 def retrieval_metrics(scores: np.ndarray, owner: np.ndarray) -> RetrievalMetrics:

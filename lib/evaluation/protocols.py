@@ -32,9 +32,8 @@ def check_split(dataset: str, split: str, images: int | None = None) -> None:
         split: name of the split.
         images: how many it holds, once that is known.
 
-    Raises:
-        InputError: COCO's ``test``, which is one fold of the five that make COCO-1K (the field's
-            well-known trap), or COCO images that do not make five equal folds.
+    Raises InputError: COCO's ``test``, which is one fold of the five that make COCO-1K (the field's
+    well-known trap), or COCO images that do not make five equal folds.
     """
     if dataset == "coco" and split == "test":
         raise InputError(
@@ -57,8 +56,7 @@ def evaluate(scores: Any, dataset: str, split: str) -> list[ProtocolResult]:
         dataset: ``coco`` gives five consecutive folds and the whole; others the whole alone.
         split: name of the split, checked by :func:`check_split`.
 
-    Raises:
-        InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
+    Raises InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
     """
     n = scores.shape[0]
     check_split(dataset, split, n)

@@ -65,7 +65,8 @@ class Record:
 
 
 _RECORD: TypeAdapter[Record] = TypeAdapter(Record)
-_ORIGIN: TypeAdapter[Origin] = TypeAdapter(Origin)
+ORIGIN: TypeAdapter[Origin] = TypeAdapter(Origin)
+Evaluated = tuple[str, str, str]  # checkpoint, dataset, split
 
 
 def single_record(
@@ -76,17 +77,14 @@ def single_record(
 
 
 def write_record(path: str | Path, record: Record) -> None:
-    """Write a record; raises :class:`InputError` where the file cannot be written."""
+    """Write a record; raises InputError where the file cannot be written."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(_RECORD.dump_json(record, indent=1) + b"\n")
 
 
 def read_record(path: Path) -> Record | None:
-    """A record, or None for a JSON file of something else.
-
-    Raises:
-        InputError: the file cannot be read, or is a damaged record.
-    """
+    """A record, or None for a JSON file of something else. Raises InputError: the file cannot be
+    read, or is a damaged record."""
     try:
         text = path.read_bytes()
         found = TypeAdapter(Any).validate_json(text)
@@ -104,12 +102,9 @@ def read_record(path: Path) -> Record | None:
         ) from error
 
 
-Evaluated = tuple[str, str, str]  # checkpoint, dataset, split
-
-
-def require_same_evaluation(path: str, found: Evaluated, wanted: Evaluated) -> None:
-    """Raise InputError where a file to be replaced is of another evaluation."""
-    if found != wanted:
+def require_same_evaluation(path: str, found: Evaluated | None, wanted: Evaluated) -> None:
+    """Refuse to replace a file of another evaluation; raises InputError."""
+    if found is not None and found != wanted:
         raise InputError(
             f"{path}: holds results of {found[0]} on {found[1]} {found[2]}; choose another "
             "place for these (OUT=FOLDER for scripts/eval_*.sh), or remove them"
@@ -119,19 +114,8 @@ def require_same_evaluation(path: str, found: Evaluated, wanted: Evaluated) -> N
 def check_record_replaceable(path: str | None, wanted: Evaluated) -> None:
     """Refuse to replace the record of another evaluation; a damaged one may be replaced."""
     record = None
-    if path and Path(path).is_file():
-        with suppress(InputError):
-            record = read_record(Path(path))
+    with suppress(InputError):
+        record = read_record(Path(path)) if path and Path(path).is_file() else None
     if path and record:
-        checkpoints = " and ".join(origin.checkpoint for origin in record.origins)
-        require_same_evaluation(path, (checkpoints, record.dataset, record.split), wanted)
-
-
-def origin_to_json(origin: Origin) -> str:
-    """An origin as text."""
-    return _ORIGIN.dump_json(origin).decode()
-
-
-def origin_from_json(text: str) -> Origin:
-    """Undo :func:`origin_to_json`; raises ValueError where that fails."""
-    return _ORIGIN.validate_json(text)
+        who = " and ".join(origin.checkpoint for origin in record.origins)
+        require_same_evaluation(path, (who, record.dataset, record.split), wanted)

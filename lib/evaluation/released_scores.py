@@ -36,7 +36,7 @@ class _Array:
     """Stands in for ``numpy.ndarray``; a pickled array names it and sets its state later."""
 
     def __init__(self, *_: object):
-        self.state: tuple | None = None
+        self.state: tuple = ()
 
     def __setstate__(self, state: tuple) -> None:
         self.state = state
@@ -84,11 +84,8 @@ class _RefusedError(Exception):
 
 
 def read_released_scores(path: Path) -> np.ndarray:
-    """The ``sims`` of a released result file, (n, 5n) float.
-
-    Raises:
-        InputError: damaged, anything but NumPy arrays and plain values inside, or no such dict.
-    """
+    """The ``sims`` of a released result file, (n, 5n) float. Raises InputError: damaged, anything
+    but NumPy arrays and plain values inside, or no such dict."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)

@@ -15,7 +15,7 @@ HEADER = (
 )
 
 
-def _cells(values: tuple[float | None, ...], sign: str = "") -> str:
+def _cells(values: Sequence[float | None], sign: str = "") -> str:
     return " ".join(f"{'-':>5}" if v is None else f"{v:{sign}5.1f}" for v in values)
 
 

@@ -16,13 +16,7 @@ from safetensors.numpy import load_file, save_file
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError, first_line
 from lib.evaluation.metrics import CHUNK_ROWS
-from lib.evaluation.records import (
-    Evaluated,
-    Origin,
-    origin_from_json,
-    origin_to_json,
-    require_same_evaluation,
-)
+from lib.evaluation.records import ORIGIN, Evaluated, Origin, require_same_evaluation
 from lib.evaluation.released_scores import read_released_scores
 from lib.files import atomic_write
 
@@ -37,24 +31,18 @@ def save_results(
     split: str,
     origin: Origin,
 ) -> None:
-    """Write ``scores`` (n, 5n) float32 and, as metadata, what they are of.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write ``scores`` (n, 5n) float32 and, as metadata, what they are of. Raises InputError: the
+    file cannot be written."""
     about = {"dataset": dataset, "split": split, "checkpoint": origin.checkpoint}
-    about["origin"] = origin_to_json(origin)
+    about["origin"] = ORIGIN.dump_json(origin).decode()
     _save(path, {"scores": scores}, image_ids, about)
 
 
 def save_embeddings(
     path: str | Path, images: np.ndarray, captions: np.ndarray, image_ids: list[str]
 ) -> None:
-    """Write ``images`` (n, D) and ``captions`` (5n, D), both float32.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
+    """Write ``images`` (n, D) and ``captions`` (5n, D), both float32. Raises InputError: the file
+    cannot be written."""
     _save(path, {"images": images, "captions": captions}, image_ids, {})
 
 
@@ -73,11 +61,8 @@ def _save(
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata of a file of ours, ``image_ids`` as a list.
-
-    Raises:
-        InputError: no such file, damaged, or not of ours.
-    """
+    """The metadata of a file of ours, ``image_ids`` as a list. Raises InputError: no such file,
+    damaged, or not of ours."""
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
@@ -93,10 +78,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images (n, D) and captions (5n, D), float32, and image ids of ``eval.py --save_embeddings``.
-
-    Raises:
-        InputError: no such file, or it holds something else.
-    """
+    Raises InputError: no such file, or it holds something else."""
     ids = read_metadata(path)["image_ids"]
     arrays = load_file(path)
     images, captions = (arrays.get(name, np.zeros(0)) for name in ("images", "captions"))
@@ -108,10 +90,9 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 def check_results_replaceable(path: str | None, wanted: Evaluated) -> None:
     """Refuse to replace the scores of another evaluation; a damaged file may be replaced."""
-    found = {}
-    if path and Path(path).is_file():
-        with suppress(InputError):
-            found = read_metadata(path)
+    found: dict[str, Any] = {}
+    with suppress(InputError):
+        found = read_metadata(path) if path and Path(path).is_file() else {}
     if path and "checkpoint" in found:
         evaluated = (found["checkpoint"], found["dataset"], found["split"])
         require_same_evaluation(path, evaluated, wanted)
@@ -128,8 +109,7 @@ class SavedScores:
         Attributes: ``shape`` (n, 5n); ``dataset``, ``split`` and ``image_ids``, None where a
         released file does not say; ``origin``.
 
-        Raises:
-            InputError: no such file, damaged, unsafe, or not an (n, 5n) matrix of floats.
+        Raises InputError: no such file, damaged, unsafe, or not an (n, 5n) matrix of floats.
         """
         self.path = Path(path)
         self.dataset: str | None = None
@@ -156,11 +136,7 @@ class SavedScores:
         return self.shape[0]
 
     def __getitem__(self, key: slice | tuple[slice, slice]) -> np.ndarray:
-        """Rows, or rows and columns, by slices of step 1: float32.
-
-        Raises:
-            InputError: NaN.
-        """
+        """Rows, or rows and columns, by slices of step 1: float32. Raises InputError: NaN."""
         rows, columns = key if isinstance(key, tuple) else (key, slice(None))
         start, stop, _ = rows.indices(self.shape[0])
         left, right, _ = columns.indices(self.shape[1])
@@ -182,7 +158,7 @@ class SavedScores:
         try:
             self.dataset, self.split = metadata["dataset"], metadata["split"]
             self.image_ids = metadata["image_ids"]
-            self.origin = origin_from_json(metadata["origin"])
+            self.origin = ORIGIN.validate_json(metadata["origin"])
             with safe_open(self.path, "numpy") as file:
                 scores = file.get_slice("scores")
                 shape, dtype = tuple(scores.get_shape()), scores.get_dtype()

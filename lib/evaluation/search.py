@@ -45,8 +45,7 @@ def search(
         bert: hub name or folder of the text side's files; None: as trained.
         device: ``auto``, ``cpu`` or ``cuda``.
 
-    Raises:
-        InputError: anything wrong with the files, or embeddings of another width.
+    Raises InputError: anything wrong with the files, or embeddings of another width.
     """
     galleries = {path: read_embeddings(path) for path in embeddings}
     place = resolve_device(device)

@@ -54,22 +54,19 @@ class GridExtractor:
 
 
 def load_extractor(weights: str) -> GridExtractor:
-    """Build the network and load its weights, all of them or none.
+    """Build the network and load its weights, all of them or none; see
+    :func:`lib.models.common.backbone.load_backbone`.
 
     Args:
         weights: a Detectron2 file like X-101.pth; ``imagenet`` for torchvision's own weights; or
             ``random`` for a network that has learnt nothing, to try the rest.
-
-    Raises:
-        InputError: see :func:`lib.models.common.backbone.load_backbone`.
     """
     torch.manual_seed(0)
     backbone = load_backbone(X101, weights).eval().requires_grad_(False)
+    preprocessing = Preprocessing(**asdict(normalisation_of(weights)))
+    if weights == "random":
+        return GridExtractor(backbone, preprocessing, "random, seed 0", None)
     name, file = Path(weights).name, Path(weights)
     if weights == IMAGENET:
         name, file = f"torchvision {X101} {IMAGENET}", imagenet_file(X101)
-    elif weights == "random":
-        name, file = "random, seed 0", None
-    checksum = None if file is None else file_sha256(file)
-    preprocessing = Preprocessing(**asdict(normalisation_of(weights)))
-    return GridExtractor(backbone, preprocessing, name, checksum)
+    return GridExtractor(backbone, preprocessing, name, file_sha256(file))

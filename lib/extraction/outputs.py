@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,17 +44,8 @@ class FileOutput:
     suffix = ".npy"
 
     def __init__(self, folder: Path, split: str, image_ids: Sequence[str], provenance: Provenance):
-        """Refuse a folder of features that were made with other settings.
-
-        Args:
-            folder: shared by all splits.
-            split: that the ids are of.
-            image_ids: the split's.
-            provenance: of what makes the features.
-
-        Raises:
-            InputError: see above, or the folder cannot be written.
-        """
+        """Open a folder that all splits share. Raises InputError: it holds features that were made
+        with other settings, or cannot be written."""
         self.folder, self.split, self.image_ids = folder, split, image_ids
         self.manifest = folder / "manifest.json"
         found = read_provenance(self.manifest)
@@ -61,9 +53,9 @@ class FileOutput:
             _require_same(self.manifest, found, provenance)
         elif folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir()):
             raise InputError(f"{folder}: holds features without a manifest; choose another --out")
-        self.provenance = found or provenance
-        if found is None:
+        else:
             write_provenance(self.manifest, provenance)
+        self.provenance = found or provenance
         remove_stale(folder)
 
     def path(self, number: int) -> Path:
@@ -98,7 +90,7 @@ class FileOutput:
 
 class ArrayOutput(FileOutput):
     """``<data>/<split>_<name>.npy`` for each array, and ``<split>_<name>.manifest.json``; images'
-    files in a hidden folder beside them until all are there."""
+    files are in a hidden folder beside them until all are there."""
 
     suffix = ".npz"
 
@@ -121,21 +113,19 @@ class ArrayOutput(FileOutput):
             provenance: of what makes them.
             overwrite: replace finished arrays, once the new ones are complete.
 
-        Raises:
-            InputError: arrays made with other settings are there and ``overwrite`` is false, an
-                unfinished extraction had other settings, or nothing can be written.
+        Raises InputError: arrays of other settings, finished or not, are there and ``overwrite`` is
+        false, or nothing can be written.
         """
-        self.data, self.shapes = data, shapes
+        self.split, self.image_ids, self.data, self.shapes = split, image_ids, data, shapes
         self.finals = {name: data / f"{split}_{name}.npy" for name in shapes}
-        ids = {split: text_sha256(image_ids)}
-        provenance = replace(provenance, counts={split: len(image_ids)}, ids=ids)
+        counts, ids = {split: len(image_ids)}, {split: text_sha256(image_ids)}
+        provenance = replace(provenance, counts=counts, ids=ids)
         folder = data / f".{split}_{next(iter(shapes))}.extracting"
-        unfinished = folder.is_dir() and read_provenance(folder / "manifest.json")
-        self.complete = not unfinished and not overwrite and self._are_finished(provenance)
+        unfinished = read_provenance(folder / "manifest.json")
+        self.complete = unfinished is None and not overwrite and self._are_finished(provenance)
         if self.complete:
-            self.split, self.image_ids = split, image_ids
             return
-        if folder.is_dir() and (not unfinished or (overwrite and unfinished != provenance)):
+        if folder.is_dir() and (unfinished is None or (overwrite and unfinished != provenance)):
             shutil.rmtree(folder)
         super().__init__(folder, split, image_ids, provenance)
 
@@ -143,16 +133,13 @@ class ArrayOutput(FileOutput):
         if not any(path.exists() for path in self.finals.values()):
             return False
         for path in self.finals.values():
-            found = read_provenance(self._manifest_of(path))
+            found = read_provenance(path.with_suffix(".manifest.json"))
             if not path.exists():
                 raise InputError(f"{path}: is missing beside the others; --overwrite makes all")
             if found is None:
                 raise InputError(f"{path}: exists without a manifest; --overwrite replaces it")
             _require_same(path, found, provenance)
         return True
-
-    def _manifest_of(self, final: Path) -> Path:
-        return final.with_suffix(".manifest.json")
 
     def pending(self) -> list[int]:
         """Numbers of the images without a file; none once the arrays are finished."""
@@ -161,30 +148,24 @@ class ArrayOutput(FileOutput):
     def write(self, number: int, arrays: Arrays) -> None:
         """Write image ``number``'s entries."""
         with atomic_write(self.path(number)) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
 
     def finish(self) -> None:
         """Pack the arrays, if every image has its file; else keep the files to continue with."""
         if self.complete or self.pending():
             return
-
-        def entries(name: str, first: int) -> Iterator[np.ndarray]:
-            for number in range(first, len(self.image_ids)):
-                with np.load(self.path(number), allow_pickle=False) as arrays:
-                    yield arrays[name]
-
+        source, count = asdict(self.provenance), len(self.image_ids)
         for name, (shape, dtype) in self.shapes.items():
-            final = self.finals[name]
-            write_pack(
-                final,
-                self._manifest_of(final),
-                asdict(self.provenance),
-                (len(self.image_ids), *shape),
-                dtype,
-                lambda first, name=name: entries(name, first),  # type: ignore[misc]
-            )
+            array, entries = self.finals[name], partial(self._entries, name)
+            sidecar = array.with_suffix(".manifest.json")
+            write_pack(array, sidecar, source, (count, *shape), dtype, entries)
         shutil.rmtree(self.folder)
         self.complete = True
+
+    def _entries(self, name: str, first: int) -> Iterator[np.ndarray]:
+        for number in range(first, len(self.image_ids)):
+            with np.load(self.path(number), allow_pickle=False) as arrays:
+                yield arrays[name]
 
     def describe(self) -> str:
         """The arrays, and whether they are complete."""

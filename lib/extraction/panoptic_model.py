@@ -4,7 +4,7 @@ The paper used UPSNet, which no current PyTorch runs.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
@@ -22,9 +22,9 @@ from transformers import (
     Mask2FormerImageProcessor,
     SwinConfig,
 )
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
-from lib.errors import InputError, first_line
+from lib.errors import InputError, few, first_line
 from lib.extraction.categories import (
     CATEGORIES,
     NAMES,
@@ -46,7 +46,7 @@ class PanopticModel:
     """A model, what prepares pictures for it, and whose weights it has."""
 
     model: nn.Module
-    processor: object  # of transformers; resizes and normalises, and reads the model's output
+    processor: Any  # of transformers; resizes and normalises, and reads the model's output
     positions: np.ndarray  # (133,) the model's label -> position in COCO's list
     name: str
     sha256: str | None
@@ -58,24 +58,15 @@ class PanopticModel:
         return sizes | json.loads(self.processor.to_json_string())
 
     def labels(self, pictures: Tensor, threshold: float) -> list[np.ndarray]:
-        """Label maps of pictures of one size.
-
-        Args:
-            pictures: (B, H, W, 3) uint8 RGB.
-            threshold: segments whose category is less probable stay void.
-
-        Returns:
-            (H, W) uint8 UPSNet numbers each, 255 where void.
-        """
+        """Label maps of pictures of one size, (B, H, W, 3) uint8 RGB: (H, W) uint8 UPSNet numbers
+        each; segments whose category is less probable than ``threshold`` stay void, 255."""
         device = next(self.model.parameters()).device
         inputs = self.processor(
             images=list(pictures.numpy()), return_tensors="pt", input_data_format="channels_last"
         )
+        names = [name for name in ("pixel_values", "pixel_mask") if name in inputs]
         with torch.inference_mode():
-            wanted = {
-                k: inputs[k].to(device) for k in ("pixel_values", "pixel_mask") if k in inputs
-            }
-            outputs = self.model(**wanted)
+            outputs = self.model(**{name: inputs[name].to(device) for name in names})
         results = self.processor.post_process_panoptic_segmentation(
             outputs,
             threshold=threshold,
@@ -85,7 +76,7 @@ class PanopticModel:
         )
         return [self._numbers(result) for result in results]
 
-    def _numbers(self, result: dict) -> np.ndarray:
+    def _numbers(self, result: dict[str, Any]) -> np.ndarray:
         segments = result["segmentation"].cpu().numpy().astype(np.int64)
         positions = np.full(segments.shape, -1)
         for segment in result["segments_info"]:
@@ -108,19 +99,14 @@ def to_tensor(picture: Image.Image) -> Tensor:
 
 
 def load_panoptic_model(name: str) -> PanopticModel:
-    """Load a model and its processor.
-
-    Args:
-        name: of the hub, a folder that ``save_pretrained`` has written model and processor to, or
-            ``random`` for a small model that has learnt nothing, to try the rest.
-
-    Raises:
-        InputError: it is unavailable, or does not know COCO's 133 categories.
-    """
+    """Load a model and its processor by hub name, or from a folder of ``save_pretrained``;
+    ``random`` is a small model that has learnt nothing, to try the rest. Raises InputError: it is
+    unavailable, or does not know COCO's 133 categories."""
     if name == "random":
         model, processor = small_model([NAMES[upsnet_number(p)] for p in range(CATEGORIES)])
         model.eval().requires_grad_(False)
-        return PanopticModel(model, processor, _positions(model, name), "random, seed 0", None)
+        positions = _positions(model.config.id2label, name)
+        return PanopticModel(model, processor, positions, "random, seed 0", None)
     try:
         processor = AutoImageProcessor.from_pretrained(name)
         model, report = AutoModelForUniversalSegmentation.from_pretrained(
@@ -135,34 +121,31 @@ def load_panoptic_model(name: str) -> PanopticModel:
             "cannot be reached, pass --model FOLDER with config.json, preprocessor_config.json and "
             "model.safetensors"
         ) from error
-    if "label_ids_to_fuse" not in signature(_result_of(processor)).parameters:
+    read = getattr(processor, "post_process_panoptic_segmentation", lambda: None)
+    if "label_ids_to_fuse" not in signature(read).parameters:
         raise InputError(
             f"{name}: is a {type(model).__name__}, whose results are not read here; use a "
             "MaskFormer or Mask2Former"
         )
     model.eval().requires_grad_(False)
-    checksum = _weights_sha256(name)
     # A folder may move, and stay the same model.
     shown = Path(name).name if Path(name).is_dir() else name
-    return PanopticModel(model, processor, _positions(model, name), shown, checksum)
-
-
-def _result_of(processor: object) -> Callable:
-    return getattr(processor, "post_process_panoptic_segmentation", lambda: None)
+    positions = _positions(model.config.id2label, name)
+    return PanopticModel(model, processor, positions, shown, _weights_sha256(name))
 
 
 def _weights_sha256(name: str) -> str | None:
     """Of the only file of weights; of the checksums of several."""
     found = cached_file(name, "config.json")
     folder = Path(name) if found is None else Path(found).parent
-    files = next((found for pattern in WEIGHTS if (found := sorted(folder.glob(pattern)))), [])
+    files = next((f for pattern in WEIGHTS if (f := sorted(folder.glob(pattern)))), [])
     checksums = [file_sha256(file) for file in files]
     return checksums[0] if len(checksums) == 1 else text_sha256(checksums) if checksums else None
 
 
-def _positions(model: nn.Module, name: str) -> np.ndarray:
+def _positions(id2label: Any, name: str) -> np.ndarray:
     """The model's labels -> positions in COCO's list: by name, where names are given."""
-    labels = {int(label): str(text) for label, text in model.config.id2label.items()}
+    labels = {int(label): str(text) for label, text in id2label.items()}
     if len(labels) != CATEGORIES:
         raise InputError(
             f"{name}: knows {len(labels)} categories, expected COCO's {CATEGORIES} panoptic ones"
@@ -170,11 +153,10 @@ def _positions(model: nn.Module, name: str) -> np.ndarray:
     if all(text == f"LABEL_{label}" for label, text in labels.items()):
         return np.arange(CATEGORIES)  # nameless: COCO's order, as all models of the hub have it
     position_of = {NAMES[upsnet_number(position)]: position for position in range(CATEGORIES)}
-    unknown = [text for text in labels.values() if text not in position_of]
-    if unknown:
+    if unknown := [text for text in labels.values() if text not in position_of]:
         raise InputError(
-            f"{name}: knows {', '.join(unknown[:5])}, which are not among COCO's {CATEGORIES} "
-            "panoptic categories"
+            f"{name}: knows {few(unknown)}, which are not among COCO's {CATEGORIES} panoptic "
+            "categories"
         )
     return np.array([position_of[labels[label]] for label in range(CATEGORIES)])
 
@@ -183,15 +165,15 @@ def small_model(
     labels: Sequence[str],
 ) -> tuple[Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor]:
     """A small Mask2Former of random weights, seed 0, that sees several of ``labels``."""
-    backbone = SwinConfig(
-        image_size=64, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2], window_size=4,
-        out_features=["stage1", "stage2", "stage3", "stage4"],
-    )  # fmt: skip
+    backbone: dict[str, Any] = {
+        "image_size": 64, "embed_dim": 8, "depths": [1] * 4, "num_heads": [1, 1, 2, 2],
+        "window_size": 4, "out_features": ["stage1", "stage2", "stage3", "stage4"],
+    }  # fmt: skip
     config = Mask2FormerConfig(
-        backbone_config=backbone, hidden_dim=32, mask_feature_size=32, feature_size=32,
-        encoder_layers=1, decoder_layers=2, num_attention_heads=2, dim_feedforward=32,
-        encoder_feedforward_dim=32, num_queries=4, id2label=dict(enumerate(labels)),
-        label2id={label: i for i, label in enumerate(labels)},
+        backbone_config=SwinConfig(**backbone), hidden_dim=32, mask_feature_size=32,
+        feature_size=32, encoder_layers=1, decoder_layers=2, num_attention_heads=2,
+        dim_feedforward=32, encoder_feedforward_dim=32, num_queries=4,
+        id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)},
     )  # fmt: skip
     torch.manual_seed(0)
     model = Mask2FormerForUniversalSegmentation(config)

@@ -19,6 +19,7 @@ from torchvision.ops import roi_align
 from lib.errors import InputError, first_line
 from lib.extraction.grid import GridExtractor
 from lib.files import file_sha256
+from lib.weights import read_torch, require_same_shapes, shapes_of
 
 REGIONS = 36
 SAMPLES = 7  # RoIAlign's bins per side, averaged
@@ -41,8 +42,7 @@ def load_detector(weights: str) -> Detector:
         weights: ``coco`` for torchvision's own, a file of such a state, or ``random`` for a
             detector that has learnt nothing, to try the rest.
 
-    Raises:
-        InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
+    Raises InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
     """
     if weights == "coco":
         choice = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
@@ -53,25 +53,20 @@ def load_detector(weights: str) -> Detector:
                 f"torchvision's detector is unavailable ({first_line(error)}); pass the file "
                 f"of {choice.url} as --detector FILE"
             ) from error
-        cached = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
-        return Detector(
-            model.eval().requires_grad_(False), f"torchvision {choice}", file_sha256(cached)
-        )
-    torch.manual_seed(0)
-    model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    model.eval().requires_grad_(False)
-    if weights == "random":
-        return Detector(model, "random, seed 0", None)
-    path = Path(weights)
-    try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file of weights; coco takes torchvision's own") from None
-    except Exception as error:  # a damaged file fails inside torch in ways that are not listed
-        raise InputError(
-            f"{path}: is not a state of torchvision's Faster R-CNN ({first_line(error)})"
-        ) from error
-    return Detector(model, path.name, file_sha256(path))
+        name = f"torchvision {choice}"
+        file: Path | None = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
+    else:
+        torch.manual_seed(0)
+        model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
+        name, file = "random, seed 0", None
+        if weights != "random":
+            name, file = Path(weights).name, Path(weights)
+            state = read_torch(file, "file of weights", "coco takes torchvision's own")
+            expected, source = shapes_of(model.state_dict()), f"{file}: is not of Faster R-CNN"
+            require_same_shapes(expected, shapes_of(state), source)
+            model.load_state_dict(state)
+    sha256 = None if file is None else file_sha256(file)
+    return Detector(model.eval().requires_grad_(False), name, sha256)
 
 
 def fixed_boxes(count: int, width: int, height: int) -> Tensor:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,8 +21,8 @@ from lib.extraction.outputs import Arrays, FileOutput
 from lib.files import atomic_write
 
 FAILED = "failed.txt"
-Load = Callable[[str], Tensor | Arrays]  # an image id -> a prepared tensor, or its arrays
-Extract = Callable[[Tensor], list[Arrays]]  # (B, ...) prepared tensors -> each one's arrays
+Load = Callable[[str], Any]  # an image id -> a prepared tensor, or its arrays if nothing extracts
+Extract = Callable[[Tensor], Sequence[Arrays]]  # (B, ...) prepared tensors -> each one's arrays
 
 
 @dataclass(frozen=True)
@@ -35,24 +36,20 @@ class Job:
 
 
 def ids_of_splits(data: Path, wanted: str | None) -> dict[str, list[str]]:
-    """Image ids of the splits ``wanted``, as in "train,dev", or of all that have ids.
-
-    Raises:
-        InputError: the folder has no ``<split>_ids.txt``, or not those; or unusable ids.
-    """
+    """Image ids of the splits ``wanted``, as in "train,dev", or of all that have ids. Raises
+    InputError: there are no such ``<split>_ids.txt``, or an id is unusable."""
     found = splits_of(data, "ids")
     splits = {}
     for split in wanted.split(",") if wanted else found:
         path = data / f"{split}_ids.txt"
         splits[split] = ids = read_ids(path)[0]
-        odd = [i for i in ids if "/" in i or "\\" in i or i in (".", "..")]
-        twice = [i for i, count in Counter(ids).items() if count > 1]
         if not ids:
             raise InputError(f"{path}: holds no id")
-        if odd:
-            raise InputError(f"{path}: {odd[0]!r} cannot be a file name")
-        if twice:
-            raise InputError(f"{path}: {twice[0]} occurs twice")
+        for image_id, count in Counter(ids).items():
+            if "/" in image_id or "\\" in image_id or image_id in (".", ".."):
+                raise InputError(f"{path}: {image_id!r} cannot be a file name")
+            if count > 1:
+                raise InputError(f"{path}: {image_id} occurs twice")
     return splits
 
 
@@ -69,19 +66,17 @@ def extract_splits(
         job: what the extraction commands share.
         ids: split -> its image ids.
         output_of: a split and its ids -> where its features go.
-        load: see :func:`run`.
-        extract: see there.
+        load: done by workers; raises :class:`PictureError` for a picture that cannot be used.
+        extract: of batches of one shape; None where ``load`` gives the arrays.
 
-    Raises:
-        InputError: pictures that could not be used, once everything else is done.
+    Raises InputError: pictures that could not be used, once everything else is done.
     """
     outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
     failures = {}
     for split, output in outputs.items():
-        batch, workers = job.batch_size, job.workers
-        failures[split] = run(split, ids[split], load, extract, output, batch, workers)
+        failures[split] = run(job, split, ids[split], load, extract, output)
         print(output.describe())
-    if problem := report_failures(job.data, job.extractor, failures):
+    if problem := report_failures(job, failures):
         raise InputError(problem)
 
 
@@ -94,7 +89,7 @@ class _Pictures(Dataset):
     def __len__(self) -> int:
         return len(self.image_ids)
 
-    def __getitem__(self, number: int) -> tuple[int, Tensor | Arrays | str]:
+    def __getitem__(self, number: int) -> tuple[int, Any]:
         try:
             return number, self.load(self.image_ids[number])
         except PictureError as error:
@@ -102,56 +97,41 @@ class _Pictures(Dataset):
 
 
 def run(
-    title: str,
+    job: Job,
+    split: str,
     image_ids: Sequence[str],
     load: Load,
     extract: Extract | None,
     output: FileOutput,
-    batch_size: int,
-    workers: int,
 ) -> list[tuple[str, str]]:
-    """Extract what is not done yet.
+    """Extract what is not done yet of one split; arguments as of :func:`extract_splits`.
 
     Batches are fixed groups of neighbours in the split, whatever is done already: a picture's
     numbers may depend on its batch in the last bit, and a resumed extraction must give the same.
 
-    Args:
-        title: for the progress bar.
-        image_ids: the split's.
-        load: an image id -> a prepared tensor, or its arrays where ``extract`` is None; done by
-            workers. Raises :class:`PictureError` for a picture that cannot be used.
-        extract: (B, ...) prepared tensors of one shape -> each one's arrays.
-        output: where these go.
-        batch_size: pictures at once, where their shapes allow.
-        workers: processes that load.
-
     Returns:
         (image id, reason) of the pictures that cannot be used; everything else is done.
     """
-    pending = set(output.pending())
-    groups = [
-        list(range(start, min(start + batch_size, len(image_ids))))
-        for start in range(0, len(image_ids), batch_size)
-    ]
-    groups = [group for group in groups if not pending.isdisjoint(group)]
+    pending, size = set(output.pending()), job.batch_size
+    numbers = range(len(image_ids))
+    groups = [numbers[start : start + size] for start in range(0, len(image_ids), size)]
     # Only forked workers can be given functions made here.
-    forks = "fork" in multiprocessing.get_all_start_methods()
-    workers = workers if forks else 0
-    loader = DataLoader(
+    forks = "fork" in multiprocessing.get_all_start_methods() and job.workers > 0
+    loader: DataLoader = DataLoader(
         _Pictures(image_ids, load),
-        batch_sampler=groups,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
+        batch_sampler=[list(group) for group in groups if not pending.isdisjoint(group)],
+        num_workers=job.workers if forks else 0,
+        multiprocessing_context="fork" if forks else None,
         collate_fn=list,
         generator=torch.Generator(),
     )
     failed = []
     done = len(image_ids) - len(pending)
-    with tqdm(total=len(image_ids), initial=done, desc=title, unit="img", disable=None) as bar:
+    with tqdm(total=len(image_ids), initial=done, desc=split, unit="img", disable=None) as bar:
         for group in loader:
             failed += [(image_ids[n], why) for n, why in group if isinstance(why, str)]
             loaded = [(n, value) for n, value in group if not isinstance(value, str)]
-            for number, arrays in _extracted(loaded, extract):
+            for number, arrays in loaded if extract is None else _extracted(loaded, extract):
                 if isinstance(arrays, str):
                     failed.append((image_ids[number], arrays))
                 elif number in pending:
@@ -162,22 +142,25 @@ def run(
 
 
 def _extracted(
-    loaded: list[tuple[int, Tensor | Arrays]], extract: Extract | None
+    loaded: list[tuple[int, Tensor]], extract: Extract
 ) -> list[tuple[int, Arrays | str]]:
     """Each picture's arrays, or why the model failed on it."""
-    if extract is None:
-        return loaded
+
+    def together(members: list[tuple[int, Tensor]]) -> list[tuple[int, Arrays | str]]:
+        arrays = extract(torch.stack([tensor for _, tensor in members]))
+        return [(number, one) for (number, _), one in zip(members, arrays, strict=True)]
+
     by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
-    for number, tensor in loaded:
-        by_shape.setdefault(tuple(tensor.shape), []).append((number, tensor))
-    pairs = []
+    for member in loaded:
+        by_shape.setdefault(tuple(member[1].shape), []).append(member)
+    pairs: list[tuple[int, Arrays | str]] = []
     for members in by_shape.values():
         try:
-            pairs += _together(members, extract)
+            pairs += together(members)
         except (RuntimeError, ValueError):  # too large for the memory, or odd: find the picture
             for member in members:
                 try:
-                    pairs += _together([member], extract)
+                    pairs += together([member])
                 except (RuntimeError, ValueError) as error:
                     size = " x ".join(map(str, member[1].shape))
                     reason = f"{type(error).__name__}: {first_line(error)}"
@@ -185,30 +168,22 @@ def _extracted(
     return pairs
 
 
-def _together(members: list[tuple[int, Tensor]], extract: Extract) -> list[tuple[int, Arrays]]:
-    numbers, tensors = zip(*members, strict=True)
-    return list(zip(numbers, extract(torch.stack(tensors)), strict=True))
-
-
-def report_failures(
-    data: Path, extractor: str, failures: dict[str, list[tuple[str, str]]]
-) -> str | None:
-    """Rewrite an extractor's lines on these splits in ``<data>/failed.txt``; others stay.
+def report_failures(job: Job, failures: dict[str, list[tuple[str, str]]]) -> str | None:
+    """Rewrite an extractor's lines on these splits in ``failed.txt``; others stay.
 
     Args:
-        data: the dataset's folder.
-        extractor: the first word of its lines.
+        job: its data and extractor.
         failures: split -> (image id, reason) of each picture that could not be used.
 
     Returns:
         A sentence on them, or None where there are none.
     """
-    path = data / FAILED
+    path = job.data / FAILED
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    ours = {(extractor, split) for split in failures}
+    ours = {(job.extractor, split) for split in failures}
     lines = [line for line in text.splitlines() if tuple(line.split("\t")[:2]) not in ours]
     own = [
-        "\t".join((extractor, split, image_id, " ".join(reason.split())))
+        "\t".join((job.extractor, split, image_id, " ".join(reason.split())))
         for split, failed in failures.items()
         for image_id, reason in failed
     ]
@@ -217,17 +192,11 @@ def report_failures(
         return None
     with atomic_write(path) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in (*lines, *own)), encoding="utf-8")
-    if not own:
-        return None
-    return (
-        f"{len(own)} pictures could not be used; {path} says why. Everything else is done; run the "
-        "command again when they are fixed"
-    )
+    problem = f"{len(own)} pictures could not be used; {path} says why. Everything else is done"
+    return f"{problem}; run the command again when they are fixed" if own else None
 
 
 def as_dtype(array: np.ndarray, dtype: str) -> np.ndarray:
     """float32 values in the files' dtype; float16 is clipped to its range."""
-    if dtype == "float16":
-        limit = np.finfo(np.float16).max
-        array = array.clip(-limit, limit)
-    return array.astype(dtype)
+    limit = np.finfo(np.float16).max
+    return (array.clip(-limit, limit) if dtype == "float16" else array).astype(dtype)

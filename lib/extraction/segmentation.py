@@ -8,6 +8,7 @@ each of 7 x 7 cells that a category covers. The recipe stands in :func:`arrays_o
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,15 +74,12 @@ class PanopticResult:
     """A result in COCO's panoptic format: one PNG per image and one JSON of their segments."""
 
     png: Path  # folder
-    annotations: dict[str, dict]  # image id -> its annotation
-    named: dict[str, dict]  # PNG's name without its suffix -> likewise
+    annotations: dict[str, dict[str, Any]]  # image id -> its annotation
+    named: dict[str, dict[str, Any]]  # PNG's name without its suffix -> likewise
 
     def labels(self, image_id: str) -> np.ndarray:
-        """An image's label map, (H, W) uint8 UPSNet numbers, 255 where void.
-
-        Raises:
-            PictureError: no such image, a broken PNG, or a segment that its annotation lacks.
-        """
+        """An image's label map, (H, W) uint8 UPSNet numbers, 255 where void. Raises PictureError:
+        no such image, a broken PNG, or a segment that its annotation lacks."""
         annotation = self.annotations.get(_plain_id(image_id)) or self.named.get(image_id)
         if annotation is None:
             raise PictureError("the JSON has no annotation of it")
@@ -93,13 +91,10 @@ class PanopticResult:
             raise PictureError(f"{path}: cannot be decoded ({first_line(error)})") from error
         segments = colours[..., 0] + 256 * colours[..., 1] + 65536 * colours[..., 2]
         number_of = {0: VOID}
-        for segment in annotation["segments_info"]:
-            category = segment["category_id"]
+        for segment, category in annotation["segments"].items():
             if category not in NUMBER_OF_COCO_ID:
-                raise PictureError(
-                    f"segment {segment['id']} has category_id {category}, not COCO's"
-                )
-            number_of[segment["id"]] = NUMBER_OF_COCO_ID[category]
+                raise PictureError(f"segment {segment} has category_id {category}, not COCO's")
+            number_of[segment] = NUMBER_OF_COCO_ID[category]
         found, where = np.unique(segments, return_inverse=True)
         unknown = [int(s) for s in found if int(s) not in number_of]
         if unknown:
@@ -115,25 +110,16 @@ def _plain_id(image_id: object) -> str:
 
 
 def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
-    """Read a result's JSON and check its shape.
-
-    Raises:
-        InputError: a missing file or folder, or no panoptic annotations.
-    """
+    """Read a result's JSON and check its shape. Raises InputError: a missing file or folder, or no
+    panoptic annotations."""
     if not png.is_dir():
         raise InputError(f"{png}: no such folder of panoptic PNGs")
+    annotations: dict[str, dict[str, Any]] = {}
     try:
-        content = json.loads(json_path.read_text(encoding="utf-8"))
-        annotations = {
-            _plain_id(annotation["image_id"]): {
-                "file_name": str(annotation["file_name"]),
-                "segments_info": [
-                    {"id": int(s["id"]), "category_id": int(s["category_id"])}
-                    for s in annotation["segments_info"]
-                ],
-            }
-            for annotation in content["annotations"]
-        }
+        for annotation in json.loads(json_path.read_text(encoding="utf-8"))["annotations"]:
+            segments = {int(s["id"]): int(s["category_id"]) for s in annotation["segments_info"]}
+            one = {"file_name": str(annotation["file_name"]), "segments": segments}
+            annotations[_plain_id(annotation["image_id"])] = one
     except OSError as error:
         raise InputError(f"{json_path}: cannot be read ({first_line(error)})") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:

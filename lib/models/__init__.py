@@ -35,8 +35,7 @@ def build_model(
         tokenizer: whose ids the text encoder will get.
         pretrained: False leaves all weights random, for a checkpoint that brings its own.
 
-    Raises:
-        InputError: the weights of the text network or of the backbone are unavailable.
+    Raises InputError: the weights of the text network or of the backbone are unavailable.
     """
     model = family_of(config).build(config, tokenizer, pretrained)
     if config.backbone is None:

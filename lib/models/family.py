@@ -7,7 +7,7 @@ file and the families' settings need no torch, so that tables and ensembles do w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lib.models.common.retrieval_model import RetrievalModel
 
 State = dict[str, Any]  # names and tensors, as ``state_dict`` gives them
+Backbone = Literal["resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
 
 
 def _number(value: Any) -> Any:
@@ -37,20 +38,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-Backbone = Literal["resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
+def setting(default: Any, meaning: str, ge: float | None = None, le: float | None = None) -> Any:
+    """A field with one line of meaning, and its bounds, included."""
+    return Field(default, description=meaning, ge=ge, le=le)
 
 
 class FamilyConfig(Settings):
     """The settings that every family has; a family adds its own."""
 
-    family: str = Field(description="the model family, a folder of lib/models")
-    img_dim: int = Field(2048, ge=1, description="channels of a region or grid cell")
-    backbone: Backbone | None = Field(
-        None, description="the ResNet that makes the grids of features.type=images"
-    )
-    backbone_weights: str = Field(
-        "imagenet", description="imagenet, random, or a Detectron2 file like X-101.pth"
-    )
+    family: str
+    img_dim: int = setting(2048, "channels of a region or grid cell", ge=1)
+    backbone: Backbone | None = setting(None, "network that makes grids of features.type=images")
+    backbone_weights: str = setting("imagenet", "imagenet, random, or a file like X-101.pth")
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,7 @@ class Input:
     stem: str
     shape: tuple[int | None, ...]  # of one image's entry; None: any size
     meaning: str  # of the axes, for errors
-    # Axes that follow the regions which training keeps: none, the first, or the first two.
-    region_axes: Literal[0, 1, 2] = 0
+    region_axes: int = 0  # how many first axes are regions, of which training drops some: 0, 1 or 2
     problem: Callable[[np.ndarray], str | None] | None = None  # what is wrong with an entry
     needed_by: str = ""  # for the error where the file is missing, with what trains without it
 
@@ -99,8 +97,8 @@ class Whole:
     """A model whose versions are trained apart; its scores are their mean."""
 
     title: str
-    part: str  # which version this one is
-    parts: tuple[str, ...]  # all of them, each once
+    part: str  # this version
+    parts: tuple[str, ...]  # all versions, each once
 
 
 @dataclass(frozen=True)
@@ -122,15 +120,8 @@ class ReleasedLayout(ABC):
 
     @abstractmethod
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
-        """Our settings, names and tensors; unknown tensors keep their names, to be reported.
-
-        Args:
-            states: names and tensors of the file.
-            opt: the file's options as plain values.
-
-        Raises:
-            KeyError: a tensor is missing that a size is read from.
-        """
+        """Our settings, names and tensors of a file's states and options; unknown tensors keep
+        their names, to be reported. Raises KeyError: a tensor lacks that a size is read from."""
 
     @abstractmethod
     def write(
@@ -142,19 +133,23 @@ class ReleasedLayout(ABC):
     def released_name(self, key: str) -> str:
         """The released name of one of our tensors, for errors."""
 
+    @abstractmethod
     def refusal(self, config: Any) -> str | None:
         """What the layout has no place for, or None."""
-        return None
 
 
 class Family(ABC):
-    """One family; methods take its own ``Config``."""
+    """One family; ``config`` is always its own ``Config``."""
 
     name: ClassVar[str]
     Config: ClassVar[type[FamilyConfig]]
-    released: ReleasedLayout | None = None
     # Settings that only say where files are: they may differ when a run is resumed or evaluated.
     locations: frozenset[str] = frozenset()
+
+    @property
+    def released(self) -> ReleasedLayout | None:
+        """The layout of its public checkpoints, if there are any."""
+        return None
 
     @abstractmethod
     def title(self, config: Any) -> str:
@@ -179,32 +174,34 @@ class Family(ABC):
         captions: Sequence[str] | None = None,
         state: dict[str, Any] | None = None,
     ) -> Tokenizer:
-        """The text side's tokenizer.
-
-        Args:
-            config: the family's settings.
-            captions: of the training split, for a new run that builds its vocabulary from them.
-            state: of a checkpoint; None for a new run.
-
-        Raises:
-            InputError: its files are not found or do not fit.
-        """
+        """The text side's tokenizer: of a new run, which may build a vocabulary from its training
+        ``captions``, or of a checkpoint's ``state``. Raises InputError: its files are not found."""
 
     @abstractmethod
     def build(self, config: Any, tokenizer: Tokenizer, pretrained: bool) -> RetrievalModel:
-        """The model, without a backbone.
-
-        Args:
-            config: the family's settings.
-            tokenizer: whose ids it will get.
-            pretrained: False leaves all weights random, for a checkpoint that brings its own.
-
-        Raises:
-            InputError: pretrained weights or their config are unavailable.
-        """
+        """The model, without a backbone, for the ids of ``tokenizer``; ``pretrained=False`` leaves
+        all weights random, for a checkpoint that brings its own. Raises InputError: weights or
+        their config are unavailable."""
 
 
-def without(missing: Iterable[str]) -> str:
-    """The end of an ablation's title: " without A and B", or nothing."""
-    names = " and ".join(missing)
-    return f" without {names}" if names else ""
+def without(parts: dict[str, bool]) -> str:
+    """The end of an ablation's title: " without A and B", of the parts that are off."""
+    missing = " and ".join(name for name, on in parts.items() if not on)
+    return f" without {missing}" if missing else ""
+
+
+class BertFamily(Family):
+    """A family whose text side is the BERT that its setting ``bert`` names."""
+
+    locations = frozenset({"bert"})
+
+    def tokenizer(
+        self,
+        config: Any,
+        captions: Sequence[str] | None = None,
+        state: dict[str, Any] | None = None,
+    ) -> Tokenizer:
+        """BERT's WordPieces."""
+        from lib.models.common.bert import BertTokenizer  # imports torch
+
+        return BertTokenizer(config.bert)

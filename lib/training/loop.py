@@ -39,13 +39,7 @@ from lib.models.common.batchnorm import synchronise
 from lib.models.common.micro_batch import set_limits
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.losses import score_statistics, triplet_loss
-from lib.training.optim import (
-    build_optimizer,
-    parameter_groups,
-    rate_factor,
-    set_rates,
-    set_trainable,
-)
+from lib.training.optim import build_optimizer, rate_factor, set_rates, set_trainable
 from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
@@ -59,11 +53,8 @@ class Run:
     """Everything a run needs, opened and checked before anything is written."""
 
     def __init__(self, config: Config, resume: bool, overwrite: bool):
-        """Open data and model, or the checkpoint to resume from.
-
-        Raises:
-            InputError: anything wrong with settings, files or the run directory.
-        """
+        """Open data and model, or the checkpoint to resume from. Raises InputError: anything wrong
+        with settings, files or the run directory."""
         self.config = config
         self.run_dir = RunDir(config)
         checkpoint = self.run_dir.resume_point(resume, overwrite)
@@ -83,12 +74,12 @@ class Run:
         if config.train.sync_batchnorm:
             synchronise(self.model)
         self.optimizer = build_optimizer(self.model, config.train)
-        self.base_rates = [group["lr"] for group in parameter_groups(self.model, config.train)]
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        splits = {split.name: split.sha256 for split in (self.train_split, self.dev_split)}
+        extractors = self.train_split.extractors
         self.progress: dict[str, Any] = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
-        self.progress["extractors"] = self.train_split.extractors
-        splits = (self.train_split, self.dev_split)
-        self.progress["splits"] = {split.name: split.sha256 for split in splits}
+        self.progress |= {"extractors": extractors, "splits": splits}
         if world_size() > 1:  # the same weights on every rank, but other draws of dropout
             seed_dropout(config.run.seed, 0)
         self.resumed = checkpoint is not None
@@ -129,18 +120,14 @@ class Run:
             )
 
     def fit(self, command: list[str]) -> None:
-        """Train to the last epoch.
-
-        Raises:
-            Stopped: on SIGINT or SIGTERM, after saving.
-            InputError: the loss is not finite, features are broken, or nothing can be written.
-        """
+        """Train to the last epoch. Raises Stopped: on SIGINT or SIGTERM, after saving. Raises
+        InputError: the loss is not finite, features are broken, or nothing can be written."""
         config, progress = self.config, self.progress
         if progress["epoch"] >= config.train.epochs:
             if rank() == 0:
                 print(f"{self.run_dir.path}: all {config.train.epochs} epochs are done")
             return
-        log = self.run_dir.start(command, fresh=not self.resumed)
+        self.log = log = self.run_dir.start(command, fresh=not self.resumed)
         self._introduce(log)
         # Points that a killed run wrote after its last checkpoint are written again.
         kept = progress["updates"] if self.resumed else None
@@ -156,7 +143,7 @@ class Run:
                         self._save(best=False)
                     with stop.interruptible():
                         metrics = self._validate()
-                    self._finish_epoch(metrics, loss, time.perf_counter() - started, curves, log)
+                    self._finish_epoch(metrics, loss, time.perf_counter() - started, curves)
             except Stopped as stopped:
                 self._save(best=False)
                 message = (
@@ -179,33 +166,28 @@ class Run:
             f"{parameters / 1e6:.1f} M parameters, {len(self.train_split.image_ids):,} training "
             f"and {len(self.dev_split.image_ids):,} dev images"
         )
-        for split, captions in (
-            (self.train_split, self.train_captions),
-            (self.dev_split, self.dev_captions),
-        ):
+        train, dev = (self.train_split, self.train_captions), (self.dev_split, self.dev_captions)
+        for split, captions in (train, dev):
             log.info(f"{split.name} features: {split.features.describe()}")
             for warning in captions.warnings(split.name):
                 log.warning(warning)
 
     def _batches(self, epoch: int) -> np.ndarray:
-        config = self.config
-        captions = len(self.train_captions)
-        return epoch_batches(captions, config.train.batch_size, config.run.seed, epoch)
+        size, seed = self.config.train.batch_size, self.config.run.seed
+        return epoch_batches(len(self.train_captions), size, seed, epoch)
 
     def _train_epoch(self, pairs: TrainingPairs, curves: Curves, stop: StopSignal) -> float:
         """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
         batches = self._batches(epoch)
-        pin = self.device.type == "cuda"
-        loader = training_loader(pairs, epoch, batches[first:, self._share], self.workers, pin)
+        own, pin = batches[first:, self._share], self.device.type == "cuda"
+        loader = training_loader(pairs, epoch, own, self.workers, pin)
         self.model.train()
-        total = 0.0
+        total, ready = 0.0, time.perf_counter()
         hidden = True if rank() else None  # None hides the bar where there is no terminal
-        with tqdm(
-            loader, f"epoch {epoch}", len(batches), initial=first, leave=False, disable=hidden
-        ) as bar:
-            ready = time.perf_counter()
+        shown: dict[str, Any] = {"initial": first, "leave": False, "disable": hidden}
+        with tqdm(loader, f"epoch {epoch}", len(batches), **shown) as bar:
             for images, texts in stop.guard(bar):
                 arrived = time.perf_counter()
                 share = progress["step"] / len(batches)
@@ -258,43 +240,32 @@ class Run:
         if math.isfinite(value):
             return
         ids = ", ".join(self.train_split.image_ids[i] for i in images.indices.tolist())
-        last = f"the last good checkpoint is {self.run_dir.last}"
+        last, progress = f"the last good checkpoint is {self.run_dir.last}", self.progress
+        saved = last if self.run_dir.last.exists() else "no checkpoint had been saved yet"
         raise InputError(
-            f"the {what} is {value} in epoch {self.progress['epoch']}, step "
-            f"{self.progress['step']}; nothing was updated or saved, "
-            f"{last if self.run_dir.last.exists() else 'no checkpoint had been saved yet'}. "
-            f"A smaller train.lr or train.clip may help. Images of the batch: {ids}"
+            f"the {what} is {value} in epoch {progress['epoch']}, step {progress['step']}; nothing "
+            f"was updated or saved, {saved}. A smaller train.lr or train.clip may help. Images of "
+            f"the batch: {ids}"
         )
 
     def _validate(self) -> RetrievalMetrics:
         # Running statistics differ between ranks, and nothing else may.
         broadcast([*self.model.parameters(), *self.model.buffers()])
-        embeddings = encode_split(
-            self.model,
-            self.dev_split,
-            self.dev_captions,
-            encoding_batch(self.device),
-            self.workers,
-            images=DEV_IMAGES,
-            precision=self.config.train.precision,
-        )
-        scores = embeddings.scores(self.model, self.config.train.precision)
+        size, precision = encoding_batch(self.device), self.config.train.precision
+        about = (self.dev_split, self.dev_captions, size, self.workers)
+        embeddings = encode_split(self.model, *about, images=DEV_IMAGES, precision=precision)
+        scores = embeddings.scores(self.model, precision)
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
     def _finish_epoch(
-        self,
-        metrics: RetrievalMetrics,
-        loss: float,
-        seconds: float,
-        curves: Curves,
-        log: logging.Logger,
+        self, metrics: RetrievalMetrics, loss: float, seconds: float, curves: Curves
     ) -> None:
         progress = self.progress
         epoch = progress["epoch"]
         points = {"dev/rSum": metrics.rsum}
         for name, side in (("i2t", metrics.i2t), ("t2i", metrics.t2i)):
-            recalls = ((1, side.r1), (5, side.r5), (10, side.r10))
-            points |= {f"dev/{name}_R@{k}": recall for k, recall in recalls}
+            for k, recall in ((1, side.r1), (5, side.r5), (10, side.r10)):
+                points[f"dev/{name}_R@{k}"] = recall
         curves.add(points, progress["updates"])
         curves.flush()
         best = metrics.rsum > progress["best_rsum"]
@@ -303,7 +274,7 @@ class Run:
         progress |= {"epoch": epoch + 1, "step": 0, "rsum": metrics.rsum}
         self._save(best)
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
-        log.info(
+        self.log.info(
             f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {metrics.i2t.r1:.1f}, "
             f"t2i R@1 {metrics.t2i.r1:.1f}, rSum {metrics.rsum:.1f}"
             f"{' (best)' if best else ''}, {seconds:.1f} s"
@@ -313,9 +284,6 @@ class Run:
         random = all_gather_object(random_state())
         if rank() == 0:
             training = {"optimizer": self.optimizer.state_dict(), "random": random}
-            state = self.model.state_dict()
-            checkpoint = Checkpoint(
-                self.config, state, self.tokenizer.state(), dict(self.progress), training
-            )
-            self.run_dir.save(checkpoint, best)
+            about = (self.config, self.model.state_dict(), self.tokenizer.state())
+            self.run_dir.save(Checkpoint(*about, dict(self.progress), training), best)
         all_reduce_max(0)  # a rank that left before it is saved would end the others

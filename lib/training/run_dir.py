@@ -22,15 +22,8 @@ PACKAGES = ("numpy", "transformers", "tokenizers", "tensorboard")
 RESULTS = ("results.safetensors", "results.json", "embeddings.safetensors")  # of scripts/*.sh
 # Settings that may differ when a run is resumed, because no result depends on them, besides the
 # family's locations; more epochs only make it longer.
-FREE_ON_RESUME = {
-    "run.out",
-    "run.device",
-    "data.root",
-    "data.workers",
-    "train.epochs",
-    "eval.pair_memory_gb",
-    "train.micro_batch",  # only dropout's draws depend on it
-}
+FREE_ON_RESUME = {"run.out", "run.device", "data.root", "data.workers", "train.epochs"}
+FREE_ON_RESUME |= {"eval.pair_memory_gb", "train.micro_batch"}  # dropout's draws depend on it alone
 
 
 class _Console(logging.Handler):
@@ -51,12 +44,9 @@ class RunDir:
         self.tensorboard = self.path / "tensorboard"
 
     def resume_point(self, resume: bool, overwrite: bool) -> Checkpoint | None:
-        """The checkpoint to resume from, or None to start; writes nothing.
-
-        Raises:
-            InputError: a run is there and neither flag says what to do with it, it was trained
-                with other settings, or the folder cannot be written.
-        """
+        """The checkpoint to resume from, or None to start; writes nothing. Raises InputError: a run
+        is there and neither flag says what to do with it, it was trained with other settings, or
+        the folder cannot be written."""
         if resume and overwrite:
             raise InputError("--resume and --overwrite exclude each other")
         check_writable(self.last)

@@ -50,16 +50,15 @@ class StopSignal:
                 if not self.requested:
                     raise
             # Once per batch and at the end, on every rank: it is a collective.
-            if self._requested_anywhere():
-                raise Stopped(self.requested)
+            self._stop_if_requested()
             if batch is None:
                 return
             yield batch
 
-    def _requested_anywhere(self) -> bool:
-        found = all_reduce_max(self.requested or 0)
-        self.requested = found or self.requested  # which may have come in between
-        return bool(found)
+    def _stop_if_requested(self) -> None:
+        if found := all_reduce_max(self.requested or 0):
+            self.requested = found
+            raise Stopped(found)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -67,8 +66,7 @@ class StopSignal:
 
         With several ranks none may leave alone: they finish the block.
         """
-        if self._requested_anywhere():
-            raise Stopped(self.requested)
+        self._stop_if_requested()
         self._interruptible = world_size() == 1
         try:
             yield

@@ -8,24 +8,25 @@ from lib.distributed import rank
 
 
 class Curves:
-    """Scalars by update; of several processes the first writes them."""
+    """Scalars by update; rank 0 writes them."""
 
     def __init__(self, folder: Path, updates: int | None):
         """Write to ``folder``; what a killed run wrote there after ``updates`` is dropped."""
         purge = None if updates is None else updates + 1
-        self._writer = SummaryWriter(folder, purge_step=purge) if rank() == 0 else None
+        self._writers = [SummaryWriter(folder, purge_step=purge)] if rank() == 0 else []
 
     def add(self, values: dict[str, float], update: int) -> None:
         """One point of each named curve."""
-        for name, value in values.items() if self._writer else ():
-            self._writer.add_scalar(name, value, update)
+        for writer in self._writers:
+            for name, value in values.items():
+                writer.add_scalar(name, value, update)
 
     def flush(self) -> None:
         """Let readers see what was added."""
-        if self._writer:
-            self._writer.flush()
+        for writer in self._writers:
+            writer.flush()
 
     def close(self) -> None:
         """Write the rest."""
-        if self._writer:
-            self._writer.close()
+        for writer in self._writers:
+            writer.close()

@@ -104,7 +104,7 @@ def test_detectors_that_do_not_suit(tmp_path):
     with pytest.raises(InputError, match="no such file of weights"):
         load_detector(str(tmp_path / "none.pth"))
     torch.save({"x": torch.zeros(1)}, tmp_path / "w.pth")
-    with pytest.raises(InputError, match="not a state of torchvision's Faster R-CNN"):
+    with pytest.raises(InputError, match="is not of Faster R-CNN"):
         load_detector(str(tmp_path / "w.pth"))
 
 

@@ -5,7 +5,7 @@ import torch
 
 from lib.data.provenance import Provenance
 from lib.extraction.outputs import ArrayOutput
-from lib.extraction.runner import run
+from lib.extraction.runner import Job, run
 
 
 def test_a_model_that_fails_on_some_pictures(tmp_path):
@@ -31,7 +31,7 @@ def test_a_model_that_fails_on_some_pictures(tmp_path):
 
     def go():
         output = ArrayOutput(tmp_path, "train", ids, shapes, manifest)
-        return output, run("train", ids, load, extract, output, 4, 0)
+        return output, run(Job(tmp_path, "x", 4), "train", ids, load, extract, output)
 
     output, failed = go()
     assert dict(failed) == {

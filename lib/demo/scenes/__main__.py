@@ -2,13 +2,13 @@
 
 import argparse
 import math
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from lib.demo.scenes.files import write_world
-from lib.demo.scenes.world import PALETTES, SPLITS, World
-from lib.errors import InputError
+from lib.demo.scenes.things import PALETTES
+from lib.demo.scenes.world import SPLITS, World
+from lib.errors import exit_on_error
 
 
 def main() -> None:
@@ -29,11 +29,9 @@ def main() -> None:
             parser.error(f"--{name} must be at least 0")
     if args["seed"] < 0:
         parser.error("--seed must be at least 0")
-    try:
+    with exit_on_error():
         written = write_world(World(**args), folder)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(f"{folder}: {'written' if written else 'already there'}")
+        print(f"{folder}: {'written' if written else 'already there'}")
 
 
 if __name__ == "__main__":

@@ -61,11 +61,10 @@ def region_features(
     pixels = np.array(picture)
     pixels[(labels < FIRST_THING) | (labels == VOID)] = 128
     greyed = Image.fromarray(pixels)
+    size, how = (PATCH, PATCH), Image.Resampling.BILINEAR
     patches = [
-        greyed.resize(
-            (PATCH, PATCH), Image.Resampling.BILINEAR, box=tuple(SIZE * edge for edge in box)
-        )
-        for box in boxes
+        greyed.resize(size, how, (SIZE * left, SIZE * top, SIZE * right, SIZE * bottom))
+        for left, top, right, bottom in boxes
     ]
     values = np.stack([np.asarray(p, np.float32).ravel() for p in patches]) / 127.5 - 1
     features = values @ _transform(values.shape[1], img_dim)

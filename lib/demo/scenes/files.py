@@ -90,8 +90,7 @@ def write_world(world: World, folder: Path) -> bool:
     Returns:
         False where ``folder`` holds this very world already, True after writing it.
 
-    Raises:
-        InputError: ``folder`` holds another world or something else, or cannot be written.
+    Raises InputError: ``folder`` holds another world or something else, or cannot be written.
     """
     marker = folder / "scenes.json"  # written last: a world without it is not whole
     unfinished = folder / "scenes.unfinished"  # so that an interrupted one may be written again

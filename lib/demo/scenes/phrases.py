@@ -1,25 +1,16 @@
 """What the demo world's captions say: objects, colours, counts, backgrounds, places, relations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lib.demo.scenes.backgrounds import Setting
-from lib.demo.scenes.things import Thing
+from lib.demo.scenes.things import CONTENT, Thing
 
 COUNTS = ("no", "a", "two", "three")
-# Places of the 3 x 3 layout, row by row.
-PLACES = (
-    ("in the upper left corner", "at the top left"),
-    ("at the top", "in the upper part of the picture"),
-    ("in the upper right corner", "at the top right"),
-    ("on the left", "on the left side"),
-    ("in the middle", "in the centre of the picture"),
-    ("on the right", "on the right side"),
-    ("in the lower left corner", "at the bottom left"),
-    ("at the bottom", "in the lower part of the picture"),
-    ("in the lower right corner", "at the bottom right"),
-)
+PLACES: list[list[str]] = CONTENT["places"]  # of the 3 x 3 layout, row by row
+PHRASES: dict[str, dict[str, list[str]]] = CONTENT["phrases"]  # of each domain
 
 
 @dataclass(frozen=True)
@@ -30,33 +21,6 @@ class Group:
     colour: str
     size: str  # small, medium or large
     cells: tuple[int, ...]
-
-
-# Each domain has a phrasing of its own; {things}, {where}, {scene}, {one}, {other}, {place} and
-# {relation} are filled in.
-WHOLE = {
-    "a": ("{things} {where}.", "There {be} {things} {where}.", "A picture of {things} {where}."),
-    "b": ("{Where} we see {things}.", "{Where} someone left {things}.", "{things}, all {where}."),
-}
-THINGS_ALONE = {
-    "a": ("{things}.", "There {be} {things}.", "A picture of {things}."),
-    "b": ("We see {things}.", "Someone left {things} here.", "{things}, as it seems."),
-}
-SCENE = {
-    "a": ("A {scene} scene with {things}.", "A {scene} picture that shows {things}."),
-    "b": (
-        "It is a {scene} view, and you can find {things} there.",
-        "{things} in this {scene} view.",
-    ),
-}
-PLACED = {
-    "a": ("{one} {place}, {where}.", "{Where} there {be} {one} {place}."),
-    "b": ("Look {place}: {one}, {where}.", "In this {scene} view, you find {one} {place}."),
-}
-RELATED = {
-    "a": ("{one} {relation} {other} {where}.", "{one} {relation} {other}."),
-    "b": ("Notice {one}, {relation} {other}, {where}.", "{one} can be seen {relation} {other}."),
-}
 
 
 def noun_phrase(group: Group, with_size: bool) -> str:
@@ -84,8 +48,8 @@ def captions(
 ) -> list[str]:
     """Five captions of a scene, varied in what they mention and how."""
 
-    def pick(options: tuple[str, ...]) -> str:
-        return options[generator.integers(len(options))]
+    def pick(options: Sequence[str]) -> str:
+        return options[int(generator.integers(len(options)))]
 
     def listing(members: list[Group]) -> str:
         phrases = [noun_phrase(g, generator.random() < 0.5) for g in members]
@@ -101,17 +65,19 @@ def captions(
     def shuffled() -> list[Group]:
         return [groups[i] for i in generator.permutation(len(groups))]
 
-    def some(templates: dict[str, tuple[str, ...]], most: int = 3) -> str:
+    def some(kind: str, most: int = 3) -> str:
         members = shuffled()[: generator.integers(1, most + 1)]
         be = "is" if len(members[0].cells) == 1 else "are"
-        return fill(pick(templates[domain]), things=listing(members), be=be)
+        return fill(pick(PHRASES[kind][domain]), things=listing(members), be=be)
 
     def placed() -> str:
         single = [g for g in shuffled() if len(g.cells) == 1]
         if not single:
-            return some(WHOLE)
+            return some("whole")
         place = pick(PLACES[single[0].cells[0]])
-        return fill(pick(PLACED[domain]), one=noun_phrase(single[0], True), place=place, be="is")
+        return fill(
+            pick(PHRASES["placed"][domain]), one=noun_phrase(single[0], True), place=place, be="is"
+        )
 
     def related() -> str:
         one, other = (shuffled() * 2)[:2]
@@ -119,6 +85,6 @@ def captions(
         if between is None:
             return placed()
         words = {"one": noun_phrase(one, False), "other": noun_phrase(other, True)}
-        return fill(pick(RELATED[domain]), relation=between, **words)
+        return fill(pick(PHRASES["related"][domain]), relation=between, **words)
 
-    return [some(WHOLE), some(THINGS_ALONE), some(SCENE, most=1), placed(), related()]
+    return [some("whole"), some("things_alone"), some("scene", most=1), placed(), related()]

@@ -7,38 +7,14 @@ import numpy as np
 from PIL import Image
 
 from lib.demo.scenes.backgrounds import SETTINGS, STUFF, Setting, draw_stuff
-from lib.demo.scenes.canvas import RGB, Box, Canvas, Pen, shade
+from lib.demo.scenes.canvas import Box, Canvas, Pen, shade
 from lib.demo.scenes.phrases import Group
-from lib.demo.scenes.things import THINGS
+from lib.demo.scenes.things import PALETTES, THINGS
 
 SIDES = {"small": (0.15, 0.18), "medium": (0.21, 0.24), "large": (0.28, 0.32)}
 SPLITS = ("train", "dev", "test")
 # Tenths of all possible scenes that each split draws from; a scene belongs to one by its hash.
 BUCKETS = {"train": range(0, 7), "dev": range(7, 8), "test": range(8, 10)}
-PALETTES: dict[str, dict[str, RGB]] = {
-    "a": {
-        "red": (205, 40, 40),
-        "orange": (240, 140, 30),
-        "yellow": (245, 215, 50),
-        "green": (50, 150, 60),
-        "blue": (45, 85, 200),
-        "purple": (130, 60, 160),
-        "pink": (240, 150, 185),
-        "white": (235, 235, 235),
-        "black": (40, 40, 45),
-    },
-    "b": {
-        "red": (170, 50, 60),
-        "orange": (215, 125, 60),
-        "yellow": (220, 190, 80),
-        "green": (90, 140, 70),
-        "blue": (75, 110, 170),
-        "purple": (115, 75, 135),
-        "pink": (215, 150, 165),
-        "white": (215, 215, 205),
-        "black": (65, 60, 60),
-    },
-}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The family CMSEI (Ge et al., WACV 2023)."""
+"""The family CMSEI (Ge et al., WACV 2023); files that need torch are imported when used."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,55 +8,44 @@ from lib.models.cmsei.config import Config, inputs
 
 if TYPE_CHECKING:
     from lib.models.cmsei.model import CMSEI
-    from lib.models.common.bert import BertTokenizer
 
 VERSIONS = {"i2t": "I-T", "t2i": "T-I"}
 
 
-class Family(family.Family):
-    """CMSEI; files that need torch are imported when they are used."""
+class Family(family.BertFamily):
+    """Both versions of CMSEI and their ablations."""
 
     name = "cmsei"
     Config = Config
-    locations = frozenset({"bert"})
 
-    def title(self, config: Config) -> str:
+    def title(self, config: Any) -> str:
         """A version, perhaps an ablation of it."""
-        return f"CMSEI {VERSIONS[config.direction]}{self._removed(config)}"
+        return f"CMSEI {VERSIONS[config.direction]}{_removed(config)}"
 
-    def whole(self, config: Config) -> family.Whole:
+    def whole(self, config: Any) -> family.Whole:
         """The paper's model is the mean of both versions' scores."""
-        title = f"CMSEI{self._removed(config)}"
-        return family.Whole(title, VERSIONS[config.direction], tuple(VERSIONS.values()))
+        parts = tuple(VERSIONS.values())
+        return family.Whole(f"CMSEI{_removed(config)}", VERSIONS[config.direction], parts)
 
-    def _removed(self, config: Config) -> str:
-        parts = {
+    def inputs(self, config: Any) -> Sequence[family.Input]:
+        """Boxes and relations of regions."""
+        return inputs(config)
+
+    def build(self, config: Any, tokenizer: family.Tokenizer, pretrained: bool) -> "CMSEI":
+        """One version around the BERT that ``config`` names."""
+        from lib.models.cmsei.model import CMSEI
+        from lib.models.common.bert import load_bert
+
+        return CMSEI(config, load_bert(config.bert, pretrained))
+
+
+def _removed(config: Config) -> str:
+    return family.without(
+        {
             "VSG": config.use_spatial_graph,
             "VSRG": config.use_semantic_graph,
             "TG": config.use_text_graph,
             "LLII": config.use_local_interaction,
             "LGII": config.use_global_interaction,
         }
-        return family.without(name for name, on in parts.items() if not on)
-
-    def inputs(self, config: Config) -> Sequence[family.Input]:
-        """Boxes and relations of regions."""
-        return inputs(config)
-
-    def tokenizer(
-        self,
-        config: Config,
-        captions: Sequence[str] | None = None,
-        state: dict[str, Any] | None = None,
-    ) -> "BertTokenizer":
-        """BERT's WordPieces."""
-        from lib.models.common.bert import BertTokenizer
-
-        return BertTokenizer(config.bert)
-
-    def build(self, config: Config, tokenizer: family.Tokenizer, pretrained: bool) -> "CMSEI":
-        """One version around the BERT that ``config`` names."""
-        from lib.models.cmsei.model import CMSEI
-        from lib.models.common.bert import load_bert
-
-        return CMSEI(config, load_bert(config.bert, pretrained))
+    )

@@ -10,6 +10,7 @@ are, which ``tests/models/cmsei/plain.py`` computes in loops and float64::
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -90,15 +91,18 @@ class Interaction(nn.Module):
             columns.append(torch.cat([score(part, shared) for part in parts], dim=1))
         return torch.cat(columns).T[query_places][:, context_places]
 
+    def _rounds(self) -> list[Round]:
+        return cast(list[Round], list(self.rounds))
+
     def _prepared(self, context: Fragments) -> _Context:
         rows = context.rows
         # Attention is linear in the rows that it averages, and its weights add up to one: W2 and
         # W3, and W1 behind W3, are applied to the rows once instead of to every pair's average.
-        shifts = [r.fusion(r.shift(rows)) for r in self.rounds]
+        shifts = [r.fusion(r.shift(rows)) for r in self._rounds()]
         return _Context(
             context.mask[:, None],
             unit(rows).transpose(1, 2),
-            [r.gate(rows) for r in self.rounds],
+            [r.gate(rows) for r in self._rounds()],
             shifts,
             context.plain[:, None],
             # *Inferred*: "the global sentence features" are the mean of T^f.
@@ -112,7 +116,9 @@ class Interaction(nn.Module):
         """(C, Q) float32."""
         count, width, _ = query.rows.shape
         rows = query.rows.flatten(0, 1)[None]  # (1, Q K, D), later (C, Q K, D)
-        for round_, gates, shifts in zip(self.rounds, context.gates, context.shifts, strict=True):
+        for round_, gates, shifts in zip(
+            self._rounds(), context.gates, context.shifts, strict=True
+        ):
             similarity = self.smoothing * (unit(rows) @ context.directions)
             weights = similarity.masked_fill(~context.mask, -torch.inf).softmax(dim=-1)
             weights = weights.to(gates.dtype)

@@ -21,7 +21,6 @@ from lib.weights import read_torch, require_same_shapes, shapes_of
 X101 = "resnext101_32x8d"  # the network of X-101.pth
 SKIPPED = ("proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std")  # of the detector
 STAGES = {f"res{stage}": f"layer{stage - 1}" for stage in (2, 3, 4, 5)}
-NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 class Backbone(nn.Module):
@@ -40,17 +39,10 @@ class Backbone(nn.Module):
 
 
 def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
-    """The backbone of a model that reads pictures.
-
-    Args:
-        config: ``backbone``, ``backbone_weights`` and ``img_dim``.
-        pretrained: False leaves the weights random, for a checkpoint that brings its own.
-
-    Raises:
-        InputError: its channels are not ``img_dim``, or see :func:`load_backbone`.
-    """
-    weights = config.backbone_weights if pretrained else "random"
+    """The backbone that a model's settings name; ``pretrained=False`` leaves its weights random.
+    Raises InputError: its channels are not ``img_dim``, or see :func:`load_backbone`."""
     assert config.backbone is not None
+    weights = config.backbone_weights if pretrained else "random"
     backbone = load_backbone(config.backbone, weights)
     if backbone.channels != config.img_dim:
         raise InputError(
@@ -61,15 +53,14 @@ def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
 
 
 def load_backbone(name: str, weights: str) -> Backbone:
-    """Build a network and load its weights, all of them or none.
+    """Build a ResNet of torchvision and load its weights, all of them or none.
 
     Args:
-        name: torchvision's, of a ResNet.
+        name: torchvision's.
         weights: ``imagenet`` for torchvision's own; ``random``; or a Detectron2 file, which is of
             resnext101_32x8d.
 
-    Raises:
-        InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
+    Raises InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
     """
     if weights == "random":
         return Backbone(get_model(name))
@@ -79,14 +70,17 @@ def load_backbone(name: str, weights: str) -> Backbone:
             return Backbone(get_model(name, weights=choice))
         except Exception as error:  # no network, or a damaged file, which fails in many ways
             raise InputError(
-                f"torchvision's weights are unavailable ({first_line(error)}); put the file "
-                f"of {choice.url} into {imagenet_file(name).parent}, or pass X-101.pth instead of "
-                f"{IMAGENET}"
+                f"torchvision's weights are unavailable ({first_line(error)}); put the file of "
+                f"{choice.url} into {imagenet_file(name).parent}, or pass X-101.pth"
             ) from error
     if name != X101:
         raise InputError(f"{weights}: Detectron2 files are of {X101}, not of {name}")
-    path = Path(weights)
-    return from_detectron2(_read(path), path)
+    kind, advice = "Detectron2 file of weights", "X-101.pth comes from grid-feats-vqa"
+    content = read_torch(weights, kind, f"{advice}, or pass --weights imagenet")
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise InputError(f"{weights}: is not a {kind}: it has no dict of names under model")
+    return from_detectron2(state, Path(weights))
 
 
 def imagenet_file(name: str) -> Path:
@@ -97,20 +91,14 @@ def imagenet_file(name: str) -> Path:
 
 def torchvision_name(name: str) -> str | None:
     """Detectron2's name of a tensor -> torchvision's; None for the detector's parts, skipped.
-
-    Raises:
-        KeyError: a name that is neither.
-    """
+    Raises KeyError: a name that is neither."""
     if name.startswith(SKIPPED):
         return None
-    norm = "|".join(NORM)
-    stem = re.fullmatch(rf"backbone\.stem\.conv1\.(?:weight|norm\.({norm}))", name)
-    if stem:
+    norm = "weight|bias|running_mean|running_var"
+    if stem := re.fullmatch(rf"backbone\.stem\.conv1\.(?:weight|norm\.({norm}))", name):
         return f"bn1.{stem[1]}" if stem[1] else "conv1.weight"
-    block = re.fullmatch(
-        rf"backbone\.(res[2-5])\.(\d+)\.(conv[123]|shortcut)\.(?:weight|norm\.({norm}))", name
-    )
-    if not block:
+    pattern = rf"backbone\.(res[2-5])\.(\d+)\.(conv[123]|shortcut)\.(?:weight|norm\.({norm}))"
+    if not (block := re.fullmatch(pattern, name)):
         raise KeyError(name)
     stage, number, part, statistic = block.groups()
     if part == "shortcut":
@@ -121,50 +109,27 @@ def torchvision_name(name: str) -> str | None:
 
 
 def from_detectron2(state: dict[str, object], path: Path) -> Backbone:
-    """A Detectron2 file's ``model`` -> the backbone, with all of its tensors or none.
-
-    Args:
-        state: Detectron2's names and tensors, or NumPy arrays.
-        path: where it comes from, for errors.
-
-    Raises:
-        InputError: missing, unexpected or differently shaped tensors, by name.
-    """
+    """A Detectron2 file's ``model`` (names and tensors, or NumPy arrays) -> the backbone, with all
+    of its tensors or none. Raises InputError: missing, unexpected or differently shaped tensors."""
     found, unexpected = {}, []
     for name, value in state.items():
         try:
-            ours = torchvision_name(name)
+            if (ours := torchvision_name(name)) is not None:
+                # Detectron2's own checkpointer saves NumPy arrays, older ones tensors.
+                found[ours] = torch.as_tensor(value).float()
         except KeyError:
             unexpected.append(name)
-            continue
-        if ours is not None:
-            # Detectron2's own checkpointer saves NumPy arrays, older ones tensors.
-            try:
-                found[ours] = torch.as_tensor(value).float()
-            except (TypeError, ValueError, RuntimeError) as error:
-                message = f"{path}: {name} is not a tensor ({first_line(error)})"
-                raise InputError(message) from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            message = f"{path}: {name} is not a tensor ({first_line(error)})"
+            raise InputError(message) from error
     if unexpected:
         raise InputError(f"{path}: holds unexpected tensors: {few(unexpected)}")
     with torch.device("meta"):
         network = get_model(X101)
-    _load_strictly(network, found, path)
-    return Backbone(network)
-
-
-def _read(path: Path) -> dict[str, object]:
-    kind, advice = "Detectron2 file of weights", "X-101.pth comes from grid-feats-vqa"
-    content = read_torch(path, kind, f"{advice}, or pass --weights imagenet")
-    state = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
-        raise InputError(f"{path}: is not a {kind}: it has no dict of names under model")
-    return state
-
-
-def _load_strictly(network: nn.Module, found: dict[str, Tensor], path: Path) -> None:
-    state = network.state_dict()
-    counters = {name for name in state if name.endswith("num_batches_tracked")}
-    expected = {n: s for n, s in shapes_of(state).items() if n not in counters and n[:3] != "fc."}
+    fresh = network.state_dict()
+    counters = {name for name in fresh if name.endswith("num_batches_tracked")}
+    expected = {n: s for n, s in shapes_of(fresh).items() if n not in counters and n[:3] != "fc."}
     require_same_shapes(expected, shapes_of(found), f"{path}: is not of ResNeXt-101 32x8d")
     zeros = {name: torch.zeros((), dtype=torch.int64) for name in counters}
     network.load_state_dict(found | zeros, strict=False, assign=True)
+    return Backbone(network)

@@ -42,4 +42,4 @@ def synchronise(model: nn.Module) -> None:
     """Let every BatchNorm of a model compute its statistics over all ranks."""
     for module in model.modules():
         if hasattr(module, "synchronised"):
-            module.synchronised = True
+            setattr(module, "synchronised", True)  # noqa: B010 - any module may have it

@@ -17,6 +17,7 @@ from lib.models.common.gpo import GeneralizedPooling
 from lib.models.common.layers import unit
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
+from lib.models.family import Tokenizer
 
 ADVICE = (
     "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
@@ -24,17 +25,14 @@ ADVICE = (
 )
 
 
-class BertTokenizer:
+class BertTokenizer(Tokenizer):
     """``bert-base-uncased``'s WordPieces, cut to the positions that the BERT has."""
 
     padding_id = 0
 
     def __init__(self, name: str):
-        """Load by hub name, or from a local folder with ``config.json`` and ``vocab.txt``.
-
-        Raises:
-            InputError: not found, or its vocabulary is larger than BERT's.
-        """
+        """Load by hub name, or from a local folder with ``config.json`` and ``vocab.txt``. Raises
+        InputError: not found, or its vocabulary is larger than BERT's."""
         try:
             tokenizer = WordPieceTokenizer.from_pretrained(name)
             if len(tokenizer) <= len(tokenizer.all_special_tokens):
@@ -93,8 +91,7 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
         name: hub name, or a folder with ``config.json`` and, if ``pretrained``, the weights.
         pretrained: False leaves the weights random, for a checkpoint that brings its own.
 
-    Raises:
-        InputError: neither hub, cache nor folder has it; says how to pass a folder.
+    Raises InputError: neither hub, cache nor folder has it; says how to pass a folder.
     """
     needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
     config = _load_config(name, needs)
@@ -102,9 +99,10 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
         return BertModel(config)
     try:
         disable_progress_bar()  # flashes by, and looks like training
-        bert, report = BertModel.from_pretrained(
+        loaded: Any = BertModel.from_pretrained(
             name, config=config, dtype=torch.float32, output_loading_info=True
         )
+        bert, report = loaded
         if report["missing_keys"]:  # transformers would leave them random
             missing = sorted(report["missing_keys"])
             raise ValueError(f"its weights lack {len(missing)} tensors, among them {missing[0]}")

@@ -36,7 +36,6 @@ def set_limits(model: nn.Module, micro_batch: int | None, pair_memory_gb: float)
         pair_memory_gb: memory for one chunk of pairs, in a family that scores pairs.
     """
     for module in model.modules():
-        if hasattr(module, "micro_batch"):
-            module.micro_batch = micro_batch
-        if hasattr(module, "pair_memory_gb"):
-            module.pair_memory_gb = pair_memory_gb
+        for name, value in (("micro_batch", micro_batch), ("pair_memory_gb", pair_memory_gb)):
+            if hasattr(module, name):
+                setattr(module, name, value)

@@ -1,5 +1,5 @@
-"""The family 3SHNet (Ge et al., IP&M 2024), and VSE-infinity, which is its model without
-segmentation."""
+"""The family 3SHNet (Ge et al., IP&M 2024), and VSE-infinity, its model without segmentation.
+Files that need torch are imported when they are used."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,32 +10,29 @@ from lib.models import family
 from lib.models.threeshnet.config import Config, inputs
 
 if TYPE_CHECKING:
-    from lib.models.common.bert import BertTokenizer
     from lib.models.threeshnet.model import ThreeSHNet
 
 
-class Family(family.Family):
-    """3SHNet; files that need torch are imported when they are used."""
+class Family(family.BertFamily):
+    """3SHNet and its ablations."""
 
     name = "threeshnet"
     Config = Config
-    locations = frozenset({"bert"})
 
     @property
-    def released(self) -> family.ReleasedLayout:  # type: ignore[override]
+    def released(self) -> family.ReleasedLayout:
         """The public release's."""
         from lib.models.threeshnet.released import Layout
 
         return Layout()
 
-    def title(self, config: Config) -> str:
+    def title(self, config: Any) -> str:
         """3SHNet, an ablation of it, or VSE-infinity."""
         if not config.segmentation:
             return "VSE-infinity"
-        parts = {"VSeM": config.vsem, "VSpM": config.vspm}
-        return "3SHNet" + family.without(name for name, on in parts.items() if not on)
+        return "3SHNet" + family.without({"VSeM": config.vsem, "VSpM": config.vspm})
 
-    def inputs(self, config: Config) -> Sequence[family.Input]:
+    def inputs(self, config: Any) -> Sequence[family.Input]:
         """Segmentation arrays."""
         return inputs(config)
 
@@ -52,18 +49,7 @@ class Family(family.Family):
             seen["seg_map"] = window.label_map(arrays["seg_map"])
         return seen
 
-    def tokenizer(
-        self,
-        config: Config,
-        captions: Sequence[str] | None = None,
-        state: dict[str, Any] | None = None,
-    ) -> "BertTokenizer":
-        """BERT's WordPieces."""
-        from lib.models.common.bert import BertTokenizer
-
-        return BertTokenizer(config.bert)
-
-    def build(self, config: Config, tokenizer: family.Tokenizer, pretrained: bool) -> "ThreeSHNet":
+    def build(self, config: Any, tokenizer: family.Tokenizer, pretrained: bool) -> "ThreeSHNet":
         """3SHNet around the BERT that ``config`` names."""
         from lib.models.common.bert import load_bert
         from lib.models.threeshnet.model import ThreeSHNet

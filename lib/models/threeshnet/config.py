@@ -2,30 +2,24 @@
 
 from typing import Literal
 
-from pydantic import Field
-
-from lib.models.family import FamilyConfig, Float, Input
+from lib.models.family import FamilyConfig, Float, Input, setting
 
 
 class Config(FamilyConfig):
     """Sizes and parts of 3SHNet."""
 
-    family: Literal["threeshnet"] = Field("threeshnet", description="3SHNet, VSE-infinity")
-    embed_size: int = Field(1024, ge=2, description="size of the joint embedding, D")
-    segmentation: bool = Field(
-        True, description="false: VSE-infinity, which reads no segmentation file"
-    )
-    vsem: bool = Field(True, description="the visual-semantic branch")
-    vspm: bool = Field(
-        True, description="the visual-spatial branch; false: *_seg_maps.npy is not read"
-    )
-    categories: int = Field(133, ge=1, description="categories of the segmentation")
-    cells: int = Field(7, ge=1, description="side of the semantic segmentation's grid")
-    map_size: int = Field(64, ge=1, description="side of the panoptic label map")
-    normalise_images: bool = Field(True, description="image embeddings have unit length")
-    normalise_texts: bool = Field(True, description="caption embeddings have unit length")
-    bert: str = Field("bert-base-uncased", description="BERT: a hub name or a local folder")
-    bert_lr_scale: Float = Field(0.1, ge=0, description="BERT's rate is train.lr times this")
+    family: Literal["threeshnet"] = setting("threeshnet", "3SHNet, VSE-infinity")
+    embed_size: int = setting(1024, "size of the joint embedding, D", ge=2)
+    segmentation: bool = setting(True, "false: VSE-infinity, which reads no segmentation file")
+    vsem: bool = setting(True, "the visual-semantic branch")
+    vspm: bool = setting(True, "the visual-spatial branch; false: *_seg_maps.npy is not read")
+    categories: int = setting(133, "categories of the segmentation", ge=1)
+    cells: int = setting(7, "side of the semantic segmentation's grid", ge=1)
+    map_size: int = setting(64, "side of the panoptic label map", ge=1)
+    normalise_images: bool = setting(True, "image embeddings have unit length")
+    normalise_texts: bool = setting(True, "caption embeddings have unit length")
+    bert: str = setting("bert-base-uncased", "BERT: a hub name or a local folder")
+    bert_lr_scale: Float = setting(0.1, "BERT's rate is train.lr times this", ge=0)
 
 
 def inputs(config: Config) -> list[Input]:

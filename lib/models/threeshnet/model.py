@@ -45,8 +45,11 @@ class ImageEncoder(nn.Module):
         """F0 and the outputs of VSeM and VSpM (None where switched off), each (B, K, D) float."""
         projected = self.projection(batch.features)
         mask, arrays = batch.mask, batch.arrays
-        semantic = self.semantic and self.semantic(projected, mask, arrays["semantic"])
-        spatial = self.spatial and self.spatial(projected, mask, arrays["seg_map"])
+        semantic = spatial = None
+        if self.semantic is not None:
+            semantic = self.semantic(projected, mask, arrays["semantic"])
+        if self.spatial is not None:
+            spatial = self.spatial(projected, mask, arrays["seg_map"])
         return projected, semantic, spatial
 
     def forward(self, batch: ImageBatch) -> Tensor:

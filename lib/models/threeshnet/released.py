@@ -127,7 +127,7 @@ def _our_name(key: str, names: dict[str, str]) -> str:
 
 def _with_unused_norms(side: State) -> State:
     """Add the fresh, never used output norm that each released MLP carries."""
-    fresh = {}
+    fresh: State = {}
     for key, bias in side.items():
         if key.endswith(".layers.1.bias"):
             stem = key.removesuffix("layers.1.bias") + UNUSED_NORM

@@ -23,6 +23,8 @@ CPU_CHUNK = 4  # images per chunk on a CPU, small enough that the allocator reus
 class VSpM(nn.Module):
     """Lets each region attend over the panoptic label map and the position code of its pixels."""
 
+    position_code: Tensor
+
     def __init__(self, embed_size: int, map_size: int):
         super().__init__()
         self.map_size = map_size

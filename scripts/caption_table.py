@@ -20,9 +20,8 @@ def read_table(path: Path, images: Path) -> dict[str, list[str]]:
             ``#4``, as in Flickr30K's file. Empty lines are skipped.
         images: folder of the pictures.
 
-    Raises:
-        InputError: no such file or folder, a line without a tab, picture or sentence, or pictures
-            that are not there.
+    Raises InputError: no such file or folder, a line without a tab, picture or sentence, or
+    pictures that are not there.
     """
     if not images.is_dir():
         raise InputError(f"{images}: no such folder of pictures")
@@ -73,8 +72,7 @@ def to_splits(
         Split -> ids and five sentences of each picture; id -> file name; and notes for the reader
         on pictures with fewer or more than five.
 
-    Raises:
-        InputError: fewer than three pictures, two of one id, or nothing left for training.
+    Raises InputError: fewer than three pictures, two of one id, or nothing left for training.
     """
     mapping = {id_of(name): name for name in table}
     if len(mapping) < len(table):

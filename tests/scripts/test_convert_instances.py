@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from lib.extraction.categories import NUMBER_OF_COCO_ID
-from lib.extraction.instances import Annotated, mask_of, panoptic_of, read_annotations
 from scripts import convert_instances, convert_panoptic
+from scripts.coco_instances import Annotated, mask_of, panoptic_of, read_annotations
 from tests.support import ROOT
 
 PHOTOGRAPHS = ROOT / "tests" / "photographs"

@@ -22,9 +22,8 @@ class Annotated:
     width: int  # pixels
     height: int
     captions: list[str] = field(default_factory=list)
-    instances: list[dict[str, Any]] = field(
-        default_factory=list
-    )  # COCO's category_id, segmentation
+    # COCO's category_id and segmentation
+    instances: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
@@ -35,16 +34,14 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
             ``id``, ``file_name``, ``width``, ``height``, and ``annotations[]`` with ``image_id``;
             or ``images[]`` that hold their own ``captions[]`` and ``instances[]``.
 
-    Raises:
-        InputError: a file cannot be read or is not one of these.
+    Raises InputError: a file cannot be read or is not one of these.
     """
     pictures: dict[int, Annotated] = {}
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             for image in content["images"]:
-                sizes = (int(image[key]) for key in ("id", "width", "height"))
-                image_id, width, height = sizes
+                image_id, width, height = (int(image[k]) for k in ("id", "width", "height"))
                 new = Annotated(image_id, str(image["file_name"]), width, height)
                 picture = pictures.setdefault(image_id, new)
                 picture.captions.extend(map(str, image.get("captions", ())))
@@ -66,11 +63,8 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
 
 
 def mask_of(segmentation: Any, width: int, height: int) -> np.ndarray:
-    """COCO's polygons, or run lengths of a crowd -> (height, width) bool.
-
-    Raises:
-        ValueError: neither, or run lengths of another size.
-    """
+    """COCO's polygons, or run lengths of a crowd -> (height, width) bool. Raises ValueError:
+    neither, or run lengths of another size."""
     if isinstance(segmentation, dict):
         runs = np.array(segmentation["counts"], np.int64)  # column by column, beginning with zeros
         values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
@@ -90,8 +84,7 @@ def panoptic_of(picture: Annotated) -> tuple[np.ndarray, list[dict[str, int]]]:
         (H, W, 3) uint8, a segment's id in its colour as COCO's panoptic PNGs have it, and
         ``segments_info`` of the segments that are to be seen.
 
-    Raises:
-        ValueError: a mask or category that is not COCO's.
+    Raises ValueError: a mask or category that is not COCO's.
     """
     masks = []
     for instance in picture.instances:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError, first_line
-from lib.extraction.table import id_of
+from scripts.caption_table import id_of
 
 SPLITS = {"train": "train", "restval": "train", "val": "dev", "test": "test"}
 COCO_FOLDS = 5  # COCO's 5,000 test images are testall; the first fifth of them is test
@@ -22,9 +22,8 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
         Split -> n ids and 5n captions, the first five of each image, on one line each. COCO's
         restval belongs to train; its test is ``testall``, and the first fifth of it ``test``.
 
-    Raises:
-        InputError: the file cannot be read, is no such JSON, names another split, or has an image
-            with fewer than five captions.
+    Raises InputError: the file cannot be read, is no such JSON, names another split, or has an
+    image with fewer than five captions.
     """
     try:
         images = json.loads(path.read_text(encoding="utf-8"))["images"]
