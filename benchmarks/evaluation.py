@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from lib.models.common.bert import load_bert
 from torch import Tensor
 
 from benchmarks import literal
@@ -33,6 +32,7 @@ from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import FOLDS, evaluate
 from lib.models import build_model
+from lib.models.common.bert import load_bert
 from lib.models.threeshnet.model import ThreeSHNet
 
 BATCH = 128  # the release's

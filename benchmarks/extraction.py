@@ -34,7 +34,8 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from lib.data.pictures import decode
-from lib.extraction.categories import CATEGORIES, NAMES, upsnet_number
+from lib.data.segmentation import CATEGORIES
+from lib.extraction.categories import NAMES, upsnet_number
 from lib.extraction.grid import load_extractor
 from lib.extraction.panoptic_model import load_panoptic_model, to_tensor
 from lib.extraction.regions import REGIONS, RegionExtractor, load_detector

@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from lib.models.common.bert import load_bert
 
 from benchmarks.measure import from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
@@ -33,6 +32,7 @@ from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import retrieval_metrics
 from lib.models import build_model
+from lib.models.common.bert import load_bert
 
 
 def anonymous_memory() -> float:

@@ -9,16 +9,16 @@ the model that it is compared with, whose parts it calls by name.
 
 import numpy as np
 import torch
-from lib.models.common.layers import sinusoid, unit
-from lib.models.common.gpo import POSITION_CHANNELS, TEMPERATURE, GeneralizedPooling
-from lib.models.threeshnet.vsem import VSeM
-from lib.models.threeshnet.vspm import KEY_CHANNELS, SHARPNESS, VSpM
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm, conv2d
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from lib.batch import ImageBatch, TextBatch
+from lib.models.common.gpo import POSITION_CHANNELS, TEMPERATURE, GeneralizedPooling
+from lib.models.common.layers import sinusoid, unit
 from lib.models.threeshnet.model import ImageEncoder, ThreeSHNet
+from lib.models.threeshnet.vsem import VSeM
+from lib.models.threeshnet.vspm import KEY_CHANNELS, SHARPNESS, VSpM
 
 
 def pool(pooling: GeneralizedPooling, rows: Tensor, lengths: Tensor) -> Tensor:

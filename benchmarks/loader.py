@@ -14,13 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.models.common.bert import load_bert
-
 from benchmarks.measure import from_one, machine, median_rate
 from benchmarks.splits import settings, write_bert, write_split
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.split import open_split
+from lib.models.common.bert import load_bert
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from transformers import BertConfig, BertModel
 from benchmarks.measure import from_one, machine, median_rate, seconds
 from lib.batch import ImageBatch, TextBatch, concatenated
 from lib.config import PRECISIONS, ModelConfig
-from lib.device import precision_context, encoding_batch
+from lib.device import encoding_batch, precision_context
 from lib.models.cmsei import CMSEI, Fragments, Interaction
 
 REGIONS, WIDTH = 36, 2048

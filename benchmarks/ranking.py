@@ -18,13 +18,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 import torch
-from lib.models.common.layers import unit
 
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from lib.data.memmap import CAPTIONS_PER_IMAGE
 from lib.evaluation.encode import Embeddings
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
+from lib.models.common.layers import unit
 
 WIDTH = 1024
 

@@ -101,10 +101,7 @@ def main() -> None:
         plain = AdamW(
             parameter_groups(run.model, config.train), weight_decay=config.train.weight_decay
         )
-        ways = (
-            lambda: run._step(images, texts),
-            lambda: literal_step(run, plain, images, texts),
-        )
+        ways = (lambda: run._step(images, texts), lambda: literal_step(run, plain, images, texts))
         peaks = [peak(args.device, ways[0])]  # before the other optimizer has a state
         found = compare(*ways, args.repeats)
         run.optimizer.state.clear()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.config import DATASETS, Config, DataConfig, TrainConfig, from_dict
-from lib.errors import InputError, first_line
+from lib.errors import InputError, few, first_line
 from lib.files import atomic_write
 from lib.models import FAMILIES, build_model, family_of
 from lib.models.common.retrieval_model import RetrievalModel
@@ -82,22 +82,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         for family in FAMILIES.values():
             if family.released is not None and family.released.recognises(states):
                 return _load_released(raw, family.name, path)
-    found = f"a dict with {', '.join(map(str, list(raw)[:6]))}" if isinstance(raw, dict) else raw
-    raise InputError(
-        f"{path}: is neither a checkpoint of this project nor a released one that it knows "
-        f"(found {found if isinstance(found, str) else type(raw).__name__})"
-    )
+    found = f"a dict with {few(map(str, raw))}" if isinstance(raw, dict) else type(raw).__name__
+    problem = "is neither a checkpoint of this project nor a released one that it knows"
+    raise InputError(f"{path}: {problem} (found {found})")
 
 
 def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel, Tokenizer]:
-    """The model of a checkpoint on the CPU, and its tokenizer.
-
-    Args:
-        checkpoint: of either format.
-        path: where it comes from, for errors.
-
-    Raises InputError: files of the text side are not found, or tensors do not fit.
-    """
+    """The model of a checkpoint of either format on the CPU, and its tokenizer; ``path`` is for
+    errors. Raises InputError: files of the text side are not found, or tensors do not fit."""
     config = checkpoint.config.model
     tokenizer = family_of(config).tokenizer(config, state=checkpoint.tokenizer)
     model = build_model(config, tokenizer, pretrained=False)
@@ -151,18 +143,12 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
         raise InputError(f"{path}: the release has no place for {refused}")
     metadata = dict(checkpoint.released or {})
     states, opt = layout.write(config.model, checkpoint.model, metadata.pop("extras", {}))
-    opt |= {
-        "data_path": config.data.root,
-        "data_name": f"{config.data.dataset}_precomp",
-        "margin": config.train.margin,
-    }
-    opt = metadata.pop("opt", None) or opt
-    progress = checkpoint.progress
-    metadata = metadata or {
-        "epoch": progress.get("epoch", 0),
-        "best_rsum": progress.get("best_rsum", 0.0),
-        "Eiters": progress.get("updates", 0),
-    }
+    opt |= {"data_path": config.data.root, "data_name": f"{config.data.dataset}_precomp"}
+    opt = metadata.pop("opt", None) or opt | {"margin": config.train.margin}
+    if not metadata:  # of a run of ours
+        done = checkpoint.progress
+        metadata = {"epoch": done.get("epoch", 0), "best_rsum": done.get("best_rsum", 0.0)}
+        metadata["Eiters"] = done.get("updates", 0)
     _write(path, metadata | {"opt": argparse.Namespace(**opt), "model": states})
 
 

@@ -1,7 +1,6 @@
 """The config of a run: typed sections from YAML, with ``section.key=value`` overrides.
 
-The ``model:`` section is the settings class of the family that ``model.family`` names.
-"""
+The ``model:`` section is the settings class of the family that ``model.family`` names."""
 
 import difflib
 from collections.abc import Iterable
@@ -39,9 +38,7 @@ class FeaturesConfig(Settings):
     """The image rows: detected regions, or grid cells, from files or made from pictures."""
 
     type: FeatureType = setting("region", "regions, grid cells, or images to train from pixels")
-    folder: str | None = setting(
-        None, "inside the dataset's folder, one file per image; null: *_ims.npy"
-    )
+    folder: str | None = setting(None, "in the dataset's folder, a file per image; null: *_ims.npy")
     regions: int | None = setting(None, "rows of every image; null: any number", ge=1)
     grid_size: int | None = setting(7, "maps are pooled to this side; null: all cells", ge=1)
     drop: Float = setting(0.2, "rate at which training drops rows", ge=0, le=1)
@@ -175,10 +172,8 @@ def _unknown(section: list[str], key: str, family: str) -> str:
     dotted = ".".join([*section, key])
     if not section:
         return f"unknown section {key}; there are {', '.join(Config.model_fields)}"
-    owners = [
-        n for n, f in FAMILIES.items() if section == ["model"] and key in f.Config.model_fields
-    ]
-    if owners:
+    owners = [name for name, f in FAMILIES.items() if key in f.Config.model_fields]
+    if section == ["model"] and owners:
         return f"{dotted} is a setting of {' and '.join(owners)}, but model.family is {family}"
     known = list(settings_of(family))
     near = [name for name in known if _is_near(key, name.split(".")[1])]
@@ -190,12 +185,9 @@ def _unknown(section: list[str], key: str, family: str) -> str:
 
 def _is_near(key: str, name: str) -> bool:
     """Equal, of similar spelling, or one the initials of the other (lr, learning_rate)."""
-    initials = ["".join(word[:1] for word in text.split("_")) for text in (name, key)]
-    return (
-        key == initials[0]
-        or name == initials[1]
-        or bool(difflib.get_close_matches(key, [name], 1, 0.75))
-    )
+    of_name, of_key = ("".join(word[:1] for word in text.split("_")) for text in (name, key))
+    similar = difflib.get_close_matches(key, [name], 1, 0.75)
+    return key == of_name or name == of_key or bool(similar)
 
 
 def from_dict(values: Any, source: str) -> Config:
@@ -220,9 +212,8 @@ class _Loader(yaml.SafeLoader):
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            line = event.start_mark.line + 1
-            raise InputError(f"line {line} has the alias *{event.anchor}; write its value out")
+            line, alias = self.peek_event().start_mark.line + 1, self.peek_event().anchor
+            raise InputError(f"line {line} has the alias *{alias}; write its value out")
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
@@ -284,12 +275,8 @@ def _check_features(config: Config, source: str) -> None:
             f"reads, is of regions. It is for {per_region[0].needed_by}"
         )
     if kind == "images" and backbone is None:
-        raise InputError(
-            f"{source}: features.type is images, which needs a network that makes their grids; set "
-            "model.backbone, to resnext101_32x8d for example"
-        )
+        problem = "features.type is images, which needs a network that makes their grids; set "
+        raise InputError(f"{source}: {problem}model.backbone, to resnext101_32x8d for example")
     if kind != "images" and backbone is not None:
-        raise InputError(
-            f"{source}: model.backbone is {backbone!r}, but features.type is {kind!r}; a backbone "
-            "reads pictures, features.type=images"
-        )
+        problem = f"model.backbone is {backbone!r}, but features.type is {kind!r}; a backbone reads"
+        raise InputError(f"{source}: {problem} pictures, features.type=images")

@@ -36,13 +36,9 @@ def encoding_batch(device: torch.device) -> int:
 
 @contextmanager
 def precision_context(device: torch.device, precision: str) -> Iterator[None]:
-    """A block whose matrix products and convolutions are computed in ``precision``.
-
-    Args:
-        device: where the block computes.
-        precision: ``fp32``; ``tf32``, float32 whose products keep 10 bits of the mantissa, on GPUs
-            that have it (others compute fp32); or ``bf16``, autocast. Weights stay float32.
-    """
+    """A block whose matrix products and convolutions are computed in ``fp32``; ``tf32``, float32
+    whose products keep 10 bits of the mantissa, on GPUs that have it (others compute fp32); or
+    ``bf16``, autocast. Weights stay float32."""
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"

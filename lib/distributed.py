@@ -23,15 +23,9 @@ LOST = r"(?i)connection|by peer|broken pipe|remote process|time.?out"  # as gloo
 
 @contextmanager
 def process_group(device: str) -> Iterator[None]:
-    """A block in which this process works with the others that torchrun has started, if any.
-
-    A model that DistributedDataParallel holds must be gone at the end of the block.
-
-    Args:
-        device: ``auto``, ``cpu`` or ``cuda``: NCCL and a GPU per process, or gloo.
-
-    Raises InputError: fewer GPUs than processes, or another process has ended.
-    """
+    """A block in which this process works with the others that torchrun has started, if any: NCCL
+    and a GPU per process, or gloo on CPUs. A model that DistributedDataParallel holds must be gone
+    at its end. Raises InputError: fewer GPUs than processes, or another process has ended."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield
         return

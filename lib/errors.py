@@ -10,8 +10,7 @@ class InputError(ValueError):
     """Which file or setting, what was found, what was expected, what to do.
 
     Entry programs print the message alone; every other exception keeps its traceback, because it
-    is a bug of ours.
-    """
+    is a bug of ours."""
 
     def __init__(self, message: str):
         # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it

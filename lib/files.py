@@ -49,10 +49,8 @@ def remove_stale(folder: Path) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raise :class:`InputError` now if a file at ``path`` could not be written later.
-
-    Creates nothing: it looks at the nearest folder that exists.
-    """
+    """Raise :class:`InputError` now if a file at ``path`` could not be written later. Creates
+    nothing: it looks at the nearest folder that exists."""
     path = Path(path)
     try:
         if path.is_dir():

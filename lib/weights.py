@@ -15,15 +15,9 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def read_torch(path: str | Path, kind: str, advice: str = "") -> Any:
-    """A file's content, tensors on the CPU, by torch's weights-only unpickler.
-
-    Args:
-        path: of any age of PyTorch, released checkpoints and Detectron2's files included.
-        kind: what the file should be, for errors, as in "checkpoint".
-        advice: what to do where there is no such file.
-
-    Raises InputError: not found, cut short, not a PyTorch file, or it names code.
-    """
+    """The content of a PyTorch file of any age, tensors on the CPU, by the weights-only unpickler;
+    ``kind`` says what it should be, ``advice`` what to do where there is none. Raises InputError:
+    not found, cut short, not a PyTorch file, or it names code."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such {kind}{f'; {advice}' if advice else ''}")
@@ -59,15 +53,8 @@ def shapes_of(state: dict[str, Any]) -> Shapes:
 
 
 def require_same_shapes(expected: Shapes, found: Shapes, source: str) -> None:
-    """Refuse a state that lacks a tensor, has one too many, or one of another shape.
-
-    Args:
-        expected: of the model.
-        found: of the file, under the same names.
-        source: how the error begins, as in "FILE: does not fit the model".
-
-    Raises InputError: names the tensors.
-    """
+    """Raise InputError, which begins with ``source`` and names the tensors, where a state lacks
+    one, has one too many, or one of another shape."""
 
     def count(names: Iterable[str], problem: str) -> str:
         names = sorted(names)

@@ -14,16 +14,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.data.provenance import Provenance
+from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.errors import exit_on_error
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.runner import extract_splits, ids_of_splits
-from lib.extraction.segmentation import (
-    CELLS,
-    MAP_SIZE,
-    array_shapes,
-    open_panoptic,
-    stored_arrays,
-)
+from lib.extraction.segmentation import array_shapes, open_panoptic, stored_arrays
 from lib.files import file_sha256
 from scripts.extraction_arguments import job_of, parse, parser_of
 

@@ -17,12 +17,13 @@ from torch import Tensor
 
 from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
+from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.device import resolve_device
 from lib.errors import exit_on_error
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
 from lib.extraction.runner import extract_splits, ids_of_splits
-from lib.extraction.segmentation import CELLS, MAP_SIZE, array_shapes, stored_arrays
+from lib.extraction.segmentation import array_shapes, stored_arrays
 from scripts.extraction_arguments import job_of, parse, parser_of
 
 

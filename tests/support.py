@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from transformers import BertConfig, BertModel
 
 from lib.batch import ImageBatch
@@ -206,3 +207,14 @@ def released_scores(path, content, protocol=3):
         np.lib.format.write_array_header_1_0(file, header)
         pickle.dump(np.array(content, object), file, protocol=protocol)
     return path
+
+
+def naive_segmentation(labels, map_size):
+    """Shares, label map and presence of exact labels whose side is a multiple of 7."""
+    side = len(labels) // 7
+    shares, presence = np.zeros((133, 7, 7), np.float32), np.zeros(133, np.float32)
+    for number in set(np.unique(labels).tolist()) - {255}:
+        shares[number] = (labels == number).reshape(7, side, 7, side).mean(axis=(1, 3))
+        presence[number] = 1
+    size, nearest = (map_size, map_size), Image.Resampling.NEAREST
+    return shares, np.array(Image.fromarray(labels).resize(size, nearest)), presence

@@ -13,14 +13,7 @@ from lib.demo.small_bert import write_small_bert
 from lib.errors import InputError
 from lib.models import family_of
 from lib.models.threeshnet.model import ThreeSHNet
-from tests.support import (
-    SMALL_BERT,
-    VSE_INFINITY,
-    bert_config,
-    fail,
-    released_checkpoint,
-    succeed,
-)
+from tests.support import SMALL_BERT, VSE_INFINITY, bert_config, fail, released_checkpoint, succeed
 
 
 def same_states(one, other):

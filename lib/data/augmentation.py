@@ -6,14 +6,9 @@ import numpy as np
 
 
 def drop_rate(scheme: str, rate: float, generator: np.random.Generator) -> float:
-    """The rate at which one picture loses rows in training.
-
-    Args:
-        scheme: ``each``: ``rate``, always. ``vse_infinity``: with probability 0.8 it is
-            ``rate * u``, u uniform in [0.2, 1], else 0; VSE-infinity's size augmentation of grids.
-        rate: ``features.drop``.
-        generator: not drawn from by ``each``.
-    """
+    """The rate at which one picture loses rows in training: ``each``: ``rate``, always, drawing
+    nothing; ``vse_infinity``: with probability 0.8 it is ``rate * u``, u uniform in [0.2, 1], else
+    0 (VSE-infinity's size augmentation of grids)."""
     if scheme == "each":
         return rate
     u = generator.random()  # in [0.2, 1] with probability 0.8, and uniform there
@@ -30,11 +25,9 @@ def kept_rows(count: int, rate: float, generator: np.random.Generator) -> np.nda
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a picture that is seen, in shares of its sides, perhaps mirrored.
-
-    The segmentation is seen through the same window as the picture, or VSpM would learn from a
-    label map of something else.
-    """
+    """The part of a picture that is seen, in shares of its sides, perhaps mirrored. The
+    segmentation is seen through the same window as the picture, or VSpM would learn from a label
+    map of something else."""
 
     left: float = 0.0
     top: float = 0.0
@@ -71,13 +64,8 @@ def _overlaps(start: float, end: float, cells: int) -> np.ndarray:
 
 
 def sample_window(smallest: float, flip: float, generator: np.random.Generator) -> Window:
-    """A random window.
-
-    Args:
-        smallest: least share of each side, in (0, 1]; both are drawn on their own.
-        flip: probability of mirroring.
-        generator: drawn from five times, whatever the settings.
-    """
+    """A random window with at least the share ``smallest`` of each side, drawn on its own, and
+    mirrored at the rate ``flip``; draws five numbers, whatever the settings."""
     width, height = generator.uniform(smallest, 1, 2)
     left, top = generator.random(2) * (1 - width, 1 - height)
     return Window(left, top, left + width, top + height, bool(generator.random() < flip))

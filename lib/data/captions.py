@@ -39,14 +39,9 @@ def read_captions(path: str | Path) -> list[str]:
 
 
 def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
-    """A split's image ids, one per image, and how often the file repeats each: 1 or 5.
-
-    Args:
-        path: one id per image, or per caption.
-        images: how many there must be; None tells the layout by the ids themselves.
-
-    Raises InputError: no such file, not UTF-8, another count, or five captions of different ids.
-    """
+    """A split's image ids, one per image, and how often the file repeats each: 1 or 5, told by the
+    number of ``images``, or by the ids themselves. Raises InputError: no such file, not UTF-8,
+    another count, or five captions of different ids."""
     try:
         ids = path.read_text(encoding="utf-8-sig").split()
     except FileNotFoundError:
@@ -102,11 +97,8 @@ class TokenisedCaptions:
         return self._wrap(self.flat[self.starts[index] : self.starts[index + 1]])
 
     def augmented(self, index: int, rate: float, generator: np.random.Generator) -> np.ndarray:
-        """The same with each word touched at ``rate`` (as released).
-
-        All ids of a touched word become the mask (50%), or random entries of the vocabulary (10%),
-        or the word is deleted (40%).
-        """
+        """The same with each word touched at ``rate``, as released: all its ids become the mask
+        (50%), or random entries of the vocabulary (10%), or it is deleted (40%)."""
         span = slice(self.starts[index], self.starts[index + 1])
         ids, words = self.flat[span].copy(), self.words[span]
         if not len(ids):

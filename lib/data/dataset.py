@@ -19,6 +19,7 @@ from lib.data.images import Pixels
 from lib.data.split import Split
 from lib.errors import InputError
 
+Images = ImageBatch | PixelBatch
 TextItem = tuple[int, np.ndarray]  # caption and its ids
 
 
@@ -37,7 +38,7 @@ def evaluation_item(split: Split, image: int) -> ImageItem:
     features = split.features
     rows = features[image]
     if isinstance(features, Pixels):
-        return ImageItem(image, rows, _arrays(split, image), features.all_cells())
+        return ImageItem(image, rows, _arrays(split, image), np.ones((features.side,) * 2, bool))
     return ImageItem(image, rows, _arrays(split, image, np.ones(len(rows), bool)))
 
 
@@ -73,9 +74,7 @@ def _arrays(split: Split, image: int, kept: np.ndarray | None = None) -> dict[st
     return found
 
 
-def collate_images(
-    items: Sequence[ImageItem], region_axes: dict[str, int]
-) -> ImageBatch | PixelBatch:
+def collate_images(items: Sequence[ImageItem], region_axes: dict[str, int]) -> Images:
     """B images, all of pixels or none, to a batch; regions are padded to the largest number with
     zero rows. ``region_axes`` says how many first axes of each array are regions."""
     indices = torch.tensor([item.index for item in items])
@@ -113,9 +112,7 @@ def collate_texts(items: Sequence[TextItem], padding_id: int) -> TextBatch:
 
 class TrainingPairs(Dataset):
     """(image, caption) pairs with both augmentations, each a function of seed, epoch and caption.
-
-    Which worker loads a pair, and when, therefore changes nothing.
-    """
+    Which worker loads a pair, and when, therefore changes nothing."""
 
     def __init__(self, split: Split, captions: TokenisedCaptions, config: Config):
         self.split, self.captions = split, captions
@@ -133,9 +130,7 @@ class TrainingPairs(Dataset):
         item = training_item(self.split, image, self.features, generator)
         return item, (caption, self.captions.augmented(caption, self.word_augment, generator))
 
-    def collate(
-        self, items: Sequence[tuple[ImageItem, TextItem]]
-    ) -> tuple[ImageBatch | PixelBatch, TextBatch]:
+    def collate(self, items: Sequence[tuple[ImageItem, TextItem]]) -> tuple[Images, TextBatch]:
         """B pairs to two batches whose rows correspond."""
         images, texts = zip(*items, strict=True)
         padding_id = self.captions.tokenizer.padding_id

@@ -1,7 +1,6 @@
 """Region or grid features in one file per image, as grid-feats-vqa and COCO's regions come.
 
-A grid's cells are pooled to 7 x 7 by adaptive averages.
-"""
+A grid's cells are pooled to 7 x 7 by adaptive averages."""
 
 from pathlib import Path
 
@@ -23,16 +22,9 @@ class FeatureFiles:
 
     def __init__(self, folder: Path, image_ids: list[str], img_dim: int, features: FeaturesConfig):
         """Find every image's file; read and check the first one, the others when they are read.
-
-        Args:
-            folder: of all splits' files.
-            image_ids: the split's, n.
-            img_dim: channels of a region or cell, by which layouts are told apart.
-            features: ``type``, ``regions`` and ``grid_size`` say what a file must hold and become.
-
-        Raises InputError: no such folder, a missing file, two files of one image, or the first
-        file's layout is wrong.
-        """
+        Layouts are told apart by ``img_dim``, the channels of a region or cell; ``type``,
+        ``regions`` and ``grid_size`` say what a file must hold and become. Raises InputError: no
+        such folder, a missing file, two files of one image, or a wrong layout."""
         self.folder, self.img_dim, self.features = folder, img_dim, features
         self.image_ids = image_ids
         try:

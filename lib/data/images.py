@@ -17,16 +17,9 @@ class Pixels:
     """``pixels[i]`` is image i's picture, decoded when asked and stretched to one size."""
 
     def __init__(self, folder: Path, image_ids: list[str], features: FeaturesConfig):
-        """Find every image's picture; read the first one, the others when they are asked for.
-
-        Args:
-            folder: of pictures, found as :class:`PictureFolder` finds them.
-            image_ids: the split's, n.
-            features: ``image_size``, ``grid_size`` and the settings of the augmentation.
-
-        Raises InputError: no such folder, an image without a picture or with several, or the first
-        one cannot be decoded.
-        """
+        """Find every image's picture as :class:`PictureFolder` does; read the first one, the others
+        when they are asked for. Raises InputError: no such folder, an image without a picture or
+        with several, or the first one cannot be decoded."""
         self.folder, self.features = folder, features
         pictures = PictureFolder(folder)
         self.paths = [self._path(pictures, image_id) for image_id in image_ids]
@@ -56,20 +49,12 @@ class Pixels:
         except PictureError as error:
             raise InputError(f"{self.paths[image]}: {error}") from error
         width, height = picture.size
-        box = (
-            window.left * width,
-            window.top * height,
-            window.right * width,
-            window.bottom * height,
-        )
+        corner = (window.left * width, window.top * height)
+        box = (*corner, window.right * width, window.bottom * height)
         seen = picture.resize((size, size), Image.Resampling.BILINEAR, box)
         if window.mirrored:
             seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return np.ascontiguousarray(np.asarray(seen).transpose(2, 0, 1))
-
-    def all_cells(self) -> np.ndarray:
-        """(side, side) bool, all true: evaluation keeps every cell."""
-        return np.ones((self.side, self.side), bool)
 
     def augmentation(self, generator: np.random.Generator) -> tuple[Window, np.ndarray]:
         """A window, and which cells of its map are kept, (side, side) bool; for training."""

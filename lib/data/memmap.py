@@ -1,8 +1,7 @@
 """Memory-mapped arrays of a split, read image by image.
 
 Pages are released as reading goes on, so that a process stays small whatever the size of the file
-(COCO's region features are 33 GB).
-"""
+(COCO's region features are 33 GB)."""
 
 import mmap
 from collections.abc import Callable
@@ -48,17 +47,10 @@ class MemmapArray:
         meaning: str,
         problem: Callable[[np.ndarray], str | None] | None = None,
     ):
-        """Open and check an array.
-
-        Args:
-            path: a ``.npy`` file of any float or integer dtype.
-            images: number of images in the split, n; the array holds n or 5n entries.
-            shape: expected shape of one entry; None is any size from 1.
-            meaning: what the axes are, for errors.
-            problem: says what is wrong with an entry's finite values, if anything is.
-
-        Raises InputError: missing, cut short, pickled, or of another count, shape or dtype.
-        """
+        """Open and check a ``.npy`` file of n or 5n entries for n images, of any float or integer
+        dtype and ``shape``, in which None is any size from 1; ``meaning`` names its axes in errors,
+        ``problem`` says what is wrong with an entry's finite values. Raises InputError: missing,
+        cut short, pickled, or of another count, shape or dtype."""
         self.path, self.images, self._problem = path, images, problem
         self._array, self._reads = open_memmap(path), 0
         rows, entry_shape = len(self._array), self._array.shape[1:]

@@ -1,8 +1,7 @@
 """Packing: one file per image into one array per split, which loads faster.
 
 A pack is ``<folder>/<split>.npy``, (n, rows, C), with ``<split>.json`` beside it, which says what
-it was made from. A stopped packing continues when it is started again.
-"""
+it was made from. A stopped packing continues when it is started again."""
 
 import json
 import os
@@ -24,15 +23,8 @@ def is_pack(array: Path) -> bool:
 
 
 def require_source(array: Path, wanted: dict[str, Any], advice: str) -> None:
-    """Refuse a pack that was made from something else.
-
-    Args:
-        array: path of the pack.
-        wanted: what its sidecar must say; it may say more.
-        advice: what to do, for the error.
-
-    Raises InputError: the sidecar is damaged or says something else, and what.
-    """
+    """Refuse a pack whose sidecar is damaged or says something else than ``wanted``; it may say
+    more. Raises InputError: what differs, and ``advice``."""
     try:
         found = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
         keys = [key for key in wanted if found.get(key) != wanted[key]]
@@ -52,18 +44,10 @@ def write_pack(
     dtype: str,
     entries_from: Callable[[int], Iterable[np.ndarray]],
 ) -> None:
-    """Write an array and its sidecar, or continue where a killed packing of the same source ended.
-
-    Args:
-        array: path of the array, replaced when the new one is complete.
-        sidecar: path of the JSON file that says what the array is of.
-        source: its content, what the entries are made from; another one starts anew.
-        shape: (n, ...) of the array.
-        dtype: of the array.
-        entries_from: the entries from a number on, in order; each has ``shape[1:]``.
-
-    Raises InputError: an entry has another shape, or the folder cannot be written.
-    """
+    """Write an array of ``shape``, (n, ...), replaced when the new one is complete, and a JSON file
+    beside it, which says from what ``source`` it was made; continue where a killed packing of the
+    same source ended. ``entries_from`` gives the entries from a number on, in order. Raises
+    InputError: an entry has another shape, or the folder cannot be written."""
     partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
     wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))
     done = 0

@@ -22,24 +22,17 @@ class PictureFolder:
     """The pictures of a folder and its subfolders, by image id."""
 
     def __init__(self, folder: Path, mapping: Path | None = None):
-        """List the folder once.
-
-        Args:
-            folder: of pictures; COCO's train2014 and val2014 may be two folders in it.
-            mapping: a JSON object, image id -> file name relative to ``folder``; None goes by
-                PATTERNS.
-
-        Raises InputError: no such folder, or the mapping is not a JSON object of texts.
-        """
+        """List the folder once; ``mapping`` is a JSON object, image id -> file name in it, and
+        without one names go by PATTERNS. Raises InputError: no such folder, or the mapping is not a
+        JSON object of texts."""
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of pictures")
         self.folder = folder
         self.mapping: dict[str, str] | None = None
         if mapping is not None:
             try:
-                self.mapping = {
-                    str(k): str(v) for k, v in json.loads(mapping.read_text("utf-8")).items()
-                }
+                names = json.loads(mapping.read_text("utf-8"))
+                self.mapping = {str(k): str(v) for k, v in names.items()}
             except (OSError, ValueError, AttributeError) as error:
                 raise InputError(
                     f"{mapping}: is not a JSON object of ids and file names ({first_line(error)})"
@@ -73,12 +66,9 @@ class PictureFolder:
 
 
 def decode(path: Path) -> Image.Image:
-    """A picture as 8-bit RGB, turned as its EXIF says.
-
-    Grey becomes three equal channels, transparency white, 16 bits their upper eight.
-
-    Raises PictureError: missing, broken, no picture, or larger than MOST_PIXELS.
-    """
+    """A picture as 8-bit RGB, turned as its EXIF says; grey becomes three equal channels,
+    transparency white, 16 bits their upper eight. Raises PictureError: missing, broken, not a
+    picture, or larger than MOST_PIXELS."""
     try:
         with Image.open(path) as picture:
             width, height = picture.size

@@ -1,8 +1,8 @@
 """What made a file of features: a JSON file beside it, compared when a model is evaluated."""
 
-import importlib.metadata
 import json
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,6 @@ PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow")
 Extractor = dict[str, Any]  # what decides whether weights suit features
 
 
-def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
-
-
 @dataclass(frozen=True)
 class Provenance:
     """An extractor, its weights and its settings."""
@@ -25,7 +21,7 @@ class Provenance:
     weights: str  # the file's name, or what stands in for one
     sha256: str | None  # of the weights; None for random ones
     settings: dict[str, Any]  # preprocessing, sizes, dtype: all that the numbers depend on
-    versions: dict[str, str] = field(default_factory=_versions)
+    versions: dict[str, str] = field(default_factory=lambda: {p: version(p) for p in PACKAGES})
     counts: dict[str, int] = field(default_factory=dict)  # images per split
     ids: dict[str, str] = field(default_factory=dict)  # per split, sha256 of an array's image ids
 
@@ -44,22 +40,14 @@ class Provenance:
 
     def extracted_by(self) -> Extractor:
         """What decides whether weights suit these features: all but sizes and storage."""
-        return {
-            "extractor": self.extractor,
-            "weights": self.weights,
-            "sha256": self.sha256,
-            "preprocessing": json.loads(json.dumps(self.settings.get("preprocessing"))),
-        }
+        preprocessing = json.loads(json.dumps(self.settings.get("preprocessing")))
+        about = {"extractor": self.extractor, "weights": self.weights, "sha256": self.sha256}
+        return about | {"preprocessing": preprocessing}
 
 
 def mismatches(trained: dict[str, Extractor], scored: dict[str, Extractor]) -> list[str]:
-    """Notes where a model gets features of another extractor than it was trained on.
-
-    Args:
-        trained: kind of file -> :meth:`Provenance.extracted_by` in training; files without a
-            provenance, as published ones, are left out.
-        scored: the same for what the model gets now.
-    """
+    """Notes where a model gets features of another extractor than it was trained on; both map a
+    kind of file to :meth:`Provenance.extracted_by`, and leave out files without provenance."""
     notes: dict[str, list[str]] = {}
     for kind in sorted(trained.keys() | scored.keys()):
         before, now = trained.get(kind), scored.get(kind)

@@ -76,15 +76,9 @@ def splits_of(folder: Path, suffix: str) -> list[str]:
 
 
 def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
-    """Open one split of ``config.data`` and check its files against each other and the model.
-
-    Args:
-        config: names the dataset, its features and the model that they must suit.
-        name: of the split.
-        family_inputs: False opens captions and features alone.
-
-    Raises InputError: names the file, what it holds and what was expected.
-    """
+    """Open one split of ``config.data`` and check its files against each other and the model;
+    ``family_inputs=False`` opens captions and features alone. Raises InputError: names the file,
+    what it holds and what was expected."""
     folder = dataset_folder(config.data.root, config.data.dataset)
     captions_path = folder / f"{name}_caps.txt"
     captions = read_captions(captions_path)

@@ -1,7 +1,6 @@
 """A small BERT made from captions, for the demo and the tests: nothing is downloaded.
 
-python -m lib.demo.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER
-"""
+python -m lib.demo.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER"""
 
 import argparse
 import os
@@ -22,16 +21,12 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def word_pieces(captions: list[str], size: int) -> list[str]:
-    """A WordPiece vocabulary: special entries, every character, then the most frequent words.
-
-    The ``tokenizers`` library splits the words but does not choose the entries: its trainer breaks
-    ties by chance, and a world's results shall not.
-    """
+    """A WordPiece vocabulary: special entries, every character, then the most frequent words. The
+    trainer of ``tokenizers`` would break ties by chance."""
     normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
     counts: Counter[str] = Counter()
-    for caption in captions:
-        words = splitter.pre_tokenize_str(normalizer.normalize_str(caption))
-        counts.update([str(word) for word, _ in words])
+    for caption in map(normalizer.normalize_str, captions):
+        counts.update([str(word) for word, _ in splitter.pre_tokenize_str(caption)])
     characters = sorted(set("".join(counts)))
     entries = [*SPECIAL, *characters, *(f"##{c}" for c in characters)]
     frequent = sorted(counts.keys() - set(characters), key=lambda word: (-counts[word], word))
@@ -47,19 +42,9 @@ def write_small_bert(
     positions: int = 64,
     seed: int = 0,
 ) -> None:
-    """Make a vocabulary from ``captions`` and save a randomly initialised BERT with it.
-
-    Args:
-        folder: made with ``vocab.txt``, ``config.json`` and ``model.safetensors``; must be new.
-        captions: a caption file, one caption per line.
-        vocabulary: number of entries at most, unless the characters alone are more.
-        hidden: width; a head is 32 wide.
-        layers: number of transformer layers.
-        positions: longest caption in pieces.
-        seed: of the initial weights.
-
-    Raises InputError: no such captions, or ``folder`` is there already or cannot be written.
-    """
+    """Save a randomly initialised BERT of heads 32 wide, with a vocabulary of at most so many
+    entries (or the characters alone) made from a caption file, into a new folder. Raises
+    InputError: no such captions, or ``folder`` is there already or cannot be written."""
     entries = word_pieces(read_captions(captions), vocabulary)
     disable_progress_bar()  # one small file
     torch.manual_seed(seed)

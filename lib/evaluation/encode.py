@@ -29,13 +29,11 @@ class Embeddings:
     captions: Any  # (5n, D) float32, or 5n sets
 
     def scores(self, model: RetrievalModel, precision: str = "fp32") -> np.ndarray:
-        """(n, 5n) float32 by ``model.score``.
-
-        ``precision`` is of what precedes the score in a family that scores pairs.
-        """
+        """(n, 5n) float32 by ``model.score``; ``precision`` is of what precedes the score in a
+        family that scores pairs."""
         device = next(model.parameters()).device
         if model.pairwise:
-            return self._scores_of_pairs(model, device, precision)
+            return self._pair_scores(model, device, precision)
         with torch.inference_mode(), precision_context(device, "fp32"):
             if device.type == "cpu":  # one product, in place
                 return model.score(self.images, self.captions).numpy()
@@ -46,31 +44,22 @@ class Embeddings:
                 torch.from_numpy(matrix[rows]).copy_(scores)
         return matrix
 
-    def _scores_of_pairs(
-        self, model: RetrievalModel, device: torch.device, precision: str
-    ) -> np.ndarray:
+    def _pair_scores(self, model: RetrievalModel, device: torch.device, precision: str) -> Any:
         """In chunks that ranks share; only the current chunk is on the device."""
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
-        all_columns, all_rows = (
-            _chunks(length, size)
-            for length, size in ((matrix.shape[1], PAIR_COLUMNS), (len(matrix), PAIR_ROWS))
-        )
-        chunks = [(rows, columns) for columns in all_columns for rows in all_rows]
-        mine, hidden = chunks[rank() :: world_size()], True if rank() else None
-        bar = tqdm(
-            mine, f"{PAIR_ROWS} images by {PAIR_COLUMNS:,} captions", leave=False, disable=hidden
-        )
-        loaded = None
+        row_chunks = _chunks(len(matrix), PAIR_ROWS)
+        column_chunks = _chunks(matrix.shape[1], PAIR_COLUMNS)
+        chunks = [(rows, columns) for columns in column_chunks for rows in row_chunks]
+        own, loaded = chunks[rank() :: world_size()], None
+        title = f"{PAIR_ROWS} images by {PAIR_COLUMNS:,} captions"
         with torch.inference_mode(), precision_context(device, precision):
-            for rows, columns in bar:
+            for rows, columns in tqdm(own, title, leave=False, disable=True if rank() else None):
                 if columns != loaded:
                     captions, loaded = self.captions[columns].to(device), columns
                 scores = model.score(self.images[rows].to(device), captions)
                 matrix[rows, columns] = scores.cpu().numpy()
         if world_size() > 1:
-            blocks = interleave(
-                all_gather_object([matrix[rows, columns] for rows, columns in mine])
-            )
+            blocks = interleave(all_gather_object([matrix[rows, cols] for rows, cols in own]))
             for (rows, columns), scores in zip(chunks, blocks, strict=True):
                 matrix[rows, columns] = scores
         return matrix
@@ -89,25 +78,12 @@ def encode_split(
     images: int | None = None,
     precision: str = "fp32",
 ) -> Embeddings:
-    """Encode a split in evaluation mode; the model's mode is restored.
-
-    Ranks share the batches, and each gets all embeddings, the same as with one process.
-
-    Args:
-        model: its parameters' device is where the work is done.
-        split: the images.
-        captions: the split's captions, tokenised.
-        batch_size: images, or captions, per batch.
-        workers: processes that read images.
-        images: only the first so many images and their captions; None: all.
-        precision: ``fp32``, ``tf32`` or ``bf16``; embeddings are float32 whichever it is.
-
-    Raises InputError: NaN or infinite features.
-    """
+    """Encode a split, or its first so many ``images`` and their captions, in evaluation mode, on
+    the model's device; the model's mode is restored, and embeddings are float32 in any precision.
+    Ranks share the batches, and each gets all embeddings, the same as with one process. Raises
+    InputError: NaN or infinite features."""
     images = min(images or len(split.image_ids), len(split.image_ids))
-    batches = [
-        range(start, min(start + batch_size, images)) for start in range(0, images, batch_size)
-    ]
+    batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
     texts = text_batches(captions, images * CAPTIONS_PER_IMAGE, batch_size)
     device = next(model.parameters()).device
     was_training = model.training
@@ -125,15 +101,11 @@ def encode_split(
     return Embeddings(encoded, map_tensors(by_length, lambda tensor: tensor[place]))
 
 
-def _encode(
-    encode: Callable[[Any], Any], batches: Iterable[Any], name: str, device: torch.device
-) -> Any:
+def _encode(encode: Callable, batches: Iterable[Any], name: str, device: torch.device) -> Any:
     """Encodings, on the CPU, of all ranks' batches, of which this rank has ``batches``."""
-    hidden = True if rank() else None  # None hides the bar where there is no terminal
-    encoded = [
-        map_tensors(encode(batch.to(device)), _on_cpu)
-        for batch in tqdm(batches, name, leave=False, disable=hidden)
-    ]
+    # None hides the bar where there is no terminal.
+    bar = tqdm(batches, name, leave=False, disable=True if rank() else None)
+    encoded = [map_tensors(encode(batch.to(device)), _on_cpu) for batch in bar]
     return concatenate(interleave(all_gather_object(encoded)))
 
 

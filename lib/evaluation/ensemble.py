@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -11,8 +11,6 @@ from lib.errors import InputError
 from lib.evaluation.metrics import CHUNK_ROWS
 from lib.evaluation.records import UNKNOWN, Origin
 from lib.evaluation.scores import SavedScores
-
-Value = TypeVar("Value")
 
 
 def normalised_weights(weights: Sequence[float] | None, members: int) -> list[float]:
@@ -27,25 +25,12 @@ def normalised_weights(weights: Sequence[float] | None, members: int) -> list[fl
     return [weight / sum(weights) for weight in weights]
 
 
-def agree(
-    members: Sequence[SavedScores], dataset: str | None, split: str | None
-) -> tuple[str, str]:
-    """The dataset and split that all members are of, once their sizes and ids agree as well.
+def agree(members: list[SavedScores], dataset: str | None, split: str | None) -> tuple[str, str]:
+    """The dataset and split that all members are of, once their sizes and ids agree as well; the
+    arguments are for released files, which do not say. Raises InputError: they differ, and in what;
+    or no file and no argument says."""
 
-    Args:
-        members: files that may or may not say what they are of (released ones do not).
-        dataset: of files that do not say; None: they take the others'.
-        split: likewise.
-
-    Raises InputError: they differ, and in what; or no file and no argument says.
-    """
-
-    def one(
-        what: str,
-        values: Sequence[Value | None],
-        given: Value | None,
-        show: Callable[[Value], str],
-    ) -> Value | None:
+    def one(what: str, values: list[Any], given: Any, show: Callable[[Any], str] = str) -> Any:
         known = [(str(m.path), v) for m, v in zip(members, values, strict=True) if v is not None]
         known += [(f"--{what}", given)] if given is not None else []
         for path, value in known[1:]:
@@ -56,10 +41,10 @@ def agree(
                 )
         return known[0][1] if known else None
 
-    dataset = one("dataset", [m.dataset for m in members], dataset, str)
-    split = one("split", [m.split for m in members], split, str)
-    shapes = [m.shape for m in members]
-    one("size", shapes, None, lambda shape: f"{shape[0]:,} images x {shape[1]:,} captions")
+    dataset = one("dataset", [m.dataset for m in members], dataset)
+    split = one("split", [m.split for m in members], split)
+    sizes = [m.shape for m in members]
+    one("size", sizes, None, lambda shape: f"{shape[0]:,} images x {shape[1]:,} captions")
     if dataset is None or split is None:
         lacking = "dataset" if dataset is None else "split"
         raise InputError(f"no file says its {lacking}; name it with --{lacking}")
@@ -93,10 +78,8 @@ def mean_scores(members: Sequence[SavedScores], weights: Sequence[float]) -> np.
 
 
 def ensemble_features(origins: Sequence[Origin]) -> str:
-    """As in "region + grid", or "2 x region"; in the paper's order, each kind once.
-
-    The versions of one model on one kind of features are not counted.
-    """
+    """As in "region + grid", or "2 x region"; in the paper's order, each kind once. The versions of
+    one model on one kind of features are not counted."""
     kinds = [origin.features for origin in origins]
     if _whole(origins) is not None and len(set(kinds)) == 1:
         return kinds[0]

@@ -92,16 +92,9 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
 def score_checkpoint(
     path: str, target: Target, choice: FeatureChoice, needs_vectors: bool = False
 ) -> Scored:
-    """Encode a split once and score it.
-
-    Args:
-        path: a checkpoint of either format.
-        target: what to score on, and how.
-        choice: of features; a model of ours gets the type that it was trained on.
-        needs_vectors: refuse a family that scores pairs, before anything is encoded.
-
-    Raises InputError: anything wrong with checkpoint, files or arguments.
-    """
+    """Encode a split once and score it with a checkpoint of either format; ``needs_vectors``
+    refuses a family that scores pairs, before anything is encoded. Raises InputError: anything
+    wrong with checkpoint, files or arguments."""
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
     checkpoint = load_checkpoint(path).relocated(bert=target.bert)

@@ -1,12 +1,11 @@
 """Ranks and recalls from a score matrix and who belongs to whom; NumPy alone.
 
 Ties count against the model: an equal score ranks above the ground truth, so a collapsed model
-scores 0 and not 100. Equal scores among an image's own captions do not hurt it.
-"""
+scores 0 and not 100. Equal scores among an image's own captions do not hurt it."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -45,19 +44,16 @@ class RetrievalMetrics:
 
 
 def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0-based ranks of the ground truth, without sorting.
+    """0-based ranks of the ground truth, without sorting: (n,) int64, for each image the captions
+    of others that score at least its best caption's; (m,) int64, for each caption the other images
+    that score at least its own image's.
 
     Args:
         scores: (n, m) float; rows are images, columns captions. Anything with ``shape``, ``dtype``
             and slices of rows will do: it is read twice, in chunks.
         owner: (m,) integer, the image each caption belongs to; every image owns at least one.
 
-    Returns:
-        (n,) int64, for each image the captions of others that score at least its best caption's;
-        (m,) int64, for each caption the other images that score at least its own image's.
-
-    Raises InputError: NaN among the scores, which would rank above everything.
-    """
+    Raises InputError: NaN among the scores, which would rank above everything."""
     images, captions = scores.shape
     own = np.empty(captions, scores.dtype)
     chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, images, CHUNK_ROWS)]
@@ -107,9 +103,7 @@ def retrieval_metrics(scores: np.ndarray, owner: np.ndarray) -> RetrievalMetrics
 def mean_metrics(parts: list[RetrievalMetrics]) -> RetrievalMetrics:
     """Every figure averaged over ``parts``, as COCO's 5-fold protocol does."""
 
-    def mean(direction: str) -> DirectionMetrics:
-        sides = [getattr(part, direction) for part in parts]
-        names = [f.name for f in fields(DirectionMetrics)]
-        return DirectionMetrics(*(float(np.mean([getattr(s, n) for s in sides])) for n in names))
+    def mean(sides: list[DirectionMetrics]) -> DirectionMetrics:
+        return DirectionMetrics(*map(float, np.mean([astuple(side) for side in sides], axis=0)))
 
-    return RetrievalMetrics(mean("i2t"), mean("t2i"))
+    return RetrievalMetrics(mean([part.i2t for part in parts]), mean([part.t2i for part in parts]))

@@ -25,16 +25,9 @@ class ProtocolResult:
 
 
 def check_split(dataset: str, split: str, images: int | None = None) -> None:
-    """Refuse what no published number can be compared with.
-
-    Args:
-        dataset: one of DEFAULT_SPLITS.
-        split: name of the split.
-        images: how many it holds, once that is known.
-
-    Raises InputError: COCO's ``test``, which is one fold of the five that make COCO-1K (the field's
-    well-known trap), or COCO images that do not make five equal folds.
-    """
+    """Refuse what no published number can be compared with. Raises InputError: COCO's ``test``,
+    which is one fold of the five that make COCO-1K (the field's well-known trap), or COCO images,
+    where their number is known, that do not make five equal folds."""
     if dataset == "coco" and split == "test":
         raise InputError(
             "coco's test split is the first of testall's five folds; scoring it alone and calling "
@@ -48,16 +41,10 @@ def check_split(dataset: str, split: str, images: int | None = None) -> None:
 
 
 def evaluate(scores: Any, dataset: str, split: str) -> list[ProtocolResult]:
-    """All protocols of a dataset.
-
-    Args:
-        scores: (n, 5n) float; captions 5i..5i+4 belong to image i. An array, or a
-            :class:`lib.evaluation.scores.SavedScores`, which is read chunk by chunk.
-        dataset: ``coco`` gives five consecutive folds and the whole; others the whole alone.
-        split: name of the split, checked by :func:`check_split`.
-
-    Raises InputError: another shape, NaN scores, or COCO images that do not make five equal folds.
-    """
+    """All protocols of a dataset: ``coco`` gives five consecutive folds and the whole, others the
+    whole alone. ``scores`` is (n, 5n) float, whose captions 5i..5i+4 belong to image i; an array,
+    or a :class:`lib.evaluation.scores.SavedScores`, which is read chunk by chunk. Raises
+    InputError: another shape, NaN scores, or see :func:`check_split`."""
     n = scores.shape[0]
     check_split(dataset, split, n)
     if n == 0 or scores.shape != (n, n * CAPTIONS_PER_IMAGE):

@@ -1,7 +1,6 @@
 """Published figures, each with its source, for tables that set ours beside them.
 
-The rows are in ``published.csv``; an empty cell is what the source does not say.
-"""
+The rows are in ``published.csv``; an empty cell is what the source does not say."""
 
 import csv
 from dataclasses import dataclass
@@ -35,14 +34,12 @@ class PublishedRow:
 @cache
 def all_rows() -> list[PublishedRow]:
     """Every published row, in the file's order."""
-    with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.reader(file))[1:]
     rows = []
-    for model, features, models, dataset, images, *cells, source in lines:
-        figures = [float(cell) if cell else None for cell in cells]
-        i2t, t2i = tuple(figures[:3]), tuple(figures[3:6])
+    lines = Path(__file__).with_suffix(".csv").read_text(encoding="utf-8").splitlines()[1:]
+    for model, features, models, dataset, images, *cells, source in csv.reader(lines):
+        figures = tuple(float(cell) if cell else None for cell in cells)
         about = (model, features or None, models or None, dataset, int(images))
-        rows.append(PublishedRow(*about, i2t, t2i, figures[6], source))
+        rows.append(PublishedRow(*about, figures[:3], figures[3:6], figures[6], source))
     return rows
 
 

@@ -13,6 +13,7 @@ from lib.files import atomic_write
 from lib.models.family import Whole
 
 UNKNOWN = "unknown"
+Results = list[ProtocolResult]
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,7 @@ ORIGIN: TypeAdapter[Origin] = TypeAdapter(Origin)
 Evaluated = tuple[str, str, str]  # checkpoint, dataset, split
 
 
-def single_record(
-    origin: Origin, dataset: str, split: str, results: list[ProtocolResult]
-) -> Record:
+def single_record(origin: Origin, dataset: str, split: str, results: Results) -> Record:
     """A single model's record."""
     return Record(dataset, split, [Member(origin.checkpoint, origin, 1.0, results)], results)
 

@@ -1,8 +1,7 @@
 """Result files of the public release: a dict {'npts', 'sims'}, pickled by NumPy inside ``.npy``.
 
 Nothing that a pickle names is ever imported or called. What NumPy's own arrays name is replaced by
-the stand-ins below, which only keep what they are given; everything else is refused.
-"""
+the stand-ins below, which only keep what they are given; everything else is refused."""
 
 import pickle
 import re
@@ -52,7 +51,7 @@ class _Array:
         return array.reshape(shape, order="F" if fortran else "C")
 
 
-def _scalar(dtype: _Dtype, raw: bytes) -> int | float | bool:
+def _scalar(dtype: _Dtype, raw: bytes) -> float:
     return np.frombuffer(raw, dtype.numbers())[0].item()
 
 

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from lib.evaluation.ensemble import ensemble_features, ensemble_model, is_hybrid
 from lib.evaluation.metrics import RetrievalMetrics
-from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import PublishedRow, comparable_rows
-from lib.evaluation.records import UNKNOWN, Member, Origin
+from lib.evaluation.records import UNKNOWN, Member, Origin, Results
 
 HEADER = (
     f"{'':<28} {'---- image to text ----':^23}  {'---- text to image ----':^23}\n"
@@ -34,11 +33,8 @@ def _metrics_line(label: str, metrics: RetrievalMetrics) -> str:
 
 def _gain_line(metrics: RetrievalMetrics, best: RetrievalMetrics) -> str:
     gains = [a - b for a, b in zip(_recalls(metrics), _recalls(best), strict=True)]
-    gain = metrics.rsum - best.rsum
-    return (
-        f"{'  gain over the best member':<28} {_cells(gains[:4], '+')}  {_cells(gains[4:], '+')}"
-        f"  {gain:+6.1f}"
-    )
+    cells, rsum = f"{_cells(gains[:4], '+')}  {_cells(gains[4:], '+')}", metrics.rsum - best.rsum
+    return f"{'  gain over the best member':<28} {cells}  {rsum:+6.1f}"
 
 
 def _published_line(row: PublishedRow) -> str:
@@ -52,35 +48,29 @@ def transfer(origins: Sequence[Origin], dataset: str) -> str:
     sources = list(dict.fromkeys(origin.source for origin in origins))
     if sources == [dataset]:
         return ""
-    named = ", ".join(
-        "a dataset that its file does not tell" if s == UNKNOWN else s for s in sources
-    )
+    unnamed = "a dataset that its file does not tell"
+    named = ", ".join(unnamed if source == UNKNOWN else source for source in sources)
     if dataset in sources:
         return f"partly cross-dataset: trained on {named}, scored on {dataset}"
     mark = "cross-dataset" if UNKNOWN not in sources else "perhaps cross-dataset"
     return f"{mark}: trained on {named}, scored on {dataset} without tuning"
 
 
-def format_table(origin: Origin, dataset: str, split: str, results: list[ProtocolResult]) -> str:
-    """A single model's table: each protocol's folds, its figures, and the published row if any.
-
-    "mean" is the average of the three recalls; the ranks are i2t then t2i, counted from 1.
-    """
+def format_table(origin: Origin, dataset: str, split: str, results: Results) -> str:
+    """A single model's table: each protocol's folds, its figures, and the published row if any;
+    "mean" is the average of the three recalls, the ranks are i2t then t2i, counted from 1."""
     lines = [HEADER]
     for result in results:
         lines += [_metrics_line(f"  fold {i}", fold) for i, fold in enumerate(result.folds, 1)]
         lines.append(_metrics_line(result.name, result.metrics))
         if origin.source == dataset:
-            rows = comparable_rows(
-                origin.model, origin.features, "single", dataset, split, result.images
-            )
+            who = (origin.model, origin.features, "single")
+            rows = comparable_rows(*who, dataset, split, result.images)
             lines += [_published_line(row) for row in rows]
     return "\n".join(lines)
 
 
-def format_ensemble(
-    members: Sequence[Member], dataset: str, split: str, results: list[ProtocolResult]
-) -> str:
+def format_ensemble(members: list[Member], dataset: str, split: str, results: Results) -> str:
     """An ensemble's table: per protocol each member, the ensemble, and its gain."""
     origins = [member.origin for member in members]
     features, model = ensemble_features(origins), ensemble_model(origins)
@@ -88,20 +78,15 @@ def format_ensemble(
     lines = [crossing] if crossing else []
     for number, member in enumerate(members, 1):
         source = member.origin.source
-        trained = "" if source == UNKNOWN else f", trained on {source}"
-        lines.append(
-            f"member {number}, weight {member.weight:.3g}: {member.name} "
-            f"({member.origin.title}{trained})"
-        )
+        about = member.origin.title + ("" if source == UNKNOWN else f", trained on {source}")
+        lines.append(f"member {number}, weight {member.weight:.3g}: {member.name} ({about})")
     lines.append(HEADER)
     name = "hybrid" if is_hybrid(origins) else "ensemble"
     for index, result in enumerate(results):
         lines.append(result.name)
         own = [member.results[index].metrics for member in members]
-        lines += [
-            _metrics_line(f"  {i}: {member.origin.title}"[:28], metrics)
-            for i, (member, metrics) in enumerate(zip(members, own, strict=True), 1)
-        ]
+        for number, (origin, metrics) in enumerate(zip(origins, own, strict=True), 1):
+            lines.append(_metrics_line(f"  {number}: {origin.title}"[:28], metrics))
         lines.append(_metrics_line(f"  {name} of {len(members)}", result.metrics))
         lines.append(_gain_line(result.metrics, max(own, key=lambda metrics: metrics.rsum)))
         if not crossing:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lib.evaluation.ensemble import ensemble_features, ensemble_model
-from lib.evaluation.metrics import RetrievalMetrics
-from lib.evaluation.published import PublishedRow, published_rows
+from lib.evaluation.published import published_rows
 from lib.evaluation.records import Origin, Record, single_record
 
 FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
@@ -27,6 +26,10 @@ class Spread:
     mean: float | None
     sd: float | None = None
 
+    def __str__(self) -> str:
+        spread = "" if self.sd is None else f" ± {self.sd:.1f}"
+        return "-" if self.mean is None else f"{self.mean:.1f}{spread}"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,10 +44,10 @@ class Row:
     figures: tuple[Spread, ...]  # as FIGURES
     source: str = "ours"
 
-    def cells(self, spread: Callable[[Spread], str]) -> list[str]:
+    def cells(self, text: Callable[[Spread], str] = str) -> list[str]:
         """As COLUMNS."""
         names = [self.setting, self.features, self.models, self.trained_on, self.seeds, self.epoch]
-        return [*names, *map(spread, self.figures), self.source]
+        return [*names, *map(text, self.figures), self.source]
 
 
 @dataclass
@@ -57,34 +60,33 @@ class Table:
 
 
 def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
-    """One table per protocol.
-
-    Runs that differ in nothing but their seed become one row of means; single models and
-    ensembles never share one. An ensemble's members are runs of their own, where they have no
-    record of their own.
-
-    Returns:
-        The tables, and notes on records that contradict each other.
-    """
+    """One table per protocol, and notes on records that contradict each other. Runs that differ in
+    nothing but their seed become one row of means; single models and ensembles never share one. An
+    ensemble's members are runs of their own, where they have no record of their own."""
     runs, notes = _distinct(list(records))
-    names = _Names(runs)
+    seen: dict[tuple[str, ...], dict[str, set[str]]] = {}  # kind of run -> values of each setting
+    for origin in (origin for run in runs for origin in run.origins):
+        for key, value in _settings(origin).items():
+            seen.setdefault(_kind(origin), {}).setdefault(key, set()).add(value)
     groups: dict[str, list[Record]] = {}
     for run in runs:
         groups.setdefault(_all_but_seed(run), []).append(run)
     tables: dict[tuple[str, str, str], Table] = {}
     for group in groups.values():
-        seeds = [tuple(origin.seed for origin in run.origins) for run in group]
-        repeated = len(set(seeds)) < len(seeds)  # then each run is a row, told by its folder
+        seeds = {tuple(origin.seed for origin in run.origins) for run in group}
+        repeated = len(seeds) < len(group)  # then each run is a row, told by its folder
         for members in [[run] for run in group] if repeated else [group]:
-            dataset, split = members[0].dataset, members[0].split
             for index, result in enumerate(members[0].results):
-                key = (dataset, split, result.name)
-                if key not in tables:
-                    rows = published_rows(dataset, split, result.images)
-                    title = f"{dataset} {result.name}"
-                    tables[key] = Table(title, published=[_published(row) for row in rows])
-                metrics = [run.results[index].metrics for run in members]
-                tables[key].rows.append(_row(members, metrics, names, told_apart=repeated))
+                dataset, split = members[0].dataset, members[0].split
+                if (protocol := (dataset, split, result.name)) not in tables:
+                    published = [
+                        Row(row.title, row.features or "not stated", row.models or "not stated",
+                            row.dataset, "-", "-",
+                            tuple(map(Spread, (*row.i2t, *row.t2i, row.rsum))), row.source)
+                        for row in published_rows(dataset, split, result.images)
+                    ]  # fmt: skip
+                    tables[protocol] = Table(f"{dataset} {result.name}", published=published)
+                tables[protocol].rows.append(_row(members, index, seen, told_apart=repeated))
     for table in tables.values():
         table.rows.sort(key=lambda row: (row.models != "single", row.models))
     return list(tables.values()), notes
@@ -93,24 +95,21 @@ def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
 def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
     """Every run once; prefer a run's own record to an ensemble's that it is a member of."""
     runs: dict[str, Record] = {}
-    for record in records:
-        weights = [member.weight for member in record.members]
-        epochs = [origin.epoch for origin in record.origins]
-        runs.setdefault(json.dumps([_trainings(record), epochs, weights]), record)
     own: dict[str, list[Record]] = {}
-    for run in runs.values():
-        if len(run.members) == 1:
-            own.setdefault(json.dumps(_trainings(run)), []).append(run)
+    for record in records:
+        details = [(member.weight, member.origin.epoch) for member in record.members]
+        if runs.setdefault(json.dumps([_training(record), details]), record) is record:
+            own.setdefault(_training(record), []).append(record)
     notes = []
     for record in records:
         for member in record.members if len(record.members) > 1 else ():
             alone = single_record(member.origin, record.dataset, record.split, member.results)
-            known = own.setdefault(json.dumps(_trainings(alone)), [])
+            known = own.setdefault(_training(alone), [])
             if not known:
                 known.append(alone)
                 runs[f"member {len(runs)}"] = alone
-            sums = [[round(r.metrics.rsum, 2) for r in run.results] for run in (*known, alone)]
-            if sums[-1] not in sums[:-1]:
+            figures = [[round(r.metrics.rsum, 2) for r in run.results] for run in known]
+            if [round(r.metrics.rsum, 2) for r in alone.results] not in figures:
                 notes.append(
                     f"an ensemble on {record.dataset} holds other figures of "
                     f"{member.origin.checkpoint} than its own results; evaluate the ensemble again"
@@ -118,76 +117,66 @@ def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
     return list(runs.values()), list(dict.fromkeys(notes))
 
 
-def _trainings(run: Record) -> list[str]:
+def _training(run: Record) -> str:
     """What a run is a function of, wherever its checkpoint lies; a released file, which tells none
     of it, is known by its name and features."""
-    trainings = [
-        json.dumps(origin.config, sort_keys=True)
-        if origin.config is not None
-        else f"{origin.checkpoint} {origin.features}"
-        for origin in run.origins
-    ]
-    return [run.dataset, run.split, *trainings]
+    told = [[o.checkpoint, o.features] if o.config is None else o.config for o in run.origins]
+    return json.dumps([run.dataset, run.split, told], sort_keys=True)
 
 
-def _settings(origin: Origin) -> dict[str, Any]:
+def _kind(origin: Origin) -> tuple[str, ...]:
+    return origin.model, origin.features, origin.source
+
+
+def _settings(origin: Origin) -> dict[str, str]:
+    """``section.key`` -> value as an override spells it."""
     flat = {f"{s}.{k}": v for s, values in (origin.config or {}).items() for k, v in values.items()}
-    return {k: v for k, v in flat.items() if not k.startswith(NO_SETTING)}
+    return {
+        key: json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+        for key, value in flat.items()
+        if not key.startswith(NO_SETTING)
+    }
 
 
 def _all_but_seed(run: Record) -> str:
     """What runs share that become one row."""
-    members = [
-        json.dumps([o.model, o.features, o.source, weight, told], sort_keys=True)
-        for o, weight, told in (
-            (
-                m.origin,
-                round(m.weight, 6),
-                m.origin.checkpoint if m.origin.config is None else _settings(m.origin),
-            )
-            for m in run.members
-        )
-    ]
+    members: list[Any] = []
+    for member in run.members:
+        one = member.origin
+        told = one.checkpoint if one.config is None else _settings(one)
+        members.append(json.dumps([*_kind(one), round(member.weight, 6), told], sort_keys=True))
     protocols = [(result.name, result.images) for result in run.results]
-    return json.dumps([run.dataset, run.split, protocols, len(members), sorted(members)])
-
-
-class _Names:
-    """How rows name their settings: the model's title, and the settings in which runs differ."""
-
-    def __init__(self, runs: list[Record]):
-        self._seen: dict[tuple[str, str, str], dict[str, set[str]]] = {}
-        for origin in (o for run in runs for o in run.origins if o.config is not None):
-            seen = self._seen.setdefault((origin.model, origin.features, origin.source), {})
-            for key, value in _settings(origin).items():
-                seen.setdefault(key, set()).add(_as_typed(value))
-
-    def of(self, origin: Origin) -> str:
-        """As in "VSE-infinity (train.lr=0.001)"."""
-        if origin.config is None:  # it tells no recipe, so it is a setting of its own
-            return f"{origin.model} ({origin.checkpoint})"
-        seen = self._seen[origin.model, origin.features, origin.source]
-        differing = [
-            f"{key}={_as_typed(value)}"
-            for key, value in _settings(origin).items()
-            if len(seen[key]) > 1
-        ]
-        return f"{origin.model} ({', '.join(differing)})" if differing else origin.model
-
-
-def _as_typed(value: Any) -> str:
-    """A setting's value as an override spells it."""
-    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
+    return json.dumps([run.dataset, run.split, protocols, sorted(members)])
 
 
 def _row(
-    runs: list[Record], metrics: list[RetrievalMetrics], names: _Names, told_apart: bool
+    runs: list[Record],
+    index: int,
+    seen: dict[tuple[str, ...], dict[str, set[str]]],
+    told_apart: bool,
 ) -> Row:
+    """The row of runs that differ in their seed alone, for their ``index``-th protocol."""
     first = runs[0].origins
+
+    def named(origin: Origin) -> str:
+        """The model's title, with the settings in which such runs differ."""
+        if origin.config is None:  # it tells no recipe, so it is a setting of its own
+            return f"{origin.model} ({origin.checkpoint})"
+        values = seen[_kind(origin)]
+        told = [f"{k}={v}" for k, v in _settings(origin).items() if len(values[k]) > 1]
+        return f"{origin.model} ({', '.join(told)})" if told else origin.model
+
+    def per_run(name: str) -> str:
+        """A value per run; within a run, its members'."""
+        texts = []
+        for run in runs:
+            values = ["-" if (v := getattr(o, name)) is None else str(v) for o in run.origins]
+            texts.append(values[0] if len(set(values)) == 1 else "+".join(values))
+        return ", ".join(texts) if set(texts) != {"-"} else "-"
+
+    settings, titles = (list(dict.fromkeys(map(f, first))) for f in (named, lambda o: o.model))
     single = len(first) == 1
-    settings = list(dict.fromkeys(names.of(origin) for origin in first))
     setting = settings[0] if single else ensemble_model(first)
-    titles = list(dict.fromkeys(origin.model for origin in first))
     if not single and len(settings) <= 2 and settings != titles:
         setting = " and ".join(settings)
     weights = [member.weight for member in runs[0].members]
@@ -198,53 +187,28 @@ def _row(
         setting += f" [{', '.join(folders)}]"
     crossing = [origin.is_cross_dataset(runs[0].dataset) for origin in first]
     mark = " (cross-dataset)" if all(crossing) else " (partly cross-dataset)" * any(crossing)
-    figures = zip(*map(_figures, metrics), strict=True)
+    figures = []
+    for metrics in (run.results[index].metrics for run in runs):
+        sides = (metrics.i2t, metrics.t2i)
+        figures.append([*(v for s in sides for v in (s.r1, s.r5, s.r10)), metrics.rsum])
+    spreads = [
+        Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
+        for values in zip(*figures, strict=True)
+    ]
     return Row(
         setting,
         first[0].features if single else ensemble_features(first),
         "single" if single else f"ensemble of {len(first)}",
         ", ".join(dict.fromkeys(origin.source for origin in first)) + mark,
-        _per_run(runs, "seed"),
-        _per_run(runs, "epoch"),
-        tuple(
-            Spread(statistics.mean(v), statistics.stdev(v) if len(v) > 1 else None) for v in figures
-        ),
+        per_run("seed"),
+        per_run("epoch"),
+        tuple(spreads),
     )
-
-
-def _per_run(runs: list[Record], name: str) -> str:
-    """A value per run; within a run, its members'."""
-    texts = []
-    for run in runs:
-        values = ["-" if (v := getattr(o, name)) is None else str(v) for o in run.origins]
-        texts.append(values[0] if len(set(values)) == 1 else "+".join(values))
-    return ", ".join(texts) if set(texts) != {"-"} else "-"
-
-
-def _figures(metrics: RetrievalMetrics) -> list[float]:
-    sides = (metrics.i2t, metrics.t2i)
-    return [*(v for side in sides for v in (side.r1, side.r5, side.r10)), metrics.rsum]
-
-
-def _published(row: PublishedRow) -> Row:
-    figures = tuple(Spread(value) for value in (*row.i2t, *row.t2i, row.rsum))
-    kind = row.features or "not stated", row.models or "not stated"
-    return Row(row.title, *kind, row.dataset, "-", "-", figures, row.source)
-
-
-def _cells(row: Row) -> list[str]:
-    """A row's cells as text, rounded; a spread is mean ± standard deviation."""
-
-    def text(figure: Spread) -> str:
-        spread = "" if figure.sd is None else f" ± {figure.sd:.1f}"
-        return "-" if figure.mean is None else f"{figure.mean:.1f}{spread}"
-
-    return row.cells(text)
 
 
 def to_markdown(table: Table) -> str:
     """The table under its title."""
-    rows = [COLUMNS, *map(_cells, (*table.rows, *table.published))]
+    rows = [COLUMNS, *(row.cells() for row in (*table.rows, *table.published))]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     return "\n".join([f"### {table.title}", "", lines[0], "|---" * len(COLUMNS) + "|", *lines[1:]])
 
@@ -262,7 +226,7 @@ def to_latex(table: Table) -> str:
 
     singles = [row for row in table.rows if row.models == "single"]
     ensembles = [row for row in table.rows if row.models != "single"]
-    blocks = [lines(map(_cells, rows)) for rows in (singles, ensembles, table.published) if rows]
+    blocks = [lines(map(Row.cells, rows)) for rows in (singles, ensembles, table.published) if rows]
     columns = "l" * (len(COLUMNS) - len(FIGURES) - 1) + "r" * len(FIGURES) + "l"
     body = "\n\\hline\n".join(["", lines([COLUMNS]), *blocks, ""]).strip()
     return f"% {table.title}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
@@ -277,6 +241,6 @@ def to_csv(tables: Iterable[Table]) -> str:
     for table in tables:
         for row in (*table.rows, *table.published):
             cells = row.cells(lambda figure: "" if figure.mean is None else repr(figure.mean))
-            spreads = ["" if f.sd is None else repr(f.sd) for f in row.figures]
+            spreads = ["" if figure.sd is None else repr(figure.sd) for figure in row.figures]
             writer.writerow([table.title, *cells[:-1], *spreads, cells[-1]])
     return file.getvalue()

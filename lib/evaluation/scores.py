@@ -1,13 +1,12 @@
 """Saved score matrices and embeddings: safetensors files, read in chunks.
 
-A COCO 5K matrix takes 500 MB; averaging any number of them holds one and a chunk.
-"""
+A COCO 5K matrix takes 500 MB; averaging any number of them holds one and a chunk."""
 
 import json
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors import safe_open
@@ -33,9 +32,8 @@ def save_results(
 ) -> None:
     """Write ``scores`` (n, 5n) float32 and, as metadata, what they are of. Raises InputError: the
     file cannot be written."""
-    about = {"dataset": dataset, "split": split, "checkpoint": origin.checkpoint}
-    about["origin"] = ORIGIN.dump_json(origin).decode()
-    _save(path, {"scores": scores}, image_ids, about)
+    about = {"dataset": dataset, "split": split, "origin": ORIGIN.dump_python(origin)}
+    _save(path, {"scores": scores}, {**about, "image_ids": image_ids})
 
 
 def save_embeddings(
@@ -43,26 +41,22 @@ def save_embeddings(
 ) -> None:
     """Write ``images`` (n, D) and ``captions`` (5n, D), both float32. Raises InputError: the file
     cannot be written."""
-    _save(path, {"images": images, "captions": captions}, image_ids, {})
+    _save(path, {"images": images, "captions": captions}, {"image_ids": image_ids})
 
 
-def _save(
-    path: str | Path, arrays: dict[str, np.ndarray], image_ids: list[str], about: dict[str, str]
-) -> None:
-    # One key: safetensors writes several in any order, and equal results shall be equal files.
-    metadata = {ABOUT: json.dumps({**about, "image_ids": image_ids})}
-
+def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     with atomic_write(path) as temporary:
         try:
-            save_file(arrays, temporary, metadata)
+            # One key: safetensors writes several in any order, and equal results are equal files.
+            save_file(arrays, temporary, {ABOUT: json.dumps(about)})
         except Exception as error:  # safetensors has an exception of its own for a full disk
             raise OSError(first_line(error)) from error
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """The metadata of a file of ours, ``image_ids`` as a list. Raises InputError: no such file,
-    damaged, or not of ours."""
+    """What a file of ours says it is of. Raises InputError: no such file, damaged, or not of
+    ours."""
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
@@ -90,47 +84,58 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 def check_results_replaceable(path: str | None, wanted: Evaluated) -> None:
     """Refuse to replace the scores of another evaluation; a damaged file may be replaced."""
-    found: dict[str, Any] = {}
-    with suppress(InputError):
-        found = read_metadata(path) if path and Path(path).is_file() else {}
-    if path and "checkpoint" in found:
-        evaluated = (found["checkpoint"], found["dataset"], found["split"])
-        require_same_evaluation(path, evaluated, wanted)
+    if path and Path(path).is_file():
+        with suppress(KeyError):
+            try:
+                about = read_metadata(path)
+            except InputError:
+                return
+            found = (about["origin"]["checkpoint"], about["dataset"], about["split"])
+            require_same_evaluation(path, found, wanted)
 
 
 class SavedScores:
     """A result file's matrix: ``scores[rows]`` and ``scores[rows, columns]`` read from the disk."""
 
     dtype = np.dtype(np.float32)
+    dataset: str | None = None
+    split: str | None = None
+    image_ids: list[str] | None = None
 
     def __init__(self, path: str | Path):
-        """Open a result file of ours, or one of the public release (``.npy``).
-
-        Attributes: ``shape`` (n, 5n); ``dataset``, ``split`` and ``image_ids``, None where a
-        released file does not say; ``origin``.
-
-        Raises InputError: no such file, damaged, unsafe, or not an (n, 5n) matrix of floats.
-        """
+        """Open a result file of ours, or one of the public release (``.npy``), which says neither
+        dataset nor split nor ids. ``shape`` is (n, 5n). Raises InputError: no such file, damaged,
+        unsafe, or not an (n, 5n) matrix of floats."""
         self.path = Path(path)
-        self.dataset: str | None = None
-        self.split: str | None = None
-        self.image_ids: list[str] | None = None
-        self.origin = Origin(checkpoint=str(path))
         self._released: BinaryIO | None = None
         try:
             with self.path.open("rb") as file:
-                start = file.read(6)
+                is_released = file.read(6) == np.lib.format.MAGIC_PREFIX
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be read ({first_line(error)}); eval.py --save_results writes it, "
                 "as scripts/eval_*.sh do"
             ) from error
-        if start == np.lib.format.MAGIC_PREFIX:
-            self._open_released()
-        else:
-            self._open_ours()
-        if self.image_ids is not None and len(self.image_ids) != self.shape[0]:
-            raise InputError(f"{path}: holds {len(self.image_ids)} ids for {self.shape[0]} images")
+        if is_released:
+            self.origin = Origin(checkpoint=str(path))
+            self._spool(read_released_scores(self.path))
+            return
+        about = read_metadata(path)
+        try:
+            self.dataset, self.split = about["dataset"], about["split"]
+            self.image_ids = about["image_ids"]
+            self.origin = ORIGIN.validate_python(about["origin"])
+            with safe_open(path, "numpy") as file:
+                scores = file.get_slice("scores")
+                self._require_matrix(tuple(scores.get_shape()), scores.get_dtype())
+        except InputError:
+            raise
+        except Exception as error:  # safetensors has an exception of its own
+            raise InputError(
+                f"{path}: is not a result file of eval.py --save_results ({first_line(error)})"
+            ) from error
+        if len(about["image_ids"]) != len(self):
+            raise InputError(f"{path}: holds {len(about['image_ids'])} ids for {len(self)} images")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -142,49 +147,33 @@ class SavedScores:
         left, right, _ = columns.indices(self.shape[1])
         if self._released is not None:
             self._released.seek(start * self.shape[1] * self.dtype.itemsize)
-            rows_read = np.fromfile(self._released, self.dtype, (stop - start) * self.shape[1])
-            found = rows_read.reshape(-1, self.shape[1])[:, left:right]
+            flat = np.fromfile(self._released, self.dtype, (stop - start) * self.shape[1])
+            found = flat.reshape(-1, self.shape[1])[:, left:right]
         else:
             # Opened each time, or the mapped pages of all files would stay in memory.
             with safe_open(self.path, "numpy") as file:
                 found = file.get_slice("scores")[start:stop, left:right]
-                found = found.astype(np.float32, copy=False)
         if np.isnan(found).any():
             raise InputError(f"{self.path}: holds NaN; the model that made it was broken")
-        return found
+        return found.astype(np.float32, copy=False)
 
-    def _open_ours(self) -> None:
-        metadata = read_metadata(self.path)
+    def _spool(self, scores: np.ndarray) -> None:
+        """A pickle cannot be read in parts: its matrix goes to a nameless temporary file."""
+        self._require_matrix(scores.shape, scores.dtype.str[1:].upper())
         try:
-            self.dataset, self.split = metadata["dataset"], metadata["split"]
-            self.image_ids = metadata["image_ids"]
-            self.origin = ORIGIN.validate_json(metadata["origin"])
-            with safe_open(self.path, "numpy") as file:
-                scores = file.get_slice("scores")
-                shape, dtype = tuple(scores.get_shape()), scores.get_dtype()
-        except Exception as error:  # safetensors has an exception of its own
-            raise InputError(
-                f"{self.path}: is not a result file of eval.py --save_results ({first_line(error)})"
-            ) from error
-        self._require_matrix(shape, str(dtype), dtype in ("F64", "F32", "F16"))
-
-    def _open_released(self) -> None:
-        """A pickle cannot be read in parts: it is read once into a nameless temporary file."""
-        scores = read_released_scores(self.path)
-        self._require_matrix(scores.shape, str(scores.dtype), scores.dtype.kind == "f")
-        try:
-            self._released = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - kept open
+            self._released = tempfile.TemporaryFile()  # noqa: SIM115 - kept open
             for start in range(0, len(scores), CHUNK_ROWS):
-                scores[start : start + CHUNK_ROWS].astype(np.float32).tofile(self._released)
+                chunk = scores[start : start + CHUNK_ROWS].astype(np.float32)
+                chunk.tofile(self._released)
         except OSError as error:
             raise InputError(
                 f"{tempfile.gettempdir()}: no room to unpack a result file ({first_line(error)}); "
                 "TMPDIR=FOLDER chooses another place"
             ) from error
 
-    def _require_matrix(self, shape: tuple[int, ...], dtype: str, is_float: bool) -> None:
+    def _require_matrix(self, shape: tuple[int, ...], dtype: str) -> None:
         fits = len(shape) == 2 and shape[0] > 0 and shape[1] == CAPTIONS_PER_IMAGE * shape[0]
-        if not fits or not is_float:
+        if not fits or not dtype.startswith("F"):
             raise InputError(
                 f"{self.path}: holds scores of shape {shape}, {dtype}, expected (n, 5n) floats: "
                 "a row per image, five captions each"

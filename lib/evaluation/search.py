@@ -2,8 +2,7 @@
 
 python -m lib.evaluation.search --checkpoint P --embeddings F --query "a red kite over the sea"
 
-The embeddings are those of eval.py --save_embeddings, of the same checkpoint.
-"""
+The embeddings are those of eval.py --save_embeddings, of the same checkpoint."""
 
 import argparse
 from collections.abc import Sequence
@@ -35,18 +34,9 @@ def search(
     bert: str | None = None,
     device: str = "auto",
 ) -> list[Found]:
-    """The best pictures of each query.
-
-    Args:
-        checkpoint: of either format.
-        embeddings: files of ``eval.py --save_embeddings``.
-        queries: sentences.
-        k: pictures per query.
-        bert: hub name or folder of the text side's files; None: as trained.
-        device: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises InputError: anything wrong with the files, or embeddings of another width.
-    """
+    """The ``k`` best pictures of each query among files of ``eval.py --save_embeddings``; ``bert``
+    is the hub name or folder of the text side's files, None: as trained. Raises InputError:
+    anything wrong with the files, or embeddings of another width."""
     galleries = {path: read_embeddings(path) for path in embeddings}
     place = resolve_device(device)
     model, tokenizer = load_model(load_checkpoint(checkpoint).relocated(bert=bert), checkpoint)

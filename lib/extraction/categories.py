@@ -3,20 +3,20 @@
 Two orders are met. COCO's own list (``categories.csv``, panopticapi's), and every model on the
 Hugging Face hub, has the 80 things first, then the 53 stuff categories. UPSNet, and with it the
 released weights, has the stuff first: 0..52 stuff, 53..132 things, 255 void. Ids in COCO's files
-are a third thing: 1..200 with holes.
-"""
+are a third thing: 1..200 with holes."""
 
 import csv
 from pathlib import Path
 
 import numpy as np
 
-VOID = 255
+from lib.data.segmentation import CATEGORIES, VOID
+
 with Path(__file__).with_suffix(".csv").open(encoding="utf-8", newline="") as _file:
     _ROWS = list(csv.DictReader(_file))
-CATEGORIES = len(_ROWS)
 THINGS_COUNT = sum(row["kind"] == "thing" for row in _ROWS)
 COCO_IDS = tuple(int(row["coco_id"]) for row in _ROWS)  # by position in COCO's list
+COCO_NAMES = tuple(row["name"] for row in _ROWS)  # likewise
 
 
 def upsnet_number(position: int) -> int:

@@ -1,7 +1,6 @@
 """Grid features as grid-feats-vqa's X-101 makes them, with torchvision's ResNeXt-101 32x8d.
 
-Features are the output of the last stage, res5, (2048, H / 32, W / 32).
-"""
+Features are the output of the last stage, res5, (2048, H / 32, W / 32)."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,8 +11,15 @@ from PIL import Image
 from torch import Tensor
 
 from lib.files import file_sha256
-from lib.models.common.backbone import X101, Backbone, imagenet_file, load_backbone
-from lib.models.common.pixel_normalisation import IMAGENET, Normalisation, normalisation_of
+from lib.models.common.backbone import (
+    IMAGENET,
+    X101,
+    Backbone,
+    Normalisation,
+    imagenet_file,
+    load_backbone,
+    normalisation_of,
+)
 
 CHANNELS = 2048
 SHORTEST, LONGEST = 600, 1000  # pixels of a picture's sides before the network
@@ -54,13 +60,8 @@ class GridExtractor:
 
 
 def load_extractor(weights: str) -> GridExtractor:
-    """Build the network and load its weights, all of them or none; see
-    :func:`lib.models.common.backbone.load_backbone`.
-
-    Args:
-        weights: a Detectron2 file like X-101.pth; ``imagenet`` for torchvision's own weights; or
-            ``random`` for a network that has learnt nothing, to try the rest.
-    """
+    """Build the network and load its weights, all of them or none: of a Detectron2 file like
+    X-101.pth, ``imagenet`` or ``random``; see :func:`lib.models.common.backbone.load_backbone`."""
     torch.manual_seed(0)
     backbone = load_backbone(X101, weights).eval().requires_grad_(False)
     preprocessing = Preprocessing(**asdict(normalisation_of(weights)))

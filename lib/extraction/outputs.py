@@ -1,8 +1,7 @@
 """Where extracted features go: one file per image, or arrays of a split packed from such files.
 
 Every file is written atomically, and an extraction that was killed continues with the images that
-have none.
-"""
+have none."""
 
 import os
 import shutil
@@ -103,19 +102,9 @@ class ArrayOutput(FileOutput):
         provenance: Provenance,
         overwrite: bool = False,
     ):
-        """Find finished arrays, or continue a killed extraction.
-
-        Args:
-            data: the dataset's folder.
-            split: name of the split.
-            image_ids: the split's, in the order of the arrays.
-            shapes: array name -> shape and dtype of one image's entry.
-            provenance: of what makes them.
-            overwrite: replace finished arrays, once the new ones are complete.
-
-        Raises InputError: arrays of other settings, finished or not, are there and ``overwrite`` is
-        false, or nothing can be written.
-        """
+        """Find finished arrays in a dataset's folder, or continue a killed extraction;
+        ``overwrite`` replaces finished ones, once the new ones are complete. Raises InputError:
+        arrays of other settings, finished or not, are there, or nothing can be written."""
         self.split, self.image_ids, self.data, self.shapes = split, image_ids, data, shapes
         self.finals = {name: data / f"{split}_{name}.npy" for name in shapes}
         counts, ids = {split: len(image_ids)}, {split: text_sha256(image_ids)}

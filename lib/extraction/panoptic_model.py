@@ -1,7 +1,6 @@
 """Panoptic label maps from any model of the Hugging Face hub that knows COCO's 133 categories.
 
-The paper used UPSNet, which no current PyTorch runs.
-"""
+The paper used UPSNet, which no current PyTorch runs."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +24,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from lib.errors import InputError, few, first_line
-from lib.extraction.categories import (
-    CATEGORIES,
-    NAMES,
-    THINGS_COUNT,
-    upsnet_labels,
-    upsnet_number,
-)
+from lib.extraction.categories import COCO_NAMES, THINGS_COUNT, upsnet_labels
 from lib.files import file_sha256, text_sha256
 
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
@@ -85,11 +78,8 @@ class PanopticModel:
 
 
 def to_tensor(picture: Image.Image) -> Tensor:
-    """An RGB picture -> (H, W, 3) uint8.
-
-    A large picture is reduced, and a ribbon widened, whose shorter side processors would shrink to
-    nothing. The arrays are relative to the sides, so that this moves nothing in them.
-    """
+    """An RGB picture -> (H, W, 3) uint8. A large picture is reduced, and a ribbon widened, whose
+    shorter side processors would shrink to nothing; the arrays are relative to the sides."""
     scale = min(1.0, MOST / max(picture.size))
     least = max(LEAST, -(-round(max(picture.size) * scale) // RIBBON))
     width, height = (max(least, round(side * scale)) for side in picture.size)
@@ -103,7 +93,7 @@ def load_panoptic_model(name: str) -> PanopticModel:
     ``random`` is a small model that has learnt nothing, to try the rest. Raises InputError: it is
     unavailable, or does not know COCO's 133 categories."""
     if name == "random":
-        model, processor = small_model([NAMES[upsnet_number(p)] for p in range(CATEGORIES)])
+        model, processor = small_model(COCO_NAMES)
         model.eval().requires_grad_(False)
         positions = _positions(model.config.id2label, name)
         return PanopticModel(model, processor, positions, "random, seed 0", None)
@@ -146,24 +136,21 @@ def _weights_sha256(name: str) -> str | None:
 def _positions(id2label: Any, name: str) -> np.ndarray:
     """The model's labels -> positions in COCO's list: by name, where names are given."""
     labels = {int(label): str(text) for label, text in id2label.items()}
-    if len(labels) != CATEGORIES:
-        raise InputError(
-            f"{name}: knows {len(labels)} categories, expected COCO's {CATEGORIES} panoptic ones"
-        )
+    if len(labels) != len(COCO_NAMES):
+        wanted = f"expected COCO's {len(COCO_NAMES)} panoptic ones"
+        raise InputError(f"{name}: knows {len(labels)} categories, {wanted}")
     if all(text == f"LABEL_{label}" for label, text in labels.items()):
-        return np.arange(CATEGORIES)  # nameless: COCO's order, as all models of the hub have it
-    position_of = {NAMES[upsnet_number(position)]: position for position in range(CATEGORIES)}
+        return np.arange(len(labels))  # nameless: COCO's order, as all models of the hub have it
+    position_of = {name: position for position, name in enumerate(COCO_NAMES)}
     if unknown := [text for text in labels.values() if text not in position_of]:
         raise InputError(
-            f"{name}: knows {few(unknown)}, which are not among COCO's {CATEGORIES} panoptic "
+            f"{name}: knows {few(unknown)}, which are not among COCO's {len(COCO_NAMES)} panoptic "
             "categories"
         )
-    return np.array([position_of[labels[label]] for label in range(CATEGORIES)])
+    return np.array([position_of[labels[label]] for label in range(len(labels))])
 
 
-def small_model(
-    labels: Sequence[str],
-) -> tuple[Mask2FormerForUniversalSegmentation, Mask2FormerImageProcessor]:
+def small_model(labels: Sequence[str]) -> tuple[Any, Any]:
     """A small Mask2Former of random weights, seed 0, that sees several of ``labels``."""
     backbone: dict[str, Any] = {
         "image_size": 64, "embed_dim": 8, "depths": [1] * 4, "num_heads": [1, 1, 2, 2],

@@ -2,18 +2,14 @@
 
 The published arrays (bottom-up attention, Visual Genome) have no extractor that runs today. These
 are made with torchvision's Faster R-CNN for COCO and RoIAlign of the ResNeXt map: they have the
-shape of the published ones and serve for training, but do not suit weights trained on those.
-"""
+shape of the published ones and serve for training, but do not suit weights trained on those."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import (
-    FasterRCNN_ResNet50_FPN_Weights,
-    fasterrcnn_resnet50_fpn,
-)
+from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
 from torchvision.ops import roi_align
 
 from lib.errors import InputError, first_line
@@ -36,14 +32,9 @@ class Detector:
 
 
 def load_detector(weights: str) -> Detector:
-    """Build torchvision's Faster R-CNN (ResNet-50, FPN).
-
-    Args:
-        weights: ``coco`` for torchvision's own, a file of such a state, or ``random`` for a
-            detector that has learnt nothing, to try the rest.
-
-    Raises InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
-    """
+    """Build torchvision's Faster R-CNN (ResNet-50, FPN) with the weights ``coco``, torchvision's
+    own, those of a file, or ``random``, to try the rest. Raises InputError: the file is unsafe,
+    damaged or of another network, or cannot be downloaded."""
     if weights == "coco":
         choice = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
         try:
@@ -91,14 +82,8 @@ class RegionExtractor:
         self.detector, self.grid, self.regions = detector, grid, regions
 
     def boxes(self, pictures: Tensor) -> list[Tensor]:
-        """The detector's boxes by falling score, filled up with fixed ones.
-
-        Args:
-            pictures: (B, 3, H, W) uint8 RGB.
-
-        Returns:
-            (K, 4) float32 each: left, top, right, bottom in pixels.
-        """
+        """The detector's boxes in (B, 3, H, W) uint8 RGB by falling score, filled up with fixed
+        ones: (K, 4) float32 each, left, top, right, bottom in pixels."""
         height, width = pictures.shape[-2:]
         found = self.detector.model(list(pictures.float() / 255))
         chosen = []

@@ -60,17 +60,10 @@ def extract_splits(
     load: Load,
     extract: Extract | None,
 ) -> None:
-    """Extract every split, print what there is now, and list what could not be used.
-
-    Args:
-        job: what the extraction commands share.
-        ids: split -> its image ids.
-        output_of: a split and its ids -> where its features go.
-        load: done by workers; raises :class:`PictureError` for a picture that cannot be used.
-        extract: of batches of one shape; None where ``load`` gives the arrays.
-
-    Raises InputError: pictures that could not be used, once everything else is done.
-    """
+    """Extract every split, whose image ids ``ids`` has, print what there is now, and list what
+    could not be used. Workers ``load``, which raises :class:`PictureError` where that fails;
+    ``extract`` gets batches of one shape, and is None where ``load`` gives the arrays. Raises
+    InputError: pictures that could not be used, once everything else is done."""
     outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
     failures = {}
     for split, output in outputs.items():
@@ -109,9 +102,7 @@ def run(
     Batches are fixed groups of neighbours in the split, whatever is done already: a picture's
     numbers may depend on its batch in the last bit, and a resumed extraction must give the same.
 
-    Returns:
-        (image id, reason) of the pictures that cannot be used; everything else is done.
-    """
+    Returns (image id, reason) of the pictures that cannot be used; everything else is done."""
     pending, size = set(output.pending()), job.batch_size
     numbers = range(len(image_ids))
     groups = [numbers[start : start + size] for start in range(0, len(image_ids), size)]
@@ -169,15 +160,8 @@ def _extracted(
 
 
 def report_failures(job: Job, failures: dict[str, list[tuple[str, str]]]) -> str | None:
-    """Rewrite an extractor's lines on these splits in ``failed.txt``; others stay.
-
-    Args:
-        job: its data and extractor.
-        failures: split -> (image id, reason) of each picture that could not be used.
-
-    Returns:
-        A sentence on them, or None where there are none.
-    """
+    """Rewrite an extractor's lines on these splits in ``failed.txt``, where others stay, and say so
+    in a sentence; ``failures`` is split -> (image id, reason) of each picture."""
     path = job.data / FAILED
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     ours = {(job.extractor, split) for split in failures}

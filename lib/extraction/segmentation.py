@@ -1,9 +1,4 @@
-"""From a panoptic label map to a dataset's three segmentation arrays.
-
-The release gives the arrays' shapes and their source (UPSNet) but not the recipe of
-``segmentations``; it is inferred from DIFNet's features of the same shape and source: the share of
-each of 7 x 7 cells that a category covers. The recipe stands in :func:`arrays_of` alone.
-"""
+"""Segmentation arrays as files have them, and panoptic results in COCO's format."""
 
 import json
 from dataclasses import dataclass
@@ -11,47 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
-from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.data.pictures import PictureError
+from lib.data.segmentation import CATEGORIES, VOID, arrays_of
 from lib.errors import InputError, first_line
-from lib.extraction.categories import CATEGORIES, NUMBER_OF_COCO_ID, VOID
-
-CELLS = 7
-MAP_SIZE = 64
+from lib.extraction.categories import NUMBER_OF_COCO_ID
+from lib.extraction.outputs import Arrays, Shapes
 
 
-def arrays_of(
-    labels: np.ndarray, cells: int = CELLS, map_size: int = MAP_SIZE
-) -> dict[str, np.ndarray]:
-    """The three arrays of one picture.
-
-    Args:
-        labels: (H, W) uint8 UPSNet numbers, 255 where void; any size.
-        cells: side of the grid of shares.
-        map_size: side of the reduced label map.
-
-    Returns:
-        ``segmentations`` (133, cells, cells) float32, shares in [0, 1] (adaptive average of each
-        category's mask); ``seg_maps`` (map_size, map_size) uint8, nearest neighbour;
-        ``cat_onehots`` (133,) float32, one where a category has at least one pixel.
-    """
-    present = np.unique(labels)
-    present = present[present != VOID]
-    shares = np.zeros((CATEGORIES, cells, cells), np.float32)
-    if len(present):
-        masks = torch.from_numpy(labels[None] == present[:, None, None]).float()
-        shares[present] = adaptive_avg_pool2d(masks, cells).numpy()
-    side = (map_size, map_size)
-    reduced = np.array(Image.fromarray(labels).resize(side, Image.Resampling.NEAREST))
-    onehots = np.zeros(CATEGORIES, np.float32)
-    onehots[present] = 1
-    return {"segmentations": shares, "seg_maps": reduced, "cat_onehots": onehots}
-
-
-def array_shapes(cells: int, map_size: int, dtype: str) -> dict[str, tuple[tuple[int, ...], str]]:
+def array_shapes(cells: int, map_size: int, dtype: str) -> Shapes:
     """Name -> shape and dtype of one picture's entry in the files."""
     return {
         "segmentations": ((CATEGORIES, cells, cells), dtype),
@@ -60,13 +24,11 @@ def array_shapes(cells: int, map_size: int, dtype: str) -> dict[str, tuple[tuple
     }
 
 
-def stored_arrays(
-    labels: np.ndarray, cells: int, map_size: int, dtype: str
-) -> dict[str, np.ndarray]:
+def stored_arrays(labels: np.ndarray, cells: int, map_size: int, dtype: str) -> Arrays:
     """:func:`arrays_of` in the dtypes of the files."""
-    arrays = arrays_of(labels, cells, map_size)
     shapes = array_shapes(cells, map_size, dtype)
-    return {name: array.astype(shapes[name][1]) for name, array in arrays.items()}
+    found = arrays_of(labels, cells, map_size)
+    return {name: array.astype(shapes[name][1]) for name, array in found.items()}
 
 
 @dataclass(frozen=True)
@@ -96,8 +58,7 @@ class PanopticResult:
                 raise PictureError(f"segment {segment} has category_id {category}, not COCO's")
             number_of[segment] = NUMBER_OF_COCO_ID[category]
         found, where = np.unique(segments, return_inverse=True)
-        unknown = [int(s) for s in found if int(s) not in number_of]
-        if unknown:
+        if unknown := [int(s) for s in found if int(s) not in number_of]:
             raise PictureError(f"{path}: segments {unknown[:5]} are not in its annotation")
         numbers = np.array([number_of[int(s)] for s in found], np.uint8)
         return numbers[where.reshape(segments.shape)]

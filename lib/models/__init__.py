@@ -10,13 +10,7 @@ from lib.models.family import Family, FamilyConfig, Tokenizer
 if TYPE_CHECKING:
     from lib.models.common.retrieval_model import RetrievalModel
 
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        threeshnet.Family(),
-        cmsei.Family(),
-    )
-}
+FAMILIES: dict[str, Family] = {"threeshnet": threeshnet.Family(), "cmsei": cmsei.Family()}
 DEFAULT = next(iter(FAMILIES))  # the family of a config that names none
 
 
@@ -28,21 +22,17 @@ def family_of(config: FamilyConfig) -> Family:
 def build_model(
     config: FamilyConfig, tokenizer: Tokenizer, pretrained: bool = True
 ) -> RetrievalModel:
-    """A model of ``config.family``, behind its backbone where ``config`` has one.
-
-    Args:
-        config: the family's settings.
-        tokenizer: whose ids the text encoder will get.
-        pretrained: False leaves all weights random, for a checkpoint that brings its own.
-
-    Raises InputError: the weights of the text network or of the backbone are unavailable.
-    """
+    """A model of ``config.family`` for the ids of ``tokenizer``, behind its backbone where there is
+    one; ``pretrained=False`` leaves all weights random, for a checkpoint that brings its own.
+    Raises InputError: the weights of the text network or of the backbone are unavailable."""
     model = family_of(config).build(config, tokenizer, pretrained)
     if config.backbone is None:
         return model
-    from lib.models.common.backbone import build_backbone  # imports torchvision
+    from lib.models.common.backbone import (
+        build_backbone,  # imports torchvision
+        normalisation_of,
+    )
     from lib.models.common.end_to_end import EndToEnd
-    from lib.models.common.pixel_normalisation import normalisation_of
 
     backbone = build_backbone(config, pretrained)
     return EndToEnd(backbone, normalisation_of(config.backbone_weights), model)

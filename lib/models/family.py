@@ -1,8 +1,7 @@
 """The contract of a model family: all that the rest of the house may ask of one.
 
 A family is a folder, ``lib/models/<family>/``, and one line of the registry (``lib/models``). This
-file and the families' settings need no torch, so that tables and ensembles do without it.
-"""
+file and the families' settings need no torch, so that tables and ensembles do without it."""
 
 from __future__ import annotations
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from lib.models.common.retrieval_model import RetrievalModel
 
 State = dict[str, Any]  # names and tensors, as ``state_dict`` gives them
+Plain = dict[str, Any]  # plain values, as JSON keeps them
+Arrays = dict[str, np.ndarray]
 Backbone = Literal["resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
 
 
@@ -124,9 +125,7 @@ class ReleasedLayout(ABC):
         their names, to be reported. Raises KeyError: a tensor lacks that a size is read from."""
 
     @abstractmethod
-    def write(
-        self, config: Any, state: State, extras: dict[str, Any]
-    ) -> tuple[list[State], dict[str, Any]]:
+    def write(self, config: Any, state: State, extras: Plain) -> tuple[list[State], Plain]:
         """The released states, and the options that say what ``config`` says."""
 
     @abstractmethod
@@ -163,7 +162,7 @@ class Family(ABC):
         """The arrays it reads beside the features."""
         return ()
 
-    def seen_through(self, window: Window, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def seen_through(self, window: Window, arrays: Arrays) -> Arrays:
         """One image's arrays as training from pixels sees them, cropped and mirrored."""
         return arrays
 

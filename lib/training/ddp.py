@@ -26,10 +26,8 @@ class Encoders(nn.Module):
 
 
 def wrap_encoders(model: RetrievalModel) -> nn.Module:
-    """:class:`Encoders`; with several ranks, gradients are averaged over them in backward.
-
-    Wrap again whenever other parameters of the model begin to learn.
-    """
+    """:class:`Encoders`; with several ranks, gradients are averaged over them in backward. Wrap
+    again whenever other parameters of the model begin to learn."""
     if world_size() == 1:
         return Encoders(model)
     # Some parameters get no gradient, such as BERT's pooler.
@@ -37,11 +35,9 @@ def wrap_encoders(model: RetrievalModel) -> nn.Module:
 
 
 def scores_of_all(model: RetrievalModel, images: Encoded, texts: Encoded) -> Tensor:
-    """Encodings of each rank's share -> (B, B) float32 scores of the whole batch, on every rank.
-
-    A product of vectors takes no time: every rank computes all of it. In a family that scores
-    pairs each rank scores its own images with all captions.
-    """
+    """Encodings of each rank's share -> (B, B) float32 scores of the whole batch, on every rank. A
+    product of vectors takes no time: every rank computes all of it. In a family that scores pairs
+    each rank scores its own images with all captions."""
     if world_size() == 1:
         return model.score(images, texts)
     if model.pairwise:

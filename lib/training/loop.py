@@ -2,8 +2,7 @@
 
 A run is a function of its config alone: batches and augmentation come from (seed, epoch, caption),
 dropout from torch's random state, which checkpoints keep. A killed and resumed run equals an
-uninterrupted one.
-"""
+uninterrupted one."""
 
 import logging
 import math
@@ -15,11 +14,11 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
-from lib.batch import ImageBatch, PixelBatch, TextBatch
+from lib.batch import TextBatch
 from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
-from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
+from lib.data.dataset import Images, TrainingPairs, epoch_batches, training_loader
 from lib.data.split import open_split
 from lib.device import default_workers, encoding_batch, precision_context, resolve_device
 from lib.distributed import (
@@ -208,9 +207,7 @@ class Run:
         taken = max(len(batches) - first, 1)
         return total / taken / config.train.batch_size
 
-    def _step(
-        self, images: ImageBatch | PixelBatch, texts: TextBatch
-    ) -> tuple[float, dict[str, float]]:
+    def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
         config = self.config.train
         with precision_context(self.device, config.precision):
@@ -236,7 +233,7 @@ class Run:
             scalars |= score_statistics(scores.detach())
         return value, scalars
 
-    def _require_finite(self, what: str, value: float, images: ImageBatch | PixelBatch) -> None:
+    def _require_finite(self, what: str, value: float, images: Images) -> None:
         if math.isfinite(value):
             return
         ids = ", ".join(self.train_split.image_ids[i] for i in images.indices.tolist())
@@ -267,7 +264,6 @@ class Run:
             for k, recall in ((1, side.r1), (5, side.r5), (10, side.r10)):
                 points[f"dev/{name}_R@{k}"] = recall
         curves.add(points, progress["updates"])
-        curves.flush()
         best = metrics.rsum > progress["best_rsum"]
         if best:
             progress |= {"best_rsum": metrics.rsum, "best_epoch": epoch}

@@ -7,7 +7,8 @@ from torch import Tensor
 def triplet_loss(
     scores: Tensor, margin: float, hardest: bool, image_indices: Tensor | None = None
 ) -> Tensor:
-    """Hinge on every negative of a batch, or on the hardest of each row and column.
+    """Hinge on every negative of a batch, or on the hardest of each row and column: () float, a sum
+    over the batch, not a mean.
 
     Args:
         scores: (B, B) float; rows are images, columns captions, matched pairs on the diagonal.
@@ -15,9 +16,6 @@ def triplet_loss(
         hardest: True adds the largest cost of each row and of each column; False adds all costs.
         image_indices: (B,) int64, which image each pair is of. If given, captions of one image
             are no negatives of each other; by default they are, as the published models trained.
-
-    Returns:
-        () float: a sum over the batch, not a mean.
     """
     matched = scores.diagonal()
     excluded = torch.eye(len(scores), dtype=torch.bool, device=scores.device)

@@ -32,15 +32,9 @@ def set_trainable(model: RetrievalModel, epoch: int, config: TrainConfig) -> Non
 
 
 def rate_factor(epoch: int, share: float, config: TrainConfig, backbone: bool = False) -> float:
-    """The factor on every group's base rate.
-
-    Args:
-        epoch: counted from 0.
-        share: of the epoch's updates done so far, in [0, 1).
-        config: the schedule.
-        backbone: whether the model has one. All rates rise linearly from 0 in the epoch in which
-            it begins to learn, unless that is epoch 0.
-    """
+    """The factor on every group's base rate in an epoch, counted from 0, of whose updates a share
+    in [0, 1) is done. With a backbone all rates rise linearly from 0 in the epoch in which it
+    begins to learn, unless that is epoch 0."""
     warming = backbone and 0 < config.backbone_epoch == epoch
     factor = config.decay if epoch >= config.decay_epoch else 1.0
     return factor * (share if warming else 1.0)

@@ -37,11 +37,10 @@ class RunDir:
     """``config.yaml``, ``environment.json``, ``train.log``, ``tensorboard/``, two checkpoints."""
 
     def __init__(self, config: Config):
-        self.path = Path(config.run.out)
-        self.config = config
-        self.last = self.path / "checkpoint.pth"
-        self.best = self.path / "model_best.pth"
-        self.tensorboard = self.path / "tensorboard"
+        self.config, self.path = config, Path(config.run.out)
+        self.last, self.best = self.path / "checkpoint.pth", self.path / "model_best.pth"
+        self.tensorboard, self.log = self.path / "tensorboard", self.path / "train.log"
+        self.environment = self.path / "environment.json"
 
     def resume_point(self, resume: bool, overwrite: bool) -> Checkpoint | None:
         """The checkpoint to resume from, or None to start; writes nothing. Raises InputError: a run
@@ -96,19 +95,18 @@ class RunDir:
         if fresh:
             # Results are of the discarded weights; a table would take them for the new run's.
             results = [self.path / name for name in RESULTS]
-            log = self.path / "train.log"
-            for path in (self.last, self.best, log, self._environment, *results):
+            for path in (self.last, self.best, self.log, self.environment, *results):
                 path.unlink(missing_ok=True)
             shutil.rmtree(self.tensorboard, ignore_errors=True)
         with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(self.config.to_yaml(), encoding="utf-8")
-        sessions = json.loads(self._environment.read_text()) if self._environment.exists() else []
-        with atomic_write(self._environment) as temporary:
+        sessions = json.loads(self.environment.read_text()) if self.environment.exists() else []
+        with atomic_write(self.environment) as temporary:
             temporary.write_text(json.dumps([*sessions, session], indent=1) + "\n")
         for handler in list(logger.handlers):  # of an earlier run in this process
             logger.removeHandler(handler)
             handler.close()
-        for handler in (_Console(), logging.FileHandler(self.path / "train.log")):
+        for handler in (_Console(), logging.FileHandler(self.log)):
             handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
             logger.addHandler(handler)
         return logger
@@ -118,10 +116,6 @@ class RunDir:
         # In this order a kill in between repeats the epoch, and no best epoch is ever lost.
         for path in (self.best, self.last) if best else (self.last,):
             save_checkpoint(path, checkpoint)
-
-    @property
-    def _environment(self) -> Path:
-        return self.path / "environment.json"
 
 
 def environment(command: list[str]) -> dict:

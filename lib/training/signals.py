@@ -20,19 +20,16 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once.
-
-    All ranks stop together, when any of them has got a signal.
-    """
+    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once. All ranks stop
+    together, when any of them has got a signal."""
 
     def __init__(self) -> None:
         self.requested: int | None = None
         self._interruptible = False
 
     def __enter__(self) -> "StopSignal":
-        self._previous = {
-            s: signal.signal(s, self._handle) for s in (signal.SIGINT, signal.SIGTERM)
-        }
+        signals = (signal.SIGINT, signal.SIGTERM)
+        self._previous = {s: signal.signal(s, self._handle) for s in signals}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -62,10 +59,8 @@ class StopSignal:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """A block that changes no training state: a signal raises :class:`Stopped` inside it.
-
-        With several ranks none may leave alone: they finish the block.
-        """
+        """A block that changes no training state: a signal raises :class:`Stopped` inside it. With
+        several ranks none may leave alone: they finish the block."""
         self._stop_if_requested()
         self._interruptible = world_size() == 1
         try:

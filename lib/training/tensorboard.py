@@ -20,11 +20,7 @@ class Curves:
         for writer in self._writers:
             for name, value in values.items():
                 writer.add_scalar(name, value, update)
-
-    def flush(self) -> None:
-        """Let readers see what was added."""
-        for writer in self._writers:
-            writer.flush()
+            writer.flush()  # lets readers see them
 
     def close(self) -> None:
         """Write the rest."""

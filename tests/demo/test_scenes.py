@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from lib.data.captions import read_captions
+from lib.data.segmentation import VOID, arrays_of
 from lib.demo.scenes.backgrounds import SETTINGS, STUFF
-from lib.demo.scenes.canvas import SIZE, VOID
-from lib.demo.scenes.features import propose_boxes, region_features, segmentation_arrays
+from lib.demo.scenes.canvas import SIZE
+from lib.demo.scenes.features import propose_boxes, region_features
 from lib.demo.scenes.files import write_world
 from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
@@ -96,7 +97,7 @@ def test_categories_are_cocos_under_upsnets_numbers():
 def test_segmentation_is_exact():
     scene = sample_scenes(World(), "train", 1)[0]
     _, labels, _ = render(scene, "a", np.random.default_rng(0))
-    shares, reduced, presence = segmentation_arrays(labels, 64)
+    shares, reduced, presence = arrays_of(labels).values()
     assert labels.shape == (SIZE, SIZE)
     for category in range(133):
         for row in range(7):

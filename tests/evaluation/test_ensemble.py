@@ -62,10 +62,7 @@ def test_coco_gives_both_protocols(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        (
-            {"dataset": "scenes"},
-            r"different datasets .*a\.\w+ is f30k, .*b\.\w+ is scenes",
-        ),
+        ({"dataset": "scenes"}, r"different datasets .*a\.\w+ is f30k, .*b\.\w+ is scenes"),
         ({"split": "dev"}, r"different splits .* is test, .* is dev"),
         ({"n": 5}, "different sizes .* 10 images x 50 captions, .* 5 images x 25 captions"),
         ({"ids": [*"012345678", "x"]}, "different ids .* 1 of 10 .* image 10: 9 there, x here"),

@@ -19,8 +19,7 @@ from lib.data.feature_files import FeatureFiles
 from lib.data.pictures import decode
 from lib.errors import InputError
 from lib.extraction.grid import Preprocessing, load_extractor, resized
-from lib.models.common.backbone import from_detectron2, torchvision_name
-from lib.models.common.pixel_normalisation import DETECTRON2
+from lib.models.common.backbone import DETECTRON2, from_detectron2, torchvision_name
 from scripts import extract_grid
 from tests.support import ROOT, succeed
 

@@ -14,10 +14,10 @@ from safetensors.torch import load_file, save_file
 from transformers import EomtImageProcessor
 
 from lib.data.pictures import decode
+from lib.data.segmentation import VOID, arrays_of
 from lib.errors import InputError
-from lib.extraction.categories import NAMES, VOID, upsnet_number
+from lib.extraction.categories import NAMES, upsnet_number
 from lib.extraction.panoptic_model import load_panoptic_model, small_model, to_tensor
-from lib.extraction.segmentation import arrays_of
 from scripts import extract_segmentation
 from tests.support import ROOT, succeed
 

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lib.demo.scenes.canvas import SIZE, VOID
-from lib.demo.scenes.features import segmentation_arrays
+from lib.data.segmentation import VOID, arrays_of
+from lib.demo.scenes.canvas import SIZE
 from lib.demo.scenes.world import World, render, sample_scenes
 from lib.extraction import categories
 from lib.extraction.categories import COCO_IDS, NAMES, NUMBER_OF_COCO_ID, upsnet_labels
-from lib.extraction.segmentation import arrays_of
 from scripts import convert_panoptic
-from tests.support import GOLDEN, ROOT, succeed
+from tests.support import GOLDEN, ROOT, naive_segmentation, succeed
 
 COCO = json.loads((GOLDEN / "panoptic_coco_categories.json").read_text())
 ARRAYS = ("segmentations", "seg_maps", "cat_onehots")
@@ -122,7 +121,7 @@ def test_the_scenes_own_arrays_come_back_bit_by_bit(result):
     assert found["segmentations"].shape == (24, 133, 7, 7)
     for i, labels in enumerate(maps.values()):
         assert labels.shape == (SIZE, SIZE)
-        for name, expected in zip(ARRAYS, segmentation_arrays(labels, 64), strict=True):
+        for name, expected in zip(ARRAYS, naive_segmentation(labels, 64), strict=True):
             dtype = "uint8" if name == "seg_maps" else "float16"
             assert found[name].dtype == dtype
             np.testing.assert_array_equal(found[name][i], expected.astype(dtype))
@@ -232,7 +231,7 @@ def test_mended_pictures_complete_the_arrays(result):
     convert_panoptic.main(words(folder))
     assert not (folder / "data" / "failed.txt").exists()
     maps_found = np.load(folder / "data" / "train_seg_maps.npy")
-    np.testing.assert_array_equal(maps_found[1], segmentation_arrays(maps["000000000002"], 64)[1])
+    np.testing.assert_array_equal(maps_found[1], naive_segmentation(maps["000000000002"], 64)[1])
 
 
 def test_arrays_made_with_other_settings_are_not_replaced_unasked(result):
@@ -272,7 +271,7 @@ def test_an_unfinished_extraction_of_other_images(result):
     convert_panoptic.main(words(folder, "--overwrite"))
     found = np.load(folder / "data" / "train_seg_maps.npy")
     for i, image_id in enumerate((2, 1, 3)):
-        expected = segmentation_arrays(maps[f"{image_id:012d}"], 64)[1]
+        expected = naive_segmentation(maps[f"{image_id:012d}"], 64)[1]
         np.testing.assert_array_equal(found[i], expected)
 
 

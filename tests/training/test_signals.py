@@ -56,8 +56,7 @@ class SignalledRun(Run):
 
 
 @pytest.mark.parametrize(
-    ("signum", "at"),
-    [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")],
+    ("signum", "at"), [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")]
 )
 def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
     whole = fit(config(f"run.out={tmp_path / 'whole'}"))

@@ -21,14 +21,10 @@ def main() -> None:
     folder = args.pop("out")
     if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
         parser.error("sizes must be at least 1")
-    for name in ("missed", "missed_relations"):
-        if not 0 <= args[name] <= 1:
-            parser.error(f"--{name} must be from 0 to 1")
-    for name in ("box_noise", "false_relations"):
-        if not 0 <= args[name] < math.inf:
-            parser.error(f"--{name} must be at least 0")
-    if args["seed"] < 0:
-        parser.error("--seed must be at least 0")
+    for name in ("missed", "missed_relations", "box_noise", "false_relations", "seed"):
+        most = 1.0 if name.startswith("missed") else math.inf
+        if not 0 <= args[name] <= most or args[name] == math.inf:
+            parser.error(f"--{name} must be from 0" + (" to 1" if most == 1 else ""))
     with exit_on_error():
         written = write_world(World(**args), folder)
         print(f"{folder}: {'written' if written else 'already there'}")

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
+from lib.data.segmentation import VOID
+
 SIZE = 224  # pixels of a picture's side; 7 x 7 cells of 32
 OVERSAMPLING = 2  # pictures are drawn larger and reduced, labels are not: they stay exact
-VOID = 255  # the label of no category
 RGB = tuple[int, int, int]
 Box = tuple[float, float, float, float]  # left, top, right, bottom in units of the picture
 DARK: RGB = (45, 45, 50)

@@ -1,14 +1,13 @@
-"""The demo world's input arrays: regions from pixels, segmentation from exact labels."""
+"""The demo world's region features, from pixels."""
 
 from functools import cache
 
 import numpy as np
 from PIL import Image
 
-from lib.demo.scenes.canvas import SIZE, VOID, Box
+from lib.data.segmentation import VOID
+from lib.demo.scenes.canvas import SIZE, Box
 
-CATEGORIES = 133
-CELLS = 7
 FIRST_THING = 53  # UPSNet numbers stuff 0..52, things 53..132
 PATCH = 12  # pixels of a region's side before the transform
 TRANSFORM_SEED = 20240407  # one transform for every world: features of two domains are comparable
@@ -18,11 +17,8 @@ NOISE = 0.25  # standard deviation, where the features' own is about one
 def propose_boxes(
     things: list[Box], count: int, generator: np.random.Generator
 ) -> tuple[list[Box], np.ndarray]:
-    """Boxes around things, about four each, filled up with random boxes and shuffled.
-
-    Returns:
-        the boxes; and (count,) int64, the thing that each is around, -1 for a random one.
-    """
+    """Boxes around things, about four each, filled up with random boxes and shuffled; and (count,)
+    int64, the thing that each is around, -1 for a random one."""
     boxes = []
     for left, top, right, bottom in things * 4:
         jitter = generator.uniform(-0.12, 0.12, 4) * (right - left)
@@ -54,10 +50,8 @@ def region_features(
     generator: np.random.Generator,
 ) -> np.ndarray:
     """Features of boxes from their pixels, (K, img_dim) float32, non-negative as a detector's.
-
     Stuff is greyed out, each box resized to 12 x 12, its values scaled to -1..1, multiplied by a
-    fixed random matrix, cut at zero, and disturbed by noise.
-    """
+    fixed random matrix, cut at zero, and disturbed by noise."""
     pixels = np.array(picture)
     pixels[(labels < FIRST_THING) | (labels == VOID)] = 128
     greyed = Image.fromarray(pixels)
@@ -70,21 +64,3 @@ def region_features(
     features = values @ _transform(values.shape[1], img_dim)
     noise = generator.standard_normal(features.shape, np.float32) * np.float32(NOISE)
     return np.maximum(features + noise, 0)
-
-
-def segmentation_arrays(labels: np.ndarray, map_size: int) -> tuple[np.ndarray, ...]:
-    """From exact labels: shares (133, 7, 7), label map (map_size, map_size), presence (133,).
-
-    Shares are of each cell's pixels; the map is reduced by nearest neighbour.
-    """
-    side = SIZE // CELLS
-    shares = np.zeros((CATEGORIES, CELLS, CELLS), np.float32)
-    present = np.unique(labels)
-    present = present[present != VOID]
-    for number in present:
-        cells = (labels == number).reshape(CELLS, side, CELLS, side)
-        shares[number] = cells.mean(axis=(1, 3))
-    reduced = Image.fromarray(labels).resize((map_size, map_size), Image.Resampling.NEAREST)
-    presence = np.zeros(CATEGORIES, np.float32)
-    presence[present] = 1
-    return shares, np.array(reduced), presence

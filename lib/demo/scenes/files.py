@@ -11,13 +11,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from lib.demo.scenes.features import (
-    CATEGORIES,
-    CELLS,
-    propose_boxes,
-    region_features,
-    segmentation_arrays,
-)
+from lib.data.segmentation import CATEGORIES, CELLS, arrays_of
+from lib.demo.scenes.features import propose_boxes, region_features
 from lib.demo.scenes.graphs import relation_matrix, saved_boxes
 from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
@@ -43,7 +38,8 @@ def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
     around = np.array([found[i] if i >= 0 else -1 for i in around])
     noise = np.random.default_rng((world.seed, SPLITS.index(split), index + 1, 1))
     graphs = saved_boxes(boxes, world, noise), relation_matrix(scene.groups, around, world, noise)
-    return lines, (features, *segmentation_arrays(labels, world.map_size), *graphs)
+    segmentation = arrays_of(labels, map_size=world.map_size).values()
+    return lines, (features, *segmentation, *graphs)
 
 
 def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
@@ -85,13 +81,9 @@ def _in_parallel(jobs: list[tuple]) -> Iterator[tuple]:
 
 
 def write_world(world: World, folder: Path) -> bool:
-    """Write every file of a dataset for train, dev and test, ``images/`` and ``grids/``.
-
-    Returns:
-        False where ``folder`` holds this very world already, True after writing it.
-
-    Raises InputError: ``folder`` holds another world or something else, or cannot be written.
-    """
+    """Write every file of a dataset for train, dev and test, ``images/`` and ``grids/``; False
+    where ``folder`` holds this very world already. Raises InputError: it holds another world or
+    something else, or cannot be written."""
     marker = folder / "scenes.json"  # written last: a world without it is not whole
     unfinished = folder / "scenes.unfinished"  # so that an interrupted one may be written again
     wanted = {"layout": LAYOUT, **asdict(world)}

@@ -24,18 +24,10 @@ def saved_boxes(boxes: list[Box], world: World, generator: np.random.Generator) 
 def relation_matrix(
     groups: tuple[Group, ...], around: np.ndarray, world: World, generator: np.random.Generator
 ) -> np.ndarray:
-    """Relations that captions may speak of, between the regions around the things.
-
-    Args:
-        groups: of the scene; things are numbered through them.
-        around: (K,) int64, the thing that each region is around, -1 for none.
-        world: its ``missed_relations`` and ``false_relations``.
-        generator: of both.
-
-    Returns:
-        (K, K) uint8; 1 where the row's thing is to the left of, or above, the column's, or where
-        captions count both together, as in "three red apples".
-    """
+    """Relations that captions may speak of: (K,) int64, the thing that each region is around, -1
+    for none, things being numbered through ``groups`` -> (K, K) uint8; 1 where the row's thing is
+    to the left of, or above, the column's, or where captions count both together, as in "three red
+    apples"."""
     matrix = np.zeros((len(around), len(around)), np.uint8)
     first = np.cumsum([0, *(len(group.cells) for group in groups)])
     related: list[tuple[int, int]] = []

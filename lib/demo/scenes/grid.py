@@ -6,8 +6,7 @@ ReLU. A 224 x 224 picture becomes 7 x 7 cells of 32 pixels that see 84. Unlike a
 knows its background, but not where its things end.
 
 The normalisation has constant statistics, like a trained network's BatchNorm: those of 32 pictures
-of domain a. Without it nearly all that the cells say is how bright they are.
-"""
+of domain a. Without it nearly all that the cells say is how bright they are."""
 
 from collections.abc import Callable
 from functools import cache

@@ -57,9 +57,8 @@ def captions(
 
     def fill(template: str, **words: str) -> str:
         where = pick(setting.where)
-        text = template.format(
-            where=where, Where=where.capitalize(), scene=pick(setting.scene), **words
-        )
+        words |= {"where": where, "Where": where.capitalize(), "scene": pick(setting.scene)}
+        text = template.format(**words)
         return text[0].upper() + text[1:]
 
     def shuffled() -> list[Group]:

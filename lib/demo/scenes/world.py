@@ -65,21 +65,14 @@ def sample_scene(world: World, generator: np.random.Generator) -> Scene:
     setting = SETTINGS[generator.choice(len(SETTINGS), p=settings / settings.sum())]
     colours = list(PALETTES[world.domain])
     cells = generator.permutation(9).tolist()
-    kinds = generator.choice(
-        len(THINGS), size=generator.choice((1, 2, 3), p=(0.2, 0.5, 0.3)), replace=False,
-        p=things / things.sum(),
-    )  # fmt: skip
+    number = generator.choice((1, 2, 3), p=(0.2, 0.5, 0.3))
+    kinds = generator.choice(len(THINGS), number, replace=False, p=things / things.sum())
     groups = []
     for kind in kinds:
         count = 1 if len(kinds) == 3 else int(generator.choice((1, 2, 3), p=(0.7, 0.2, 0.1)))
-        groups.append(
-            Group(
-                THINGS[kind],
-                colours[generator.integers(len(colours))],
-                str(generator.choice(tuple(SIDES))),
-                tuple(cells.pop() for _ in range(count)),
-            )
-        )
+        colour = colours[generator.integers(len(colours))]
+        size = str(generator.choice(tuple(SIDES)))
+        groups.append(Group(THINGS[kind], colour, size, tuple(cells.pop() for _ in range(count))))
     return Scene(setting, tuple(groups))
 
 

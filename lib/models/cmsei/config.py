@@ -1,7 +1,6 @@
 """CMSEI's settings, its switches for the paper's ablations, and the arrays it reads.
 
-What the paper leaves open is marked *inferred*.
-"""
+What the paper leaves open is marked *inferred*."""
 
 from typing import Literal
 

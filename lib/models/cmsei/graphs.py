@@ -1,7 +1,6 @@
 """CMSEI's encoders: graphs within a modality (Ge et al., WACV 2023, Eq. 1-4).
 
-The paper has no public code: what it leaves open is marked *inferred*.
-"""
+The paper has no public code: what it leaves open is marked *inferred*."""
 
 from dataclasses import dataclass
 
@@ -96,10 +95,9 @@ class ImageEncoder(nn.Module):
     def forward(self, batch: ImageBatch) -> Fragments:
         """B images with boxes and relations, as far as they are used."""
         mask = batch.mask
-        plain = self.projection(batch.features) * mask[..., None]  # V
+        plain = spatial = self.projection(batch.features) * mask[..., None]  # V
         real = mask[:, :, None] & mask[:, None]
         count = mask.sum(dim=1)[:, None, None]  # *inferred*: affinities are divided by K
-        spatial = plain
         if self.affinity is not None:
             near = (iou(batch.arrays["boxes"]) > self.overlap) & real
             edges = self.affinity(plain).masked_fill(~near, 0) / count
@@ -126,8 +124,7 @@ class SentenceEncoder(TokenEncoder):
     def forward(self, batch: TextBatch) -> Fragments:
         """B captions; all real pieces count, [CLS] and [SEP] too (*inferred*)."""
         mask = batch.mask
-        plain = self.tokens(batch) * mask[..., None]  # T
-        rows = plain
+        plain = rows = self.tokens(batch) * mask[..., None]  # T
         if self.affinity is not None:
             real = mask[:, :, None] & mask[:, None]
             count = mask.sum(dim=1)[:, None, None]

@@ -5,8 +5,7 @@ attending side the query, the other the context. For one query x and one context
 are, which ``tests/models/cmsei/plain.py`` computes in loops and float64::
 
     q = softmax(lambda cos(x, y)) y;  x = relu(W1(x * tanh(W2 q) + W3 q)) + x      # each round
-    x = sigmoid(W_r x * mean(plain y)) * x + x + relu(plain x);  score = cos(mean(x), mean(y))
-"""
+    x = sigmoid(W_r x * mean(plain y)) * x + x + relu(plain x);  score = cos(mean(x), mean(y))"""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,10 +60,8 @@ class Interaction(nn.Module):
         self.importance = nn.Linear(size, size) if config.use_global_interaction else None
 
     def forward(self, query: Fragments, context: Fragments, memory: float) -> Tensor:
-        """(Q, C) float32 of Q queries and C contexts, in chunks of ``memory`` bytes.
-
-        In training, chunks are computed again in the backward pass where they do not all fit.
-        """
+        """(Q, C) float32 of Q queries and C contexts, in chunks of ``memory`` bytes. In training,
+        chunks are computed again in the backward pass where they do not all fit."""
         training = torch.is_grad_enabled()
         held = HELD_IN_TRAINING if training else HELD
         # By length, or one long caption would make every chunk as wide as it is.

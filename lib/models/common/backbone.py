@@ -3,10 +3,10 @@
 Their weights are torchvision's own, or a Detectron2 file's such as grid-feats-vqa's ``X-101.pth``:
 the topology is the same (the stride in the 3 x 3 convolution), so that a map of names is all it
 takes. The map has H / 32 x W / 32 cells. Nothing that reads precomputed features imports this file,
-and so torchvision.
-"""
+and so torchvision."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,13 +14,40 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, get_model, get_model_weights
 
 from lib.errors import InputError, few, first_line
-from lib.models.common.pixel_normalisation import IMAGENET
 from lib.models.family import FamilyConfig
 from lib.weights import read_torch, require_same_shapes, shapes_of
 
+IMAGENET = "imagenet"  # stands for torchvision's own weights
 X101 = "resnext101_32x8d"  # the network of X-101.pth
 SKIPPED = ("proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std")  # of the detector
 STAGES = {f"res{stage}": f"layer{stage - 1}" for stage in (2, 3, 4, 5)}
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What becomes of 8-bit RGB before a backbone."""
+
+    bgr: bool
+    scale: float  # of 0..255 before the mean is taken off
+    mean: tuple[float, float, float]  # in the order of the channels
+    std: tuple[float, float, float]
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """(..., 3, H, W) uint8 RGB -> the same shape, float32, in the network's channel order."""
+        pixels = pixels.flip(-3) if self.bgr else pixels
+        mean, std = (
+            torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)
+        )
+        return (pixels.float() * self.scale - mean) / std
+
+
+DETECTRON2 = Normalisation(True, 1.0, (103.530, 116.280, 123.675), (57.375, 57.120, 58.395))
+TORCHVISION = Normalisation(False, 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def normalisation_of(weights: str) -> Normalisation:
+    """What weights were trained with: torchvision's own, or else a Detectron2 file."""
+    return TORCHVISION if weights == IMAGENET else DETECTRON2
 
 
 class Backbone(nn.Module):
@@ -53,15 +80,9 @@ def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
 
 
 def load_backbone(name: str, weights: str) -> Backbone:
-    """Build a ResNet of torchvision and load its weights, all of them or none.
-
-    Args:
-        name: torchvision's.
-        weights: ``imagenet`` for torchvision's own; ``random``; or a Detectron2 file, which is of
-            resnext101_32x8d.
-
-    Raises InputError: the file is unsafe, damaged or of another network, or cannot be downloaded.
-    """
+    """Build a ResNet of torchvision and load its weights, all of them or none: ``imagenet`` for
+    torchvision's own; ``random``; or a Detectron2 file, which is of resnext101_32x8d. Raises
+    InputError: the file is unsafe, damaged or of another network, or cannot be downloaded."""
     if weights == "random":
         return Backbone(get_model(name))
     if weights == IMAGENET:

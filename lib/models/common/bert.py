@@ -85,14 +85,8 @@ def _unavailable(name: str, error: Exception, needs: str) -> InputError:
 
 
 def load_bert(name: str, pretrained: bool) -> BertModel:
-    """BERT by hub name or local folder.
-
-    Args:
-        name: hub name, or a folder with ``config.json`` and, if ``pretrained``, the weights.
-        pretrained: False leaves the weights random, for a checkpoint that brings its own.
-
-    Raises InputError: neither hub, cache nor folder has it; says how to pass a folder.
-    """
+    """BERT by hub name, or from a folder with ``config.json`` and, if ``pretrained``, the weights;
+    else they are random. Raises InputError: neither hub, cache nor folder has it."""
     needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
     config = _load_config(name, needs)
     if not pretrained:
@@ -123,9 +117,8 @@ class TokenEncoder(nn.Module):
 
     def tokens(self, batch: TextBatch) -> Tensor:
         """B captions of N tokens -> (B, N, D) float; padded tokens carry no meaning."""
-        return self.projection(
-            chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
-        )
+        states = chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
+        return self.projection(states)
 
     def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.bert(ids, attention_mask=mask.long()).last_hidden_state
@@ -145,22 +138,15 @@ class TextEncoder(TokenEncoder):
         return unit(pooled) if self.normalise else pooled
 
 
-def bert_parameter_groups(
-    model: RetrievalModel, lr: float, bert_lr_scale: float
-) -> list[ParameterGroup]:
-    """Groups of a model with BERT: text head, BERT, image encoder, and the score if it learns.
-
-    Args:
-        model: its ``text_encoder`` is a :class:`TokenEncoder`.
-        lr: rate of all but BERT.
-        bert_lr_scale: BERT's rate is ``lr`` times this.
-    """
+def bert_parameter_groups(model: RetrievalModel, lr: float, scale: float) -> list[ParameterGroup]:
+    """Groups of a model whose ``text_encoder`` is a :class:`TokenEncoder`: text head, BERT (its
+    rate is ``lr`` times ``scale``), image encoder, and the score if it learns."""
     text, image = dict(model.text_encoder.named_parameters()), model.image_encoder.parameters()
     bert = [parameter for name, parameter in text.items() if name.startswith("bert.")]
     head = [parameter for name, parameter in text.items() if not name.startswith("bert.")]
     groups: list[ParameterGroup] = [
         {"name": "text_head", "params": head, "lr": lr},
-        {"name": "bert", "params": bert, "lr": lr * bert_lr_scale},
+        {"name": "bert", "params": bert, "lr": lr * scale},
         {"name": "image", "params": list(image), "lr": lr},
     ]
     known = {id(parameter) for group in groups for parameter in group["params"]}

@@ -10,11 +10,10 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.models.common.micro_batch import chunked_forward
-from lib.models.common.pixel_normalisation import Normalisation
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 
 if TYPE_CHECKING:  # it imports torchvision, which training on precomputed features does without
-    from lib.models.common.backbone import Backbone
+    from lib.models.common.backbone import Backbone, Normalisation
 
 
 class EndToEnd(RetrievalModel):
@@ -22,10 +21,10 @@ class EndToEnd(RetrievalModel):
 
     micro_batch: int | None = None  # pictures whose activations the backbone keeps; None: all
 
-    def __init__(self, backbone: "Backbone", normalisation: Normalisation, family: RetrievalModel):
+    def __init__(self, backbone: "Backbone", pixels: "Normalisation", family: RetrievalModel):
         """Put ``backbone`` in front of ``family``'s image encoder."""
         super().__init__()
-        self.backbone, self.normalisation, self.family = backbone, normalisation, family
+        self.backbone, self.normalisation, self.family = backbone, pixels, family
         self.pairwise = family.pairwise
         self.freeze_backbone()
 

@@ -64,22 +64,13 @@ class GeneralizedPooling(nn.Module):
         self.linear = nn.Linear(hidden, 1, bias=False)
 
     def weights(self, lengths: Tensor, width: int) -> Tensor:
-        """Pooling weights over sorted positions.
-
-        Args:
-            lengths: (B,) int64, at least 1 and at most ``width``.
-            width: number of positions to return, N.
-
-        Returns:
-            (B, N) float32; each row sums to one over its length and is zero behind it.
-        """
+        """Pooling weights over sorted positions: (B,) int64 lengths from 1 to ``width``, N ->
+        (B, N) float32; each row sums to one over its length and is zero behind it."""
         # The weights depend on a set's size alone: one GRU pass per distinct size, not per row.
         sizes, which = torch.unique(lengths, return_inverse=True)
         codes = sinusoid(width, POSITION_CHANNELS, lengths.device).expand(len(sizes), -1, -1)
         with torch.autocast(lengths.device.type, enabled=False):  # tiny, and a GRU wants float32
-            packed = pack_padded_sequence(
-                codes, sizes.cpu(), batch_first=True, enforce_sorted=False
-            )
+            packed = pack_padded_sequence(codes, sizes.cpu(), True, enforce_sorted=False)
             states, _ = pad_packed_sequence(self.gru(packed)[0], True, total_length=width)
             forward, backward = states.chunk(2, dim=-1)
             scores = self.linear((forward + backward) / 2).squeeze(-1)
@@ -87,15 +78,8 @@ class GeneralizedPooling(nn.Module):
         return (scores / TEMPERATURE).masked_fill(beyond, -torch.inf).softmax(dim=-1)[which]
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
-        """Pool a set of vectors.
-
-        Args:
-            rows: (B, N, D) float; the order of the rows does not matter.
-            mask: (B, N) bool, true on the rows that belong to the set, at least one per image.
-
-        Returns:
-            (B, D) float32.
-        """
+        """Pool sets of vectors: (B, N, D) float rows in any order, and (B, N) bool, true on those
+        that belong to the set, at least one -> (B, D) float32."""
         lengths = mask.sum(dim=1)
         weights = self.weights(lengths, rows.shape[1])
         # Dimensions are sorted independently, so each becomes a contiguous line of N values; what

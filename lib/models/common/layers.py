@@ -7,13 +7,8 @@ from lib.models.common.batchnorm import BatchNorm
 
 
 def sinusoid(length: int, channels: int, device: torch.device | None = None) -> Tensor:
-    """Sinusoidal position code of positions 0..length-1.
-
-    Channel 2j is sin(p 10000^(-2j/channels)), channel 2j+1 the cosine of the same angle.
-
-    Returns:
-        (length, channels) float32; ``channels`` is even.
-    """
+    """Sinusoidal position code of positions 0..length-1, (length, channels) float32: channel 2j is
+    sin(p 10000^(-2j/channels)), channel 2j+1 the cosine of the same angle."""
     position = torch.arange(length, device=device, dtype=torch.float32)
     pair = torch.arange(0, channels, 2, device=device, dtype=torch.float32)
     angle = position[:, None] * torch.pow(10000.0, -pair / channels)

@@ -14,13 +14,8 @@ def chunked_forward(
 
     What follows sees the whole batch, so that a loss keeps its negatives and a normalisation its
     statistics. (Gao et al., "Scaling Deep Contrastive Learning Batch Size under Memory Limited
-    Setup".)
-
-    Args:
-        compute: treats each row for itself, as BERT does, and a ResNet whose statistics are frozen.
-        micro_batch: rows at a time; None: the whole batch.
-        tensors: (B, ...) each.
-    """
+    Setup".) ``compute`` must treat each row for itself, as BERT does, and a ResNet whose statistics
+    are frozen."""
     if micro_batch is None or micro_batch >= len(tensors[0]) or not torch.is_grad_enabled():
         return compute(*tensors)
     chunks = zip(*(tensor.split(micro_batch) for tensor in tensors), strict=True)
@@ -28,13 +23,8 @@ def chunked_forward(
 
 
 def set_limits(model: nn.Module, micro_batch: int | None, pair_memory_gb: float) -> None:
-    """Set how much a model may hold at once.
-
-    Args:
-        model: of any family.
-        micro_batch: rows whose activations a text network or a backbone keeps; None: all.
-        pair_memory_gb: memory for one chunk of pairs, in a family that scores pairs.
-    """
+    """Set how much a model may hold at once: rows whose activations a text network or a backbone
+    keeps (None: all), and memory for one chunk of pairs, in a family that scores pairs."""
     for module in model.modules():
         for name, value in (("micro_batch", micro_batch), ("pair_memory_gb", pair_memory_gb)):
             if hasattr(module, name):

@@ -35,9 +35,6 @@ class RetrievalModel(nn.Module):
         return self.image_encoder, self.text_encoder
 
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
-        """The optimiser's groups: every parameter once, each group with its base rate.
-
-        Args:
-            lr: the run's learning rate.
-        """
+        """The optimiser's groups: every parameter once, each group with its base rate, for the
+        run's rate ``lr``."""
         return [{"name": "model", "params": list(self.parameters()), "lr": lr}]

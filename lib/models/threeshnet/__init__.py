@@ -4,8 +4,6 @@ Files that need torch are imported when they are used."""
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from lib.models import family
 from lib.models.threeshnet.config import Config, inputs
 
@@ -36,9 +34,7 @@ class Family(family.BertFamily):
         """Segmentation arrays."""
         return inputs(config)
 
-    def seen_through(
-        self, window: family.Window, arrays: dict[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+    def seen_through(self, window: family.Window, arrays: family.Arrays) -> family.Arrays:
         """The segmentation inside the window."""
         seen = dict(arrays)
         if "semantic" in arrays:

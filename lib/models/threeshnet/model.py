@@ -61,10 +61,8 @@ class ImageEncoder(nn.Module):
         return unit(pooled) if self.normalise else pooled
 
     def _set(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
-        """The vectors to pool, (B, N, D), and which of them count, (B, N).
-
-        GPO does not see the order of a set, so padded rows stay where they are, masked out.
-        """
+        """The vectors to pool, (B, N, D), and which of them count, (B, N). GPO does not see the
+        order of a set, so padded rows stay where they are, masked out."""
         mask = batch.mask
         if not self.segmentation:
             projected = self.projection(batch.features)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
-from lib.models.family import ReleasedLayout, ReleasedModel, State
+from lib.models.family import Plain, ReleasedLayout, ReleasedModel, State, without
 from lib.models.threeshnet.config import Config
 from lib.models.threeshnet.model import ThreeSHNet
 
@@ -51,9 +51,7 @@ class Layout(ReleasedLayout):
 
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
         """Sizes come from shapes; ``extras`` keeps whether position ids were saved."""
-        image, text = (
-            {key.removeprefix("module."): value for key, value in side.items()} for side in states
-        )
+        image, text = ({k.removeprefix("module."): v for k, v in side.items()} for side in states)
         state = {
             prefix + _our_name(key, names): value
             for (prefix, names), side in zip(SIDES, (image, text), strict=True)
@@ -66,20 +64,13 @@ class Layout(ReleasedLayout):
         shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
         return ReleasedModel(config, state, shapes, {"position_ids": POSITION_IDS in text})
 
-    def write(
-        self, config: Config, state: State, extras: dict[str, Any]
-    ) -> tuple[list[State], dict[str, Any]]:
+    def write(self, config: Config, state: State, extras: Plain) -> tuple[list[State], Plain]:
         """Each MLP gets the fresh, never used output norm that the release saves."""
-        states = [
-            _with_unused_norms(
-                {
-                    f"module.{self.released_name(key)}": value
-                    for key, value in state.items()
-                    if key.startswith(prefix)
-                }
-            )
-            for prefix, _ in SIDES
-        ]
+        states: list[State] = []
+        for prefix, _ in SIDES:
+            own = {key: value for key, value in state.items() if key.startswith(prefix)}
+            named = {f"module.{self.released_name(key)}": value for key, value in own.items()}
+            states.append(_with_unused_norms(named))
         if extras.get("position_ids", True):
             positions = states[1]["module.bert.embeddings.position_embeddings.weight"].shape[0]
             states[1]["module." + POSITION_IDS] = torch.arange(positions)[None]
@@ -109,9 +100,8 @@ class Layout(ReleasedLayout):
         """Backbones, and ablations with some of the segmentation."""
         if config.backbone is not None:
             return f"a backbone ({config.backbone})"
-        missing = {"VSeM": config.vsem, "VSpM": config.vspm} if config.segmentation else {}
-        lacking = " and ".join(name for name, on in missing.items() if not on)
-        return f"3SHNet without {lacking}" if lacking else None
+        removed = without({"VSeM": config.vsem, "VSpM": config.vspm})
+        return f"3SHNet{removed}" if removed and config.segmentation else None
 
 
 def _our_name(key: str, names: dict[str, str]) -> str:

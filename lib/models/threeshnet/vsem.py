@@ -18,16 +18,9 @@ class VSeM(nn.Module):
         self.output = nn.Linear(embed_size, embed_size)
 
     def forward(self, projected: Tensor, mask: Tensor, semantic: Tensor) -> Tensor:
-        """Highlight regions.
-
-        Args:
-            projected: (B, K, D) float, F0; padded rows are the projection's bias, not zero.
-            mask: (B, K) bool, true on real rows.
-            semantic: (B, categories, cells, cells) float, shares in [0, 1].
-
-        Returns:
-            (B, K, D) float; rows where ``mask`` is false carry no meaning.
-        """
+        """F0 (B, K, D) float, whose padded rows are the projection's bias, (B, K) bool, true on
+        real rows, and shares (B, categories, cells, cells) float in [0, 1] -> (B, K, D) float;
+        other rows carry no meaning."""
         regions = projected + self.region_residual(projected)
         query = self.query_embedding(semantic.mean(dim=(2, 3)))  # (B, D)
         query = query + self.query_residual(query)

@@ -3,8 +3,7 @@
 The plain computation, which ``tests/models/threeshnet/test_vspm.py`` holds equal to the fast one::
 
     keys = relu(batch_norm(conv3x3(cat(label map, position code))))      # (B, 128, map_size^2)
-    context = softmax(4 q . keys / sqrt(128)) @ keys
-"""
+    context = softmax(4 q . keys / sqrt(128)) @ keys"""
 
 import torch
 from torch import Tensor, nn
@@ -37,16 +36,8 @@ class VSpM(nn.Module):
         self.register_buffer("position_code", code.contiguous(), persistent=False)
 
     def forward(self, projected: Tensor, mask: Tensor, seg_map: Tensor) -> Tensor:
-        """Highlight regions.
-
-        Args:
-            projected: (B, K, D) float, F0.
-            mask: (B, K) bool, true on real rows.
-            seg_map: (B, map_size, map_size) float, raw category numbers, not scaled.
-
-        Returns:
-            (B, K, D) float; rows where ``mask`` is false carry no meaning.
-        """
+        """F0 (B, K, D) float, (B, K) bool, true on real rows, and (B, map_size, map_size) float
+        raw category numbers -> (B, K, D) float; other rows carry no meaning."""
         query = self.query(projected)
         patches = functional.unfold(seg_map[:, None], 3, padding=1).transpose(1, 2)
         labels, positions = self._affine(patches)
@@ -60,11 +51,7 @@ class VSpM(nn.Module):
 
         relu(batch_norm(conv(x))) = relu(patches @ labels + positions): the position channels are
         the same for every image and are convolved once. In training the batch statistics follow
-        from the moments of the patches.
-
-        Returns:
-            labels (9, 128) and positions (map_size^2, 128), float32.
-        """
+        from the moments of the patches. Returns labels (9, 128), positions (map_size^2, 128)."""
         kernel, norm = self.key_conv.weight, self.key_norm
         with torch.autocast(patches.device.type, enabled=False):
             labels = kernel[:, 0].flatten(1).T
@@ -73,15 +60,13 @@ class VSpM(nn.Module):
             )
             positions = positions[0].flatten(1).T
             if norm.training:
-                mean, variance = self._statistics(patches, labels, positions)
+                mean, variance = self._moments(patches, labels, positions)
             else:
                 mean, variance = norm.running_mean, norm.running_var
             scale = norm.weight / (variance + norm.eps).sqrt()
             return labels * scale, (positions - mean) * scale + norm.bias
 
-    def _statistics(
-        self, patches: Tensor, labels: Tensor, positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _moments(self, patches: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the convolution's outputs, (128,) float32 each; updates the running
         statistics."""
         norm = self.key_norm
