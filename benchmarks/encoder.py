@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from lib.batch import ImageBatch
-from lib.config import ModelConfig
+from lib.models.threeshnet.config import Config
 from lib.models.threeshnet.model import ImageEncoder
 
 REGIONS = 36
@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 GRADIENT_TOLERANCE, NOISE = 2e-3, 1e-4
 
 
-def random_batch(size: int, config: ModelConfig) -> ImageBatch:
+def random_batch(size: int, config: Config) -> ImageBatch:
     """Pictures of the paper's sizes; every fourth has fewer regions, as training drops some."""
     generator = torch.Generator().manual_seed(0)
     lengths = torch.full((size,), REGIONS)
@@ -42,10 +42,11 @@ def random_batch(size: int, config: ModelConfig) -> ImageBatch:
     side = config.map_size
     labels = torch.randint(0, config.categories, (size, side, side), generator=generator).float()
     semantic = shares**8 * present[..., None, None]
-    return ImageBatch(features, lengths, torch.arange(size), semantic, labels, present)
+    arrays = {"semantic": semantic, "seg_map": labels, "categories": present}
+    return ImageBatch(features, lengths, torch.arange(size), arrays)
 
 
-def build(config: ModelConfig) -> ImageEncoder:
+def build(config: Config) -> ImageEncoder:
     """A random encoder without dropout, so that two computations of it can be compared."""
     torch.manual_seed(0)
     encoder = ImageEncoder(config)
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=from_one, default=64)
     parser.add_argument("--repeats", type=from_one, default=7)
     args = parser.parse_args()
-    config = ModelConfig()
+    config = Config()
     encoder, batch = build(config), random_batch(args.batch_size, config)
     target = torch.randn(args.batch_size, config.embed_size)
     print(machine())

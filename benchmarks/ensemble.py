@@ -19,23 +19,26 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 import numpy as np
-from lib.evaluation.results import Origin, save_results
 
-IMAGES = 5000
+from benchmarks.measure import from_one
+from lib.evaluation.records import Origin
+from lib.evaluation.scores import save_results
+
 CHILD = """
 import json, re, sys, time
 from pathlib import Path
 import numpy as np
 import eval_ensemble
+from safetensors.numpy import load_file
 from lib.evaluation.protocols import evaluate
 
 way, out, *files = sys.argv[1:]
 started = time.perf_counter()
 if way == "ours":
-    eval_ensemble.run(eval_ensemble.parse([*files, "--json", out]))
-    sums = [r["rsum"] for r in json.loads(Path(out).read_text())["results"]]
+    eval_ensemble.main([*files, "--json", out])
+    sums = [r["metrics"]["rsum"] for r in json.loads(Path(out).read_text())["results"]]
 else:
-    matrices = [np.load(file)["scores"] for file in files]
+    matrices = [load_file(file)["scores"] for file in files]
     for matrix in matrices:
         evaluate(matrix, "coco", "testall")
     mean = np.mean(np.stack(matrices), axis=0)
@@ -45,20 +48,20 @@ print(json.dumps({"seconds": time.perf_counter() - started, "peak": peak, "sums"
 """
 
 
-def write_members(folder: Path, count: int) -> list[str]:
+def write_members(folder: Path, count: int, images: int) -> list[str]:
     """Score matrices of noisy copies of one set of unit vectors."""
     generator = np.random.default_rng(0)
-    truth = generator.standard_normal((IMAGES, 64), np.float32)
+    truth = generator.standard_normal((images, 64), np.float32)
     paths = []
     for number in range(count):
-        images = truth + 0.5 * generator.standard_normal(truth.shape, np.float32)
+        pictures = truth + 0.5 * generator.standard_normal(truth.shape, np.float32)
         captions = truth.repeat(5, axis=0)
         captions = captions + 0.9 * generator.standard_normal(captions.shape, np.float32)
-        images /= np.linalg.norm(images, axis=1, keepdims=True)
+        pictures /= np.linalg.norm(pictures, axis=1, keepdims=True)
         captions /= np.linalg.norm(captions, axis=1, keepdims=True)
-        path = folder / f"{number}.npz"
-        ids = [str(i) for i in range(IMAGES)]
-        save_results(path, images @ captions.T, ids, "coco", "testall", Origin())
+        path = folder / f"{number}.safetensors"
+        ids = [str(i) for i in range(images)]
+        save_results(path, pictures @ captions.T, ids, "coco", "testall", Origin())
         paths.append(str(path))
     return paths
 
@@ -75,12 +78,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--members", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--images", type=from_one, default=5000, help="a multiple of five")
     parser.add_argument("--folder", type=Path, help="for the matrices; default: a temporary one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         started = time.perf_counter()
-        files = write_members(folder, max(args.members))
+        files = write_members(folder, max(args.members), args.images)
         print(f"{len(files)} matrices written in {time.perf_counter() - started:.0f} s")
         print("members  eval_ensemble.py       plain              ratios (plain / ours)")
         for count in args.members:

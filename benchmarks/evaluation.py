@@ -21,18 +21,16 @@ from torch import Tensor
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
-from eval import parse
-from lib.data.captions import TokenisedCaptions, load_tokenizer, tokenise
+from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions, tokenise
 from lib.data.dataset import collate_images, collate_texts, evaluation_item
-from lib.data.memmap import CAPTIONS_PER_IMAGE
 from lib.data.split import Split, open_split
 from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
-from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import FOLDS, evaluate
 from lib.models import build_model
-from lib.models.common.bert import load_bert
+from lib.models.common.bert import BertTokenizer
 from lib.models.threeshnet.model import ThreeSHNet
 
 BATCH = 128  # the release's
@@ -52,8 +50,9 @@ def literal_embeddings(
     for start in range(pairs.start, pairs.stop, BATCH):
         batch = range(start, min(start + BATCH, pairs.stop))
         items = [evaluation_item(split, pair // CAPTIONS_PER_IMAGE) for pair in batch]
-        images.append(collate_images(items))
-        texts.append(collate_texts([(pair, captions.ids(pair)) for pair in batch]))
+        images.append(collate_images(items, split.region_axes))
+        rows = [(pair, captions.ids(pair)) for pair in batch]
+        texts.append(collate_texts(rows, captions.tokenizer.padding_id))
     return literal.embed_pairs(model, images, texts)
 
 
@@ -79,9 +78,9 @@ def times(images: int, repeats: int) -> None:
         write_split(root, "testall", images)
         config = settings(root, write_bert(root / "bert"))
         split = open_split(config, "testall")
-        bert = load_bert(config.model.bert, True)
-        captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
-        model = build_model(config.model, bert).eval()
+        tokenizer = BertTokenizer(config.model.bert)
+        captions = tokenise(split.captions, tokenizer)
+        model = build_model(config.model, tokenizer).eval()
         size = encoding_batch(torch.device("cpu"))
 
         def ours(precision: str) -> list[list[float]]:
@@ -103,18 +102,9 @@ def times(images: int, repeats: int) -> None:
 def precisions(checkpoint: str, data: str, split: str) -> None:
     """Print the recalls of a checkpoint on a split of scenes in three precisions."""
     for precision in ("fp32", "tf32", "bf16"):
-        words = [
-            "--checkpoint",
-            checkpoint,
-            "--data_path",
-            data,
-            "--dataset",
-            "scenes",
-            "--split",
-            split,
-        ]
-        args = parse([*words, "--precision", precision])
-        (result,) = evaluate(score_checkpoint(checkpoint, args, None, None).scores, "scenes", split)
+        target = Target(data, "scenes", split, precision=precision)
+        scores = score_checkpoint(checkpoint, target, FeatureChoice()).scores
+        (result,) = evaluate(scores, "scenes", split)
         cells = " / ".join(f"{recall:.1f}" for recall in recalls(result.metrics))
         print(f"| {precision} | {cells} | {result.metrics.rsum:.1f} |", flush=True)
 

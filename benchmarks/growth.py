@@ -25,14 +25,13 @@ import torch
 
 from benchmarks.measure import from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
-from lib.data.captions import tokenise
-from lib.data.memmap import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.split import open_split
 from lib.device import encoding_batch
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import retrieval_metrics
 from lib.models import build_model
-from lib.models.common.bert import load_bert
+from lib.models.common.bert import BertTokenizer
 
 
 def anonymous_memory() -> float:
@@ -67,9 +66,9 @@ def measure(root: Path, sender: Connection) -> None:
     """Send seconds of encoding, scoring and ranking, each with its peak above the model's GB."""
     config = settings(root, root / "bert")
     split = open_split(config, "testall")
-    bert = load_bert(config.model.bert, True)
-    model = build_model(config.model, bert).eval()
-    captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
+    tokenizer = BertTokenizer(config.model.bert)
+    model = build_model(config.model, tokenizer).eval()
+    captions = tokenise(split.captions, tokenizer)
     before, size = anonymous_memory(), encoding_batch(torch.device("cpu"))
     with Watch() as encoding:
         embeddings = encode_split(model, split, captions, size, 0)

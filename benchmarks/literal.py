@@ -66,12 +66,12 @@ def encode_images(encoder: ImageEncoder, batch: ImageBatch) -> Tensor:
     """As :meth:`ImageEncoder.forward` of the whole 3SHNet, (B, D) float32."""
     mask, lengths = batch.mask, batch.lengths.tolist()
     projected = encoder.projection(batch.features)
-    semantic = vsem(encoder.semantic, projected, mask, batch.semantic)
-    spatial = vspm(encoder.spatial, projected, mask, batch.seg_map)
+    semantic = vsem(encoder.semantic, projected, mask, batch.arrays["semantic"])
+    spatial = vspm(encoder.spatial, projected, mask, batch.arrays["seg_map"])
     regions = projected + encoder.residual(batch.features)
     fused = encoder.fusion(semantic + spatial + regions)
-    category = encoder.category_embedding(batch.categories)
-    cells = encoder.cell_embedding(batch.semantic.flatten(2).transpose(1, 2))
+    category = encoder.category_embedding(batch.arrays["categories"])
+    cells = encoder.cell_embedding(batch.arrays["semantic"].flatten(2).transpose(1, 2))
     cells = cells + encoder.cell_residual(cells)
     sets = [
         torch.cat([category[i, None], regions[i, :k], fused[i, :k], cells[i]])

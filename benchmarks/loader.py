@@ -19,7 +19,7 @@ from benchmarks.splits import settings, write_bert, write_split
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.split import open_split
-from lib.models.common.bert import load_bert
+from lib.models.common.bert import BertTokenizer
 
 
 def main() -> None:
@@ -37,8 +37,7 @@ def main() -> None:
         write_split(root, "train", args.images)
         config = settings(root, write_bert(root / "bert", layers=1))
         split = open_split(config, "train")
-        bert = load_bert(config.model.bert, False)
-        captions = tokenise(split.captions, load_tokenizer(config.model.bert), bert.config)
+        captions = tokenise(split.captions, BertTokenizer(config.model.bert))
         pairs = TrainingPairs(split, captions, config)
         rates = []
         for epoch in range(args.repeats + 1):

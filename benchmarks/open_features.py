@@ -2,9 +2,9 @@
 
 python benchmarks/open_features.py [--files 123287] [--folder FOLDER]
 
-Opening: listed anew, and from the listing that a run keeps. Reading: grids of 19 x 25 x 2048
-float16 pooled to 7 x 7 from loose files, and from their pack, in one process. Times are of files
-that were just written, so of the page cache and not of a disk.
+Opening: the folder is listed. Reading: grids of 19 x 25 x 2048 float16 pooled to 7 x 7 from loose
+files, and from their pack, in one process. Times are of files that were just written, so of the
+page cache and not of a disk.
 """
 
 import argparse
@@ -19,11 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from lib.config import FeaturesConfig
-from lib.data import index as index_module
 from lib.data.feature_files import FeatureFiles
-from lib.data.pack import Pack, Packer
-
-READ = 200  # images read loose and packed
+from lib.data.memmap import MemmapArray
+from lib.data.pack import write_pack
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -43,39 +41,30 @@ def opening(folder: Path, count: int) -> None:
     content = (grids / f"{ids[0]}.npy").read_bytes()
     for image_id in ids[1:]:
         (grids / f"{image_id}.npy").write_bytes(content)
-    time.sleep(index_module.RESOLUTION / 1e9 + 0.5)  # a younger listing is not trusted
-    cache = folder / "feature_index.json"
-
-    def anew() -> None:
-        index = FolderIndex(cache)
-        FeatureFiles(grids, ids, 8, features, index)
-        index.save()
-
-    first = seconds(anew)
-    again = seconds(lambda: FeatureFiles(grids, ids, 8, features, FolderIndex(cache)))
-    print(
-        f"opening {count:,} files: {first:.2f} s listed anew and kept, {again:.2f} s from the "
-        f"listing kept ({cache.stat().st_size / 1e6:.1f} MB), ratio {first / again:.1f}"
-    )
+    took = seconds(lambda: FeatureFiles(grids, ids, 8, features))
+    print(f"opening {count:,} files: {took:.2f} s")
 
 
-def reading(folder: Path) -> None:
+def reading(folder: Path, count: int) -> None:
     """Read full-sized grids loose and packed."""
     grids, packed = folder / "full", folder / "full_packed"
     grids.mkdir()
-    ids = [str(i) for i in range(READ)]
+    ids = [str(i) for i in range(count)]
     generator = np.random.default_rng(0)
     for image_id in ids:
         cells = generator.random((19, 25, 2048), np.float32)
         np.save(grids / f"{image_id}.npy", cells.astype(np.float16))
     features = FeaturesConfig(type="grid", folder="full")
     loose = FeatureFiles(grids, ids, 2048, features)
-    packer = Packer(packed, "train", ids, 2048, features, "float32", False, loose.stamp)
-    packer.write(loose[i] for i in range(READ))
-    pack = Pack(packed, "train", ids, 2048, features)
-    order = generator.permutation(READ)
-    slow = seconds(lambda: [loose[i] for i in order]) / READ
-    fast = seconds(lambda: [pack[i] for i in order]) / READ
+    array, shape = packed / "train.npy", (count, 49, 2048)
+    sidecar = array.with_suffix(".json")
+    write_pack(
+        array, sidecar, {}, shape, "float32", lambda done: map(loose.__getitem__, range(count))
+    )
+    pack = MemmapArray(array, count, shape[1:], "cells, channels")
+    order = generator.permutation(count)
+    slow = seconds(lambda: [loose[i] for i in order]) / count
+    fast = seconds(lambda: [pack[i] for i in order]) / count
     assert all(np.array_equal(loose[i], pack[i]) for i in order[:20])
     print(
         f"reading a 19 x 25 x 2048 float16 grid pooled to 7 x 7: {1000 * slow:.2f} ms loose, "
@@ -88,11 +77,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=int, default=123_287)
+    parser.add_argument("--grids", type=int, default=200, help="read loose and packed")
     parser.add_argument("--folder", type=Path, help="for the files; default: a temporary one")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         opening(Path(name), args.files)
-        reading(Path(name))
+        reading(Path(name), args.grids)
 
 
 if __name__ == "__main__":

@@ -24,10 +24,13 @@ from torch.nn.functional import cosine_similarity, normalize
 from transformers import BertConfig, BertModel
 
 from benchmarks.measure import from_one, machine, median_rate, seconds
-from lib.batch import ImageBatch, TextBatch, concatenated
-from lib.config import PRECISIONS, ModelConfig
+from lib.batch import ImageBatch, TextBatch, concatenate
+from lib.config import PRECISIONS
 from lib.device import encoding_batch, precision_context
-from lib.models.cmsei import CMSEI, Fragments, Interaction
+from lib.models.cmsei.config import Config
+from lib.models.cmsei.graphs import Fragments
+from lib.models.cmsei.interaction import Interaction
+from lib.models.cmsei.model import CMSEI
 
 REGIONS, WIDTH = 36, 2048
 FIRST_WORD = 1000  # of BERT's vocabulary
@@ -43,8 +46,7 @@ def make_images(count: int) -> ImageBatch:
         features=torch.randn(count, REGIONS, WIDTH).relu(),
         lengths=torch.full((count,), REGIONS),
         indices=torch.arange(count),
-        boxes=boxes,
-        relations=(torch.rand(count, REGIONS, REGIONS) < 0.1).float(),
+        arrays={"boxes": boxes, "relations": (torch.rand(count, REGIONS, REGIONS) < 0.1).float()},
     )
 
 
@@ -58,7 +60,7 @@ def make_captions(count: int) -> TextBatch:
 
 def make_model(direction: str) -> CMSEI:
     """Random, with graphs that count: their scales start at zero."""
-    model = CMSEI(ModelConfig(family="cmsei", direction=direction), BertModel(BertConfig())).eval()
+    model = CMSEI(Config(direction=direction), BertModel(BertConfig())).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("norm.weight") and "bert" not in name:
             nn.init.constant_(parameter, 0.5)
@@ -71,10 +73,10 @@ def encoded(model: CMSEI, images: ImageBatch, captions: TextBatch) -> tuple[Frag
     parts = [range(start, start + size) for start in range(0, len(captions), size)]
     texts = (captions[part.start : part.stop] for part in parts)
     return (
-        concatenated(
+        concatenate(
             [model.encode_images(images[i : i + size]) for i in range(0, len(images), size)]
         ),
-        concatenated([model.encode_texts(_trimmed(part)) for part in texts]),
+        concatenate([model.encode_texts(_trimmed(part)) for part in texts]),
     )
 
 
@@ -106,7 +108,7 @@ def naive_loop(model: CMSEI, images: Fragments, texts: Fragments, count: int) ->
     columns = []
     for caption in range(count):
         text = texts[caption : caption + 1].trimmed()
-        text = text.each(lambda tensor: tensor.expand(len(images), *tensor.shape[1:]))
+        text = text.map(lambda tensor: tensor.expand(len(images), *tensor.shape[1:]))
         pair = (images, text) if model.direction == "i2t" else (text, images)
         columns.append(naive_scores(model.interaction, *pair))
     return torch.stack(columns, dim=1)
@@ -137,7 +139,7 @@ def main() -> None:
         with precision_context(device, args.precision):
             found = encoded(model, images, texts)
         return tuple(
-            part.each(lambda t: t if t.dtype == torch.bool else t.float()) for part in found
+            part.map(lambda t: t if t.dtype == torch.bool else t.float()) for part in found
         )
 
     def scores(pair: tuple[Fragments, Fragments]) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
-from lib.data.memmap import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.evaluation.encode import Embeddings
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models.common.layers import unit
