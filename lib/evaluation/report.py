@@ -8,8 +8,8 @@ from lib.evaluation.published import PublishedRow, comparable_rows
 from lib.evaluation.records import UNKNOWN, Member, Origin, Results
 
 HEADER = (
-    f"{'':<28} {'---- image to text ----':^23}  {'---- text to image ----':^23}\n"
-    f"{'':<28} {'R@1':>5} {'R@5':>5} {'R@10':>5} {'mean':>5}  {'R@1':>5} {'R@5':>5} {'R@10':>5}"
+    f"{'':<34} {'---- image to text ----':^23}  {'---- text to image ----':^23}\n"
+    f"{'':<34} {'R@1':>5} {'R@5':>5} {'R@10':>5} {'mean':>5}  {'R@1':>5} {'R@5':>5} {'R@10':>5}"
     f" {'mean':>5}  {'rSum':>6}  {'median rank':>11}  {'mean rank':>13}"
 )
 
@@ -26,7 +26,7 @@ def _recalls(metrics: RetrievalMetrics) -> list[float]:
 def _metrics_line(label: str, metrics: RetrievalMetrics) -> str:
     i2t, t2i, values = metrics.i2t, metrics.t2i, _recalls(metrics)
     return (
-        f"{label:<28} {_cells(values[:4])}  {_cells(values[4:])}  {metrics.rsum:6.1f}  "
+        f"{label:<34} {_cells(values[:4])}  {_cells(values[4:])}  {metrics.rsum:6.1f}  "
         f"{i2t.median_rank:5.0f} {t2i.median_rank:5.0f}  {i2t.mean_rank:6.1f} {t2i.mean_rank:6.1f}"
     )
 
@@ -34,13 +34,13 @@ def _metrics_line(label: str, metrics: RetrievalMetrics) -> str:
 def _gain_line(metrics: RetrievalMetrics, best: RetrievalMetrics) -> str:
     gains = [a - b for a, b in zip(_recalls(metrics), _recalls(best), strict=True)]
     cells, rsum = f"{_cells(gains[:4], '+')}  {_cells(gains[4:], '+')}", metrics.rsum - best.rsum
-    return f"{'  gain over the best member':<28} {cells}  {rsum:+6.1f}"
+    return f"{'  gain over the best member':<34} {cells}  {rsum:+6.1f}"
 
 
 def _published_line(row: PublishedRow) -> str:
     rsum = f"{'-':>6}" if row.rsum is None else f"{row.rsum:6.1f}"
     cells = f"{_cells((*row.i2t, None))}  {_cells((*row.t2i, None))}"
-    return f"{row.title:<28} {cells}  {rsum}  ({row.source})"
+    return f"{row.title:<34} {cells}  {rsum}  ({row.source})"
 
 
 def transfer(origins: Sequence[Origin], dataset: str) -> str:
@@ -86,7 +86,7 @@ def format_ensemble(members: list[Member], dataset: str, split: str, results: Re
         lines.append(result.name)
         own = [member.results[index].metrics for member in members]
         for number, (origin, metrics) in enumerate(zip(origins, own, strict=True), 1):
-            lines.append(_metrics_line(f"  {number}: {origin.title}"[:28], metrics))
+            lines.append(_metrics_line(f"  {number}: {origin.title}"[:34], metrics))
         lines.append(_metrics_line(f"  {name} of {len(members)}", result.metrics))
         lines.append(_gain_line(result.metrics, max(own, key=lambda metrics: metrics.rsum)))
         if not crossing:

@@ -145,7 +145,7 @@ def test_published_rows_stand_beside_comparable_ones_only():
         return format_table(Origin("m.pth", model, features, source), "f30k", split, results)
 
     assert "87.1" in table("3SHNet")
-    assert "87.1" in table("3SHNet", "grid")  # best exit_on_error; of which features, nobody says
+    assert "87.1" in table("3SHNet", "grid")  # best reported; of which features, nobody says
     assert "81.7" in table("VSE-infinity")
     assert "81.7" not in table("VSE-infinity", "grid")
     assert "87.1" not in table("3SHNet without VSeM")
