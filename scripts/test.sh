@@ -1,8 +1,12 @@
 #!/bin/sh
-# Sets itself up, checks the style, runs the tests:  bash scripts/test.sh [pytest arguments]
+# Sets itself up, checks style and types, runs the tests:
+#
+#   sh scripts/test.sh [pytest arguments]
+#   sh scripts/test.sh --cov     # and prints which lines of lib/ no test runs
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
+"$PYTHON" -m mypy lib
 exec "$PYTHON" -m pytest "$@"

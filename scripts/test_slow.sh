@@ -1,3 +1,13 @@
 #!/bin/sh
-# The tests that scripts/test.sh leaves out because they take minutes.
+# The tests that scripts/test.sh leaves out because they take minutes:
+#
+#   sh scripts/test_slow.sh [pytest arguments]
+#   sh scripts/test_slow.sh mutants [--only TEXT]    # faults in the recipe, each of which a test must notice
+set -eu
+if [ "${1:-}" = mutants ]; then
+    shift
+    CDPATH='' cd -- "$(dirname -- "$0")/.."
+    . scripts/setup.sh
+    exec "$PYTHON" -m tests.mutants "$@"
+fi
 exec sh "$(dirname "$0")/test.sh" -m slow "$@"

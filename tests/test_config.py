@@ -144,3 +144,49 @@ def test_settings_are_printed_without_torch():
     assert "model.vsem" not in cmsei
     code = "import sys, train; sys.argv[1:] = ['--settings']; train.main(); "
     succeed("python", "-c", code + "assert 'torch' not in sys.modules")
+
+
+RECIPE = {  # VSE-infinity's for regions, which 3SHNet's release trains with
+    "train.epochs": 25,
+    "train.batch_size": 128,
+    "train.lr": 5e-4,
+    "train.decay_epoch": 15,
+    "train.decay": 0.1,
+    "train.weight_decay": 1e-4,
+    "train.clip": 2.0,
+    "train.sum_epochs": 1,
+    "train.margin": 0.2,
+    "train.mask_same_image": False,
+    "train.sync_batchnorm": False,
+    "model.bert_lr_scale": 0.1,
+    "model.embed_size": 1024,
+    "model.img_dim": 2048,
+    "model.categories": 133,
+    "model.cells": 7,
+    "model.map_size": 64,
+    "model.normalise_images": True,
+    "model.normalise_texts": True,
+    "data.word_augment": 0.2,
+    "features.drop": 0.2,
+    "features.drop_scheme": "each",
+    "features.grid_size": 7,
+}
+
+
+def test_defaults_are_the_published_recipe():
+    found = from_dict({}, "defaults").flat()
+    assert {name: found[name] for name in RECIPE} == RECIPE
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("f30k_region", {}),
+        ("coco_region", {"train.batch_size": 256}),
+        ("f30k_grid", {}),
+        ("coco_grid", {}),
+    ],
+)
+def test_the_papers_configs_are_the_published_recipe(name, changes):
+    found = load_config(ROOT / "configs" / f"{name}.yaml").flat()
+    assert {key: found[key] for key in RECIPE} == RECIPE | changes

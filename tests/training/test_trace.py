@@ -55,6 +55,19 @@ def test_every_epoch_is_the_recorded_one(recorded):
         assert found["recalls"] == pytest.approx(expected["recalls"], abs=0.3)
 
 
+def test_the_log_says_what_was_recorded(recorded, trace_world):
+    log = (trace_world / "run" / "train.log").read_text().splitlines()
+    lines = [line.split("  ", 1)[1] for line in log if " per pair" in line]
+    for epoch, (line, form) in enumerate(zip(lines, ("sum", "hardest"), strict=True)):
+        steps = [step for step in recorded["steps"] if step["form"] == form]
+        loss = np.mean([step["loss"] for step in steps]) / len(steps[0]["captions"])
+        recalls = recorded["epochs"][epoch]["recalls"]
+        best = " (best)" if recorded["epochs"][epoch]["best"] == epoch else ""
+        told = f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {recalls[0]:.1f}"
+        told += f", t2i R@1 {recalls[3]:.1f}, rSum {sum(recalls):.1f}{best}, "
+        assert line.startswith(told)
+
+
 def test_dev_figures_are_of_its_first_thousand_images(recorded, trace_world):
     """Encoded one by one and ranked by sorting, with the checkpoint of the last epoch."""
     path = RunDir(from_dict(trace.settings(trace_world), "trace")).last

@@ -1,0 +1,272 @@
+"""One-line faults, each of which the test named beside it must notice."""
+
+from typing import NamedTuple
+
+
+class Fault(NamedTuple):
+    """``old``, which a file holds once, becomes ``new``."""
+
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+LOOP = "tests/training/test_loop.py::"
+TRACE = "tests/training/test_trace.py::"
+STEP = TRACE + "test_every_step_is_the_recorded_one"
+EPOCH = TRACE + "test_every_epoch_is_the_recorded_one"
+BEST = TRACE + "test_the_best_epoch_is_the_first_of_the_largest_rsum"
+LOG = TRACE + "test_the_log_says_what_was_recorded"
+LOSSES = "tests/training/test_losses.py::"
+PLAIN_LOSS = LOSSES + "test_equals_a_plain_loop"
+RESUMED = "tests/training/test_signals.py::test_stopped_and_resumed_equals_uninterrupted"
+PIXELS = "tests/models/common/test_end_to_end.py::"
+CAPTIONS = "tests/data/test_captions.py::"
+DATASET = "tests/data/test_dataset.py::"
+METRICS = "tests/evaluation/test_metrics.py::"
+TABLES = "tests/evaluation/test_tables.py::"
+CELLS = TABLES + "test_every_cell_is_in_its_place"
+ROWS = TABLES + "test_published_rows_are_the_specification_s"
+TITLES = "tests/models/test_titles.py::"
+ENSEMBLE = "tests/evaluation/test_ensemble.py::"
+CROSS = "tests/test_eval_cross_ensemble.py::"
+CHECKPOINT = "tests/test_checkpoint.py::"
+GOLDEN = "tests/models/threeshnet/test_golden.py::"
+RECIPE = "tests/test_config.py::test_defaults_are_the_published_recipe"
+
+
+def _in(file: str, *faults: tuple[str, str, str]) -> list[Fault]:
+    return [Fault(file, *fault) for fault in faults]
+
+
+FAULTS = [
+    *_in(
+        "lib/training/loop.py",
+        ('self.progress["epoch"] >= config.sum_epochs', 'self.progress["epoch"] > config.sum_epochs', STEP),
+        ("config.margin, hardest, same)", "config.margin, True, same)", STEP),
+        ("config.margin, hardest, same)", "config.margin, hardest, None)", LOOP + "test_masking_changes_the_loss"),
+        ("all_gather(images.indices) if", "all_gather(texts.indices) if", LOOP + "test_masking_changes_the_loss"),
+        ("if config.mask_same_image else", "if not config.mask_same_image else", STEP),
+        ("self.optimizer.zero_grad(set_to_none=True)", "pass", STEP),
+        ("self.model.parameters(), config.clip)", "self.model.parameters(), 2 * config.clip)", STEP),
+        ("self.model.parameters(), config.clip)", "self.model.text_encoder.parameters(), config.clip)", STEP),
+        ("        self.optimizer.step()", "        pass", STEP),
+        ("set_rates(self.optimizer, self.base_rates, factor)", "pass", STEP),
+        ("        self.model.train()", "        self.model.eval()", STEP),
+        ('share = progress["step"] / len(batches)', "share = 1.0", PIXELS + "test_the_schedule_of_rates"),
+        ("torch.manual_seed(config.run.seed)", "pass", STEP),
+        ("DEV_IMAGES = 1000", "DEV_IMAGES = 5000", EPOCH),
+        ("batches[first:, self._share]", "batches[:, self._share]", RESUMED),
+        ('metrics.rsum > progress["best_rsum"]', 'metrics.rsum >= progress["best_rsum"]', BEST),
+        ('metrics.rsum > progress["best_rsum"]', "True", BEST),
+        ('"best_rsum": metrics.rsum, "best_epoch": epoch}', '"best_rsum": metrics.rsum, "best_epoch": epoch + 1}', BEST),
+        ('"step": 0, "rsum": metrics.rsum}', '"step": 0, "rsum": progress["best_rsum"]}', BEST),
+        ("self._save(best)", "self._save(True)", BEST),
+        ("return total / taken / config.train.batch_size", "return total / taken", LOG),
+        ("epoch >= self.config.train.sum_epochs else", "epoch > self.config.train.sum_epochs else", LOG),
+        ("f\"t2i R@1 {metrics.t2i.r1:.1f}, ", "f\"t2i R@1 {metrics.i2t.r1:.1f}, ", LOG),
+        ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', LOOP + "test_tensorboard_has_every_curve"),
+        ("            average_gradients(self.model)", "            pass", "tests/models/cmsei/test_model.py::test_two_processes_and_pieces_are_one"),
+        ('"loss": value / len(scores)', '"loss": value', LOOP + "test_tensorboard_has_every_curve"),
+    ),
+    *_in(
+        "lib/training/losses.py",
+        ("scores - matched[:, None])", "scores - matched)", PLAIN_LOSS),
+        ("scores - matched).relu()", "scores - matched[:, None]).relu()", PLAIN_LOSS),
+        ("captions.max(dim=1)", "captions.max(dim=0)", PLAIN_LOSS),
+        ("images.max(dim=0)", "images.max(dim=1)", PLAIN_LOSS),
+        ("values.sum() + images.max(dim=0).values.sum()", "values.sum()", PLAIN_LOSS),
+        ("if hardest:", "if not hardest:", PLAIN_LOSS),
+        ("image_indices[:, None] == image_indices", "image_indices[:, None] != image_indices", PLAIN_LOSS),
+        ("return captions.sum() + images.sum()", "return captions.mean() + images.mean()", PLAIN_LOSS),
+        ("captions = (margin + scores", "captions = (scores", PLAIN_LOSS),
+        ("-torch.inf).max(dim=1)", "-torch.inf).max(dim=0)", LOSSES + "test_score_statistics"),
+        ("hardest = scores.masked_fill(diagonal, -torch.inf)", "hardest = scores", LOSSES + "test_score_statistics"),
+    ),
+    *_in(
+        "lib/training/optim.py",
+        ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_the_schedule_of_rates"),
+        ("weight_decay=config.weight_decay", "weight_decay=0.0", LOOP + "test_three_groups_and_the_schedule"),
+        ("if epoch >= config.backbone_epoch:", "if epoch > config.backbone_epoch:", PIXELS + "test_heads_learn_first_then_the_late_stages"),
+        ("epoch >= config.decay_epoch", "epoch > config.decay_epoch", STEP),
+        ("0 < config.backbone_epoch == epoch", "config.backbone_epoch == epoch", PIXELS + "test_the_schedule_of_rates"),
+        ("return factor * (share if warming else 1.0)", "return factor", PIXELS + "test_the_schedule_of_rates"),
+        ('group["lr"] = rate * factor', 'group["lr"] *= factor', STEP),
+    ),
+    *_in(
+        "lib/models/common/bert.py",
+        ('"lr": lr * scale}', '"lr": lr}', STEP),
+        ("self.random_ids = (1, len(tokenizer))", "self.random_ids = (0, len(tokenizer))", CAPTIONS + "test_replacements_cover_the_vocabulary_but_never_padding"),
+        ("return unit(pooled) if self.normalise else pooled", "return pooled", GOLDEN + "test_caption_embeddings"),
+    ),
+    *_in(
+        "lib/models/common/end_to_end.py",
+        ("self.backbone.stages[frozen_stages:]", "self.backbone.stages[:frozen_stages]", PIXELS + "test_heads_learn_first_then_the_late_stages"),
+        ("        self.backbone.eval()", "        pass", PIXELS + "test_heads_learn_first_then_the_late_stages"),
+    ),
+    *_in(
+        "lib/config.py",
+        ('margin: Float = setting(0.2', 'margin: Float = setting(0.1', RECIPE),
+        ('clip: Float = setting(2.0', 'clip: Float = setting(1.0', RECIPE),
+        ('lr: Float = setting(5e-4', 'lr: Float = setting(5e-5', RECIPE),
+        ('decay_epoch: int = setting(15', 'decay_epoch: int = setting(20', RECIPE),
+        ('epochs: int = setting(25', 'epochs: int = setting(30', RECIPE),
+        ('weight_decay: Float = setting(1e-4', 'weight_decay: Float = setting(1e-2', RECIPE),
+        ('word_augment: Float = setting(0.2', 'word_augment: Float = setting(0.1', RECIPE),
+        ('mask_same_image: bool = setting(False', 'mask_same_image: bool = setting(True', RECIPE),
+    ),
+    *_in(
+        "lib/data/captions.py",
+        ("generator.random(words[-1] + 1) < rate", "generator.random(words[-1] + 1) > rate", STEP),
+        ("MASK_SHARE = 0.5", "MASK_SHARE = 0.4", CAPTIONS + "test_augmentation_rates_are_per_word"),
+        ("REPLACE_SHARE = 0.1", "REPLACE_SHARE = 0.2", CAPTIONS + "test_augmentation_rates_are_per_word"),
+        ("ids[mask] = self.tokenizer.mask_id", "ids[mask] = self.tokenizer.padding_id", STEP),
+        ("self._wrap(ids[~delete])", "self._wrap(ids)", CAPTIONS + "test_augmentation_rates_are_per_word"),
+        ("words = np.cumsum(tokenizer.begins_word[flat]", "words = np.cumsum(np.ones_like(flat)", CAPTIONS + "test_augmentation_rates_are_per_word"),
+        ("CAPTIONS_PER_IMAGE = 5", "CAPTIONS_PER_IMAGE = 4", STEP),
+    ),
+    *_in(
+        "lib/data/augmentation.py",
+        ("keep = generator.random(count) >= rate", "keep = generator.random(count) < rate", STEP),
+        ("if not keep.any():", "if False:", DATASET + "test_dropping_rows_packs_the_rest_and_never_takes_all"),
+        ("return rate * u if u >= 0.2 else 0.0", "return rate * u", DATASET + "test_vse_infinitys_scheme_spares_a_fifth_of_the_pictures"),
+        ('if scheme == "each":', 'if scheme != "each":', DATASET + "test_pairs_lose_rows_by_the_scheme"),
+        ("columns[::-1] if self.mirrored else columns", "columns", PIXELS + "test_a_window_on_arrays_is_the_naive_one"),
+        ("across[::-1] if self.mirrored else across", "across", PIXELS + "test_a_window_on_arrays_is_the_naive_one"),
+        ("generator.uniform(smallest, 1, 2)", "generator.uniform(0, 1, 2)", PIXELS + "test_windows_cover_what_they_should"),
+        ("generator.random() < flip", "generator.random() > flip", PIXELS + "test_windows_cover_what_they_should"),
+    ),
+    *_in(
+        "lib/data/images.py",
+        ("if window.mirrored:", "if not window.mirrored:", PIXELS + "test_picture_and_label_map_are_seen_through_the_same_window"),
+    ),
+    *_in(
+        "lib/data/dataset.py",
+        ("item = training_item(self.split, image, self.features, generator)", "item = evaluation_item(self.split, image)", STEP),
+        ("default_rng((self.seed, epoch, caption))", "default_rng((self.seed, caption))", STEP),
+        ("default_rng((seed, epoch))", "default_rng((seed,))", STEP),
+        ("image = caption // CAPTIONS_PER_IMAGE", "image = caption % len(self.split.image_ids)", STEP),
+        ("values[:, :count][:, kept] if axes == 2", "values[:, :count][:, kept] if axes == 3", "tests/models/cmsei/test_regions.py::test_dropped_regions_take_their_edges_along"),
+    ),
+    *_in(
+        "lib/evaluation/metrics.py",
+        ("np.count_nonzero(row >= best[image])", "np.count_nonzero(row > best[image])", METRICS + "test_ties_count_against_the_model"),
+        ("(row >= own).view", "(row > own).view", METRICS + "test_ties_count_against_the_model"),
+        ("np.maximum.at(best, owner, own)", "np.minimum.at(best, owner, own)", METRICS + "test_equals_a_plain_loop_ties_included"),
+        ("own >= best[owner], images", "own > best[owner], images", METRICS + "test_equal_scores_among_own_captions_do_not_hurt"),
+        ("3 * (self.i2t.average + self.t2i.average)", "2 * (self.i2t.average + self.t2i.average)", TABLES + "test_rsum_is_the_sum_of_the_recalls"),
+        ("3 * (self.i2t.average + self.t2i.average)", "6 * self.i2t.average", TABLES + "test_rsum_is_the_sum_of_the_recalls"),
+        ("(self.r1 + self.r5 + self.r10) / 3", "self.r5", CELLS),
+        ("np.mean(retrieval_ranks < k)", "np.mean(retrieval_ranks <= k)", METRICS + "test_recorded_recalls"),
+        ("np.floor(np.median(retrieval_ranks)) + 1", "np.median(retrieval_ranks) + 1", METRICS + "test_median_is_the_floor_of_the_zero_based_median_plus_one"),
+        ("retrieval_ranks.mean() + 1", "retrieval_ranks.mean()", METRICS + "test_recorded_recalls"),
+        ("mean([part.t2i for part in parts])", "mean([part.i2t for part in parts])", METRICS + "test_mean_of_folds"),
+        ("RetrievalMetrics(direction_metrics(i2t), direction_metrics(t2i))", "RetrievalMetrics(direction_metrics(t2i), direction_metrics(i2t))", METRICS + "test_recorded_recalls"),
+    ),
+    *_in(
+        "lib/evaluation/protocols.py",
+        ("FOLDS = 5", "FOLDS = 2", METRICS + "test_recorded_folds"),
+        ('split == "test":', 'split == "dev":', METRICS + "test_coco_test_alone_is_refused"),
+        ("range(0, n, size)", "range(0, n - size, size)", METRICS + "test_recorded_folds"),
+        ("size, mean_metrics(folds), folds)", "size, folds[0], folds)", METRICS + "test_recorded_folds"),
+        ("all {n:,} images\", n, whole)", "all {n:,} images\", n, mean_metrics(folds))", METRICS + "test_recorded_folds"),
+        ('"testall" if name == "coco" else "test"', '"test"', "tests/test_eval.py::test_coco_gives_both_protocols_from_one_encoding"),
+    ),
+    *_in(
+        "lib/evaluation/report.py",
+        ("(side.r1, side.r5, side.r10, side.average)", "(side.r1, side.r10, side.r5, side.average)", CELLS),
+        ("sides = (metrics.i2t, metrics.t2i)", "sides = (metrics.t2i, metrics.i2t)", CELLS),
+        ("max(own, key", "min(own, key", CELLS),
+        ("metrics.rsum - best.rsum", "best.rsum - metrics.rsum", CELLS),
+        ("if origin.source == dataset:", "if True:", CELLS),
+        ("        if not crossing:", "        if True:", CELLS),
+        ("i2t.median_rank:5.0f} {t2i.median_rank", "t2i.median_rank:5.0f} {i2t.median_rank", CELLS),
+    ),
+    *_in(
+        "lib/evaluation/results_table.py",
+        ("statistics.stdev(values)", "statistics.pstdev(values)", CELLS),
+        ("statistics.mean(values)", "max(values)", CELLS),
+        ("for v in (s.r1, s.r5, s.r10)", "for v in (s.r10, s.r5, s.r1)", CELLS),
+        ("sides = (metrics.i2t, metrics.t2i)", "sides = (metrics.t2i, metrics.i2t)", CELLS),
+        ('"t2i R@1", "t2i R@5", "t2i R@10", "rSum")', '"t2i R@5", "t2i R@1", "t2i R@10", "rSum")', CELLS),
+        ("if all(crossing) else", "if any(crossing) else", CELLS),
+        ('row.models != "single", row.models', 'row.models == "single", row.models', CELLS),
+        ("(*row.i2t, *row.t2i, row.rsum)", "(*row.t2i, *row.i2t, row.rsum)", CELLS),
+        ("per_run(\"epoch\"),", "per_run(\"seed\"),", CELLS),
+        ("repeated = len(seeds) < len(group)", "repeated = False", "tests/evaluation/test_results_table.py::test_a_seed_that_occurs_twice_is_no_mean"),
+    ),
+    *_in(
+        "lib/evaluation/published.csv",
+        ("83.6,97.4,99.2,68.7,92.6,96.6,538.0", "83.6,97.4,99.2,67.8,92.6,96.6,538.0", ROWS),
+        ("64.1,87.3,92.6,521.3", "64.1,87.3,92.6,512.3", ROWS),
+        (",,,50.3,,,", "50.3,,,,,,", ROWS),
+    ),
+    *_in(
+        "lib/evaluation/published.py",
+        ("row.models in (None, models)", "True", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("row.features in (None, features)", "True", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("(row.dataset, row.images) == (dataset, images)", "row.dataset == dataset", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("figures[:3], figures[3:6]", "figures[3:6], figures[:3]", ROWS),
+    ),
+    *_in(
+        "lib/models/family.py",
+        ("for name, on in parts.items() if not on", "for name, on in parts.items() if on", TITLES + "test_threeshnet"),
+    ),
+    *_in(
+        "lib/models/threeshnet/__init__.py",
+        ('"VSeM": config.vsem, "VSpM": config.vspm', '"VSeM": config.vspm, "VSpM": config.vsem', TITLES + "test_threeshnet"),
+        ("if not config.segmentation:", "if False:", TITLES + "test_threeshnet"),
+        ("arrays[\"categories\"] * shares.any(axis=(1, 2))", "arrays[\"categories\"]", PIXELS + "test_a_batch_is_a_function_of_seed_epoch_and_caption"),
+    ),
+    *_in(
+        "lib/models/cmsei/__init__.py",
+        ('"VSG": config.use_spatial_graph', '"VSG": config.use_semantic_graph', TITLES + "test_cmsei"),
+        ('{"i2t": "I-T", "t2i": "T-I"}', '{"i2t": "T-I", "t2i": "I-T"}', TITLES + "test_cmsei"),
+        ('family.Whole(f"CMSEI{_removed(config)}"', 'family.Whole("CMSEI"', TITLES + "test_cmsei"),
+        ('f"CMSEI {VERSIONS[config.direction]}{_removed(config)}"', 'f"CMSEI {VERSIONS[config.direction]}"', TITLES + "test_cmsei"),
+    ),
+    *_in(
+        "lib/evaluation/ensemble.py",
+        ("np.float32(weight) * member[rows]", "member[rows] / len(members)", ENSEMBLE + "test_coco_gives_both_protocols"),
+        ("[weight / sum(weights) for", "[weight for", ENSEMBLE + "test_coco_gives_both_protocols"),
+        ('{"region", "grid"} <= {', '{"region"} <= {', TITLES + "test_ensembles_of_several_models"),
+        ("if parts == sorted(wholes[0].parts) else None", "", TITLES + "test_versions_of_one_model_go_by_its_name"),
+        ("    if not differing:", "    if True:", ENSEMBLE + "test_what_differs_is_not_averaged"),
+        ('("region", "grid", "images", UNKNOWN)', '("grid", "region", "images", UNKNOWN)', TITLES + "test_ensembles_of_several_models"),
+        ("_whole(origins) or \" and \"", "\" and \"", TITLES + "test_versions_of_one_model_go_by_its_name"),
+    ),
+    *_in(
+        "lib/evaluation/evaluator.py",
+        ("        epoch -= 1  #", "        epoch -= 0  #", "tests/test_eval.py::test_everything_is_saved_and_agrees"),
+    ),
+    *_in(
+        "eval_cross_ensemble.py",
+        ("weight = 1 / len(paths)", "weight = 1.0 + len(members)", CROSS + "test_members_and_mean_on_another_dataset"),
+        ("if checkpoint.source == dataset:", "if False:", CROSS + "test_the_training_dataset_is_no_target"),
+        ("mean = mean + np.float32(weight) * scored.scores", "mean = scored.scores", CROSS + "test_members_and_mean_on_another_dataset"),
+    ),
+    *_in(
+        "lib/models/threeshnet/released.py",
+        ('"crossmodalfusion_sm.fc_scale": "semantic.gate"', '"crossmodalfusion_sm.fc_scale": "semantic.output"', CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
+        ('"crossmodalfusion_sm.MLP_image": "semantic.region_residual"', '"crossmodalfusion_sm.MLP_image": "semantic.query_residual"', GOLDEN + "test_branches"),
+        ('normalise_images=not opt.get("no_imgnorm", False)', 'normalise_images=not opt.get("no_txtnorm", False)', CHECKPOINT + "test_normalisation_options_are_read"),
+        ('"no_imgnorm": not config.normalise_images', '"no_imgnorm": config.normalise_images', CHECKPOINT + "test_our_run_can_be_exported_and_read_back"),
+        ('"max_violation": True', '"max_violation": False', CHECKPOINT + "test_our_run_can_be_exported_and_read_back"),
+        ('if extras.get("position_ids", True):', "if True:", CHECKPOINT + "test_position_ids_may_be_missing"),
+        ("return side | fresh", "return side", CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
+        ("segmentation = any(key", "segmentation = all(key", CHECKPOINT + "test_own_format_round_trip"),
+        ('map_size=opt.get("map_size", 64)', 'map_size=opt.get("map_size", 32)', GOLDEN + "test_branches"),
+        ("if removed and config.segmentation else None", "if False else None", CHECKPOINT + "test_an_ablated_model_cannot_be_exported"),
+    ),
+    *_in(
+        "lib/models/common/gpo.py",
+        ("TEMPERATURE = 0.1", "TEMPERATURE = 1.0", GOLDEN + "test_pooling"),
+        ("(forward + backward) / 2", "forward + backward", GOLDEN + "test_pooling"),
+    ),
+    *_in(
+        "lib/models/threeshnet/vspm.py",
+        ("SHARPNESS = 4.0", "SHARPNESS = 1.0", GOLDEN + "test_branches"),
+        ("norm.update_running(mean, variance, size)", "pass", GOLDEN + "test_training_mode"),
+    ),
+]  # fmt: skip
