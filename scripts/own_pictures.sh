@@ -10,7 +10,7 @@
 #   PANOPTIC=NAME        of the hub, a folder, or random; or PANOPTIC_JSON=F and PANOPTIC_PNG=FOLDER,
 #                        a result in COCO's panoptic format
 #   BERT=NAME            of the hub, a folder, or small (made from the captions, untrained)
-# It may be stopped and started again, and goes on where it was; a finished training is kept.
+# It may be stopped; started again, it continues where it was. A finished training is kept.
 set -eu
 if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
     echo "usage: sh scripts/own_pictures.sh PICTURES/ captions.txt [section.key=value ...]" >&2

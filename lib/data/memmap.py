@@ -1,6 +1,6 @@
 """Memory-mapped arrays of a split, read image by image.
 
-Pages are released as reading goes on, so that a process stays small whatever the size of the file
+Pages are released while it reads, so that a process stays small whatever the size of the file
 (COCO's region features are 33 GB)."""
 
 import mmap

@@ -54,7 +54,7 @@ FAULTS = [
         ("        self.optimizer.step()", "        pass", STEP),
         ("set_rates(self.optimizer, self.base_rates, factor)", "pass", STEP),
         ("        self.model.train()", "        self.model.eval()", STEP),
-        ('share = progress["step"] / len(batches)', "share = 1.0", PIXELS + "test_the_schedule_of_rates"),
+        ('share = progress["step"] / len(batches)', "share = 1.0", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("torch.manual_seed(config.run.seed)", "pass", STEP),
         ("DEV_IMAGES = 1000", "DEV_IMAGES = 5000", EPOCH),
         ("batches[first:, self._share]", "batches[:, self._share]", RESUMED),
@@ -86,7 +86,7 @@ FAULTS = [
     ),
     *_in(
         "lib/training/optim.py",
-        ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_the_schedule_of_rates"),
+        ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("weight_decay=config.weight_decay", "weight_decay=0.0", LOOP + "test_three_groups_and_the_schedule"),
         ("if epoch >= config.backbone_epoch:", "if epoch > config.backbone_epoch:", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("epoch >= config.decay_epoch", "epoch > config.decay_epoch", STEP),
