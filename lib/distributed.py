@@ -1,7 +1,6 @@
 """The processes of one run or evaluation, one per GPU, as torchrun starts them.
 
-With one process these are no-ops. Every collective has to be called by all ranks in the same order.
-"""
+With one process these are no-ops. All ranks must call every collective in the same order."""
 
 import gc
 import os

@@ -2,8 +2,7 @@
 
 Published are the arrays' shapes and their source (UPSNet), not the recipe of ``segmentations``; it
 is inferred from DIFNet's features of the same shape and source: the share of each of 7 x 7 cells
-that a category covers. The recipe stands in :func:`arrays_of` alone.
-"""
+that a category covers. The recipe stands in :func:`arrays_of` alone."""
 
 import numpy as np
 import torch

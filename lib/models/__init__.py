@@ -28,10 +28,8 @@ def build_model(
     model = family_of(config).build(config, tokenizer, pretrained)
     if config.backbone is None:
         return model
-    from lib.models.common.backbone import (
-        build_backbone,  # imports torchvision
-        normalisation_of,
-    )
+    # Nothing else imports torchvision.
+    from lib.models.common.backbone import build_backbone, normalisation_of
     from lib.models.common.end_to_end import EndToEnd
 
     backbone = build_backbone(config, pretrained)

@@ -187,20 +187,3 @@ def without(parts: dict[str, bool]) -> str:
     """The end of an ablation's title: " without A and B", of the parts that are off."""
     missing = " and ".join(name for name, on in parts.items() if not on)
     return f" without {missing}" if missing else ""
-
-
-class BertFamily(Family):
-    """A family whose text side is the BERT that its setting ``bert`` names."""
-
-    locations = frozenset({"bert"})
-
-    def tokenizer(
-        self,
-        config: Any,
-        captions: Sequence[str] | None = None,
-        state: dict[str, Any] | None = None,
-    ) -> Tokenizer:
-        """BERT's WordPieces."""
-        from lib.models.common.bert import BertTokenizer  # imports torch
-
-        return BertTokenizer(config.bert)

@@ -15,8 +15,7 @@ def triplet_loss(
         margin: by how much a matched pair must beat a negative, in units of the score.
         hardest: True adds the largest cost of each row and of each column; False adds all costs.
         image_indices: (B,) int64, which image each pair is of. If given, captions of one image
-            are no negatives of each other; by default they are, as the published models trained.
-    """
+            are no negatives of each other; by default they are, as the published models trained."""
     matched = scores.diagonal()
     excluded = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
     if image_indices is not None:

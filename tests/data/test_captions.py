@@ -100,6 +100,7 @@ def test_replacements_cover_the_vocabulary_but_never_padding(tokenizer):
     captions = tokens(["dog " * 500], tokenizer)
     generator = np.random.default_rng(1)
     seen = np.concatenate([captions.augmented(0, 1.0, generator) for _ in range(300)])
+    assert tokenizer.random_ids == (tokenizer.padding_id + 1, 30_522)
     assert 0 not in seen
     replaced = seen[(seen != 103) & (seen != 101) & (seen != 102)]
     assert len(replaced) == pytest.approx(300 * 50, rel=0.05)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.models import family
 from lib.models.cmsei.config import Config, inputs
+from lib.models.common.bert_family import BertFamily
 
 if TYPE_CHECKING:
     from lib.models.cmsei.model import CMSEI
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 VERSIONS = {"i2t": "I-T", "t2i": "T-I"}
 
 
-class Family(family.BertFamily):
+class Family(BertFamily):
     """Both versions of CMSEI and their ablations."""
 
     name = "cmsei"

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lib.models import family
+from lib.models.common.bert_family import BertFamily
 from lib.models.threeshnet.config import Config, inputs
 
 if TYPE_CHECKING:
     from lib.models.threeshnet.model import ThreeSHNet
 
 
-class Family(family.BertFamily):
+class Family(BertFamily):
     """3SHNet and its ablations."""
 
     name = "threeshnet"
