@@ -11,8 +11,8 @@ from lib.errors import InputError, first_line
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds. The old
-    file stays untouched until the new one is complete and on the disk. Raises InputError: the
+    """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds. The
+    old file stays untouched until the new one is complete and on the disk. Raises InputError: the
     folder cannot be written or the disk is full; the temporary file is gone."""
     path = Path(path)
     # The suffix is kept, because np.save would add one of its own to a name without it.
