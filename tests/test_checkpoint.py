@@ -197,6 +197,10 @@ def test_our_run_can_be_exported_and_read_back(tmp_path):
     assert again.is_released
     assert again.config.model == checkpoint.config.model
     assert all(torch.equal(v, again.model[k]) for k, v in model.state_dict().items())
+    opt = again.released["opt"]
+    wanted = {"max_violation": True, "no_imgnorm": False, "no_txtnorm": False, "margin": 0.2}
+    wanted |= {"precomp_enc_type": "basic", "data_name": "f30k_precomp"}
+    assert {name: opt[name] for name in wanted} == wanted
 
 
 @pytest.mark.parametrize("share", [0.5, 0.999, 0.0])

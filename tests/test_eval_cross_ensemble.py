@@ -74,6 +74,7 @@ def test_members_and_mean_on_another_dataset(runs, data, tmp_path):
     assert [m["results"][0]["metrics"]["rsum"] for m in record["members"]] == own
     (mean,) = evaluate(mean_scores(files, [0.5, 0.5]), "scenes_b", "test")
     assert record["results"][0]["metrics"]["rsum"] == pytest.approx(mean.metrics.rsum)
+    assert [m["weight"] for m in record["members"]] == [0.5, 0.5]
     assert files[1].origin.seed == 5
     assert files[1].origin.epoch == 0
 

@@ -41,6 +41,8 @@ def test_recorded_folds():
     found = (*figures(folded.metrics.i2t), *figures(folded.metrics.t2i))
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert folded.metrics.rsum == pytest.approx(sum(expected[:3]) + sum(expected[5:8]))
+    assert figures(whole.metrics.i2t) == pytest.approx(RECORDED["full/i2t"].tolist(), abs=1e-9)
+    assert figures(whole.metrics.t2i) == pytest.approx(RECORDED["full/t2i"].tolist(), abs=1e-9)
     assert whole.images == 500
     assert folded.images == 100
 
