@@ -3,6 +3,7 @@ python eval.py --checkpoint P --data_path data --dataset coco
 on several GPUs: torchrun --nproc_per_node 4 eval.py ..."""
 
 import argparse
+from pathlib import Path
 
 from lib.config import PRECISIONS
 from lib.device import default_workers
@@ -54,9 +55,10 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Targ
         args.grid_size.isdecimal() and int(args.grid_size) > 0
     ):
         parser.error("--grid_size must be a number from 1, or off")
-    names = ("bert", "device", "batch_size", "workers", "precision", "pair_memory_gb")
+    names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
     split = args.split or DEFAULT_SPLITS[args.dataset]
     options = {name: getattr(args, name) for name in names}
+    options["locations"] = {"bert": args.bert} if args.bert else {}
     return Target(args.data_path, args.dataset, split, **options)
 
 
@@ -70,6 +72,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
     args = parser.parse_args(words)
     target = target_of(parser, args)
+    files = [args.checkpoint, args.save_results, args.save_embeddings, args.json]
+    resolved = [Path(file).resolve() for file in files if file]
+    if len(set(resolved)) < len(resolved):
+        parser.error("the checkpoint and the files to write must be different files")
     with exit_on_error():
         for path in filter(None, (args.save_results, args.save_embeddings, args.json)):
             check_writable(path)

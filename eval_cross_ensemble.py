@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> None:
     for name in ("features", "features_folder"):
         given = getattr(args, name) or [None] * len(paths)
         if len(given) != len(paths):
-            parser.error(f"--{name} wants one value per checkpoint: {len(paths)}, not {len(given)}")
+            parser.error(f"--{name} takes one value per checkpoint: {len(paths)}, not {len(given)}")
         setattr(args, name, given)
     choices = [
         FeatureChoice(kind, folder, args.grid_size)

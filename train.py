@@ -6,7 +6,6 @@ import sys
 
 from lib.config import Config, describe_settings, load_config
 from lib.errors import exit_on_error
-from lib.models import DEFAULT
 
 
 def main() -> None:
@@ -25,10 +24,10 @@ def main() -> None:
     if not args.config and not args.settings:
         parser.error("the following arguments are required: --config")
     with exit_on_error():
-        config = load_config(args.config, args.overrides) if args.config else None
+        config = load_config(args.config, args.overrides)
         if args.settings:
-            print("\n".join(describe_settings(config.model.family if config else DEFAULT)))
-        elif config:
+            print("\n".join(describe_settings(config.model.family)))
+        else:
             train(config, args.resume, args.overwrite)
 
 

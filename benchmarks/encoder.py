@@ -20,6 +20,7 @@ from torch import Tensor
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from lib.batch import ImageBatch
+from lib.errors import exit_on_error
 from lib.models.threeshnet.config import Config
 from lib.models.threeshnet.model import ImageEncoder
 
@@ -135,4 +136,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

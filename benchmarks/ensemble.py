@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.measure import from_one
+from lib.errors import exit_on_error
 from lib.evaluation.records import Origin
 from lib.evaluation.scores import save_results
 
@@ -32,11 +33,12 @@ import eval_ensemble
 from safetensors.numpy import load_file
 from lib.evaluation.protocols import evaluate
 
-way, out, *files = sys.argv[1:]
+way, *files = sys.argv[1:]
 started = time.perf_counter()
 if way == "ours":
-    eval_ensemble.main([*files, "--json", out])
-    sums = [r["metrics"]["rsum"] for r in json.loads(Path(out).read_text())["results"]]
+    weights = [1 / len(files)] * len(files)
+    record = eval_ensemble.score_ensemble(files, weights, None, None)
+    sums = [result.metrics.rsum for result in record.results]
 else:
     matrices = [load_file(file)["scores"] for file in files]
     for matrix in matrices:
@@ -66,9 +68,9 @@ def write_members(folder: Path, count: int, images: int) -> list[str]:
     return paths
 
 
-def measure(way: str, folder: Path, files: list[str]) -> dict:
+def measure(way: str, files: list[str]) -> dict:
     """One way in a process of its own."""
-    command = [sys.executable, "-c", CHILD, way, str(folder / "out.json"), *files]
+    command = [sys.executable, "-c", CHILD, way, *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -88,7 +90,7 @@ def main() -> None:
         print(f"{len(files)} matrices written in {time.perf_counter() - started:.0f} s")
         print("members  eval_ensemble.py       plain              ratios (plain / ours)")
         for count in args.members:
-            ours, plain = (measure(way, folder, files[:count]) for way in ("ours", "plain"))
+            ours, plain = (measure(way, files[:count]) for way in ("ours", "plain"))
             assert np.allclose(ours["sums"], plain["sums"], atol=0.05), (ours, plain)
             print(
                 f"{count:>7}  {ours['seconds']:6.1f} s  {ours['peak']:5.2f} GB  "
@@ -99,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -25,6 +25,7 @@ from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions, tokenise
 from lib.data.dataset import collate_images, collate_texts, evaluation_item
 from lib.data.split import Split, open_split
 from lib.device import encoding_batch
+from lib.errors import exit_on_error
 from lib.evaluation.encode import encode_split
 from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
 from lib.evaluation.metrics import RetrievalMetrics
@@ -128,4 +129,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -35,6 +35,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from lib.data.pictures import decode
 from lib.data.segmentation import CATEGORIES
+from lib.errors import exit_on_error
 from lib.extraction.categories import NAMES, upsnet_number
 from lib.extraction.grid import load_extractor
 from lib.extraction.panoptic_model import load_panoptic_model, to_tensor
@@ -170,4 +171,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

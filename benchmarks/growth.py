@@ -28,6 +28,7 @@ from benchmarks.splits import settings, write_bert, write_split
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.split import open_split
 from lib.device import encoding_batch
+from lib.errors import exit_on_error
 from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import retrieval_metrics
 from lib.models import build_model
@@ -105,4 +106,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

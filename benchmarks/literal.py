@@ -14,6 +14,7 @@ from torch.nn.functional import batch_norm, conv2d
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from lib.batch import ImageBatch, TextBatch
+from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.models.common.gpo import POSITION_CHANNELS, TEMPERATURE, GeneralizedPooling
 from lib.models.common.layers import sinusoid, unit
 from lib.models.threeshnet.model import ImageEncoder, ThreeSHNet
@@ -103,8 +104,8 @@ def recalls(scores: np.ndarray) -> list[float]:
     i2t, t2i = np.empty(images), np.empty(captions)
     for image in range(images):
         order = np.argsort(scores[image])[::-1]
-        i2t[image] = min(np.flatnonzero(order == 5 * image + k)[0] for k in range(5))
+        i2t[image] = np.flatnonzero(order // CAPTIONS_PER_IMAGE == image)[0]
     for caption in range(captions):
         order = np.argsort(scores[:, caption])[::-1]
-        t2i[caption] = np.flatnonzero(order == caption // 5)[0]
+        t2i[caption] = np.flatnonzero(order == caption // CAPTIONS_PER_IMAGE)[0]
     return [100 * float(np.mean(ranks < k)) for ranks in (i2t, t2i) for k in (1, 5, 10)]

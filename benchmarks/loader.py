@@ -19,6 +19,7 @@ from benchmarks.splits import settings, write_bert, write_split
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.split import open_split
+from lib.errors import exit_on_error
 from lib.models.common.bert import BertTokenizer
 
 
@@ -51,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -22,6 +22,7 @@ from lib.config import FeaturesConfig
 from lib.data.feature_files import FeatureFiles
 from lib.data.memmap import MemmapArray
 from lib.data.pack import write_pack
+from lib.errors import exit_on_error
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -86,4 +87,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -27,6 +27,7 @@ from benchmarks.measure import from_one, machine, median_rate, seconds
 from lib.batch import ImageBatch, TextBatch, concatenate
 from lib.config import PRECISIONS
 from lib.device import encoding_batch, precision_context
+from lib.errors import exit_on_error
 from lib.models.cmsei.config import Config
 from lib.models.cmsei.graphs import Fragments
 from lib.models.cmsei.interaction import Interaction
@@ -194,4 +195,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

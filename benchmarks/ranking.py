@@ -22,6 +22,7 @@ import torch
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from lib.data.captions import CAPTIONS_PER_IMAGE
+from lib.errors import exit_on_error
 from lib.evaluation.encode import Embeddings
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models.common.layers import unit
@@ -100,4 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -9,6 +9,7 @@ from transformers import BertConfig, BertModel, BertTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from lib.config import Config, from_dict
+from lib.data.captions import CAPTIONS_PER_IMAGE
 
 REGIONS, WIDTH, CATEGORIES, CELLS, MAP = 36, 2048, 133, 7, 64
 PIECES = 12  # mean of a caption's, [CLS] and [SEP] aside; their spread is sqrt(12)
@@ -58,7 +59,9 @@ def write_split(root: Path, name: str, images: int) -> None:
         array.flush()
     lines = [
         " ".join(f"w{word}" for word in generator.integers(0, WORDS, int(length)))
-        for length in np.maximum(generator.gamma(PIECES, size=5 * images).round(), 3)
+        for length in np.maximum(
+            generator.gamma(PIECES, size=CAPTIONS_PER_IMAGE * images).round(), 3
+        )
     ]
     (folder / f"{name}_caps.txt").write_text("".join(f"{line}\n" for line in lines))
     (folder / f"{name}_ids.txt").write_text("".join(f"{i}\n" for i in range(images)))

@@ -28,6 +28,7 @@ from lib.batch import ImageBatch, TextBatch
 from lib.config import PRECISIONS
 from lib.data.dataset import TrainingPairs, training_loader
 from lib.device import precision_context
+from lib.errors import exit_on_error
 from lib.training.loop import Run
 from lib.training.losses import triplet_loss
 from lib.training.optim import parameter_groups
@@ -116,4 +117,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_error():
+        main()

@@ -41,23 +41,18 @@ class Checkpoint:
             return None
         return self.config.data.dataset
 
-    def relocated(self, **locations: str | None) -> "Checkpoint":
-        """The same with files of the model in other places; None keeps a place. Raises InputError:
+    def relocated(self, locations: dict[str, str]) -> "Checkpoint":
+        """The same with files of the model in other places, setting by setting. Raises InputError:
         the family has no such setting."""
-        given = {key: value for key, value in locations.items() if value is not None}
         family = family_of(self.config.model)
-        if unknown := given.keys() - family.locations:
-            raise InputError(
-                f"--{min(unknown)} is of no use here: a model of family {family.name} reads no "
-                "such files"
-            )
-        model = self.config.model.model_copy(update=given)
+        if unknown := locations.keys() - family.locations:
+            raise InputError(f"--{min(unknown)} does not apply to a model of family {family.name}")
+        model = self.config.model.model_copy(update=locations)
         return replace(self, config=self.config.model_copy(update={"model": model}))
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write our own format atomically. Raises InputError: the folder cannot be written or the disk
-    is full."""
+    """Write our own format atomically. Raises InputError: it cannot be written."""
     parts = {name: getattr(checkpoint, name) for name in PARTS}
     parts["config"] = checkpoint.config.to_dict()
     _write(path, {"format": FORMAT, "version": VERSION, **parts})
@@ -68,10 +63,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     cut short, unsafe content, or another architecture."""
     raw = read_torch(path, "checkpoint")
     if isinstance(raw, dict) and "format" in raw:
-        if (found := raw.get("version")) != VERSION or raw["format"] != FORMAT:
+        kind = raw["format"], raw.get("version")
+        if kind != (FORMAT, VERSION):
             raise InputError(
-                f"{path}: was written by another version of this code (checkpoint format {found}, "
-                f"expected {VERSION}); train anew, or use the code that wrote it"
+                f"{path}: was written by another version of this code (format {kind}, expected "
+                f"{(FORMAT, VERSION)}); train anew, or use the code that wrote it"
             )
         if missing := [part for part in PARTS if part not in raw]:
             raise InputError(f"{path}: lacks {', '.join(missing)}")

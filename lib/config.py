@@ -60,19 +60,19 @@ class TrainConfig(Settings):
     decay_epoch: int = setting(15, "epoch from which rates are multiplied by decay", ge=1)
     decay: Float = setting(0.1, "factor on all rates from decay_epoch on", ge=0)
     weight_decay: Float = setting(1e-4, "of AdamW", ge=0)
-    micro_batch: int | None = setting(None, "rows whose activations are kept; null: all", ge=1)
+    micro_batch: int | None = setting(None, "micro-batch size; null: the whole batch", ge=1)
     sync_batchnorm: bool = setting(False, "on several GPUs: BatchNorm over the whole batch")
     clip: Float = setting(2.0, "largest gradient norm over all parameters", ge=0)
     sum_epochs: int = setting(1, "epochs on the sum form of the loss, before the hardest", ge=0)
     margin: Float = setting(0.2, "margin of the triplet loss", ge=0)
-    precision: Precision = setting("fp32", "of matrix products and convolutions")
+    precision: Precision = setting("fp32", "precision of matrix products and convolutions")
     mask_same_image: bool = setting(False, "captions of one image are not each other's negatives")
 
 
 class EvalConfig(Settings):
     """How scores are computed."""
 
-    pair_memory_gb: Float = setting(2.0, "memory for a chunk of pairs, if scored so", ge=0.001)
+    pair_memory_gb: Float = setting(2.0, "GB for a chunk of pairs, if pairs are scored", ge=0.001)
 
 
 class RunConfig(Settings):
@@ -218,21 +218,23 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for number, key in enumerate(keys):
-            if key in keys[:number]:
+        seen: set[str] = set()  # as text: keys become text
+        for number, key in enumerate(map(str, keys)):
+            if key in seen:
                 line = node.value[number][0].start_mark.line + 1
                 raise InputError(f"line {line} has the key {key} for the second time")
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def _read_yaml(path: Path) -> Any:
     try:
-        return _Loader(path.read_text(encoding="utf-8")).get_single_data() or {}
+        return _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise InputError(f"{path}: no such config file") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError, RecursionError, TypeError, yaml.YAMLError) as error:
+    except Exception as error:  # values such as 2020-99-99 fail inside YAML in many ways
         message = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: is not a readable YAML file ({message})") from error
 
@@ -243,15 +245,15 @@ def _value(text: str, info: FieldInfo | None) -> Any:
         return text
     try:
         return _Loader(text).get_single_data()
-    except (yaml.YAMLError, InputError):
+    except Exception:  # as above
         return text
 
 
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a YAML config and apply ``section.key=value`` overrides. Raises InputError: the file is
-    missing or not YAML, or holds what :func:`from_dict` refuses."""
-    path = Path(path)
-    values = _with_text_keys(_read_yaml(path))
+def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML config (None: the defaults) and apply ``section.key=value`` overrides. Raises
+    InputError: the file is missing or not YAML, or holds what :func:`from_dict` refuses."""
+    found = None if path is None else _read_yaml(Path(path))
+    values = {} if found is None else _with_text_keys(found)
     config = from_dict(values, str(path))
     # A change of family first: other overrides may belong to it.
     for override in sorted(overrides, key=lambda text: not text.startswith("model.family=")):
@@ -260,7 +262,7 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         if not (equals and dot and key):
             raise InputError(f"{override!r}: expected section.key=value, as in train.lr=5e-4")
         value = _value(text, settings_of(config.model.family).get(name))
-        values[section] = (values.get(section) or {}) | {key: value}
+        values[section] = values.get(section, {}) | {key: value}
         config = from_dict(values, f"override {override!r}")
     _check_features(config, str(path))
     return config

@@ -19,8 +19,7 @@ def default_workers(most: int = 4, processes: int = 1) -> int:
 
 
 def resolve_device(name: str) -> torch.device:
-    """``auto`` (CUDA if available), ``cpu`` or ``cuda``. Raises InputError: CUDA is asked for and
-    unavailable."""
+    """``auto`` (CUDA if available), ``cpu`` or ``cuda``. Raises InputError: CUDA is unavailable."""
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device cuda: PyTorch sees no CUDA GPU; use cpu, or auto")
     if name == "auto":

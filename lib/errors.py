@@ -5,12 +5,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import pydantic
+
 
 class InputError(ValueError):
     """Which file or setting, what was found, what was expected, what to do.
 
-    Entry programs print the message alone; every other exception keeps its traceback, because it
-    is a bug of ours."""
+    Programs print the message alone; other exceptions are bugs, and keep their traceback."""
 
     def __init__(self, message: str):
         # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it
@@ -34,6 +35,8 @@ def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     if isinstance(error, pickle.UnpicklingError):  # torch's text advises to drop the protection
         return "it is not a PyTorch file of tensors and plain values"
+    if isinstance(error, pydantic.ValidationError):  # whose first line only counts the errors
+        return error.errors()[0]["msg"]
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

@@ -10,8 +10,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lib.data.captions import read_captions
-from lib.errors import InputError
+from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
+from lib.errors import InputError, exit_on_error
 from lib.evaluation.scores import read_embeddings
 from lib.files import atomic_write
 
@@ -61,25 +61,25 @@ def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed
         raise InputError(f"{data}: {split} has {len(captions)} captions, expected {len(texts)}")
     scores = images @ texts.T
     chosen = np.random.default_rng(seed).permutation(len(images))
-    sentences, pictures = chosen[:queries] * 5, chosen[queries : 2 * queries]
+    sentences, pictures = chosen[:queries] * CAPTIONS_PER_IMAGE, chosen[queries : 2 * queries]
     sheet = Sheet(2 * (GAP + 34) + (len(sentences) + len(pictures)) * (SIDE + GAP))
     sheet.heading("Sentence to picture (green: the sentence's own picture)")
     for caption in sentences:
         for i, line in enumerate(textwrap.wrap(captions[caption], 30)):
             sheet.text(GAP, sheet.y + 8 + 20 * i, line, INK)
-        for rank, image in enumerate(np.argsort(-scores[:, caption])[:TOP]):
+        for place, image in enumerate(np.argsort(-scores[:, caption])[:TOP]):
             path = data / "images" / f"{ids[image]}.png"
-            frame = RIGHT if image == caption // 5 else WRONG
-            sheet.picture(LEFT + rank * (SIDE + GAP), path, frame)
+            frame = RIGHT if image == caption // CAPTIONS_PER_IMAGE else WRONG
+            sheet.picture(LEFT + place * (SIDE + GAP), path, frame)
         sheet.next_row()
     sheet.y += GAP
     sheet.heading("Picture to sentence (green: one of the picture's own)")
     for image in pictures:
         sheet.picture(GAP, data / "images" / f"{ids[image]}.png", None)
-        for rank, caption in enumerate(np.argsort(-scores[image])[:TOP]):
-            colour = RIGHT if caption // 5 == image else WRONG
-            line = textwrap.shorten(f"{rank + 1}. {captions[caption]}", 110)
-            sheet.text(LEFT - 60, sheet.y + 8 + 27 * rank, line, colour)
+        for place, caption in enumerate(np.argsort(-scores[image])[:TOP]):
+            colour = RIGHT if caption // CAPTIONS_PER_IMAGE == image else WRONG
+            line = textwrap.shorten(f"{place + 1}. {captions[caption]}", 110)
+            sheet.text(LEFT - 60, sheet.y + 8 + 27 * place, line, colour)
         sheet.next_row()
     with atomic_write(out) as temporary:
         sheet.image.save(temporary)
@@ -94,11 +94,9 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    try:
+    with exit_on_error():
         draw(args.embeddings, args.data, args.split, args.out, args.queries, args.seed)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(f"{args.out}: drawn")
+        print(f"{args.out}: drawn")
 
 
 if __name__ == "__main__":

@@ -54,8 +54,10 @@ class Exact:
         return packed
 
 
-def pack_split(config: Config, name: str, out: str | None, dtype: str | None, workers: int) -> None:
-    """Pack one split, or continue a stopped packing.
+def pack_split(
+    config: Config, name: str, out: str | None, dtype: str | None, workers: int, overwrite: bool
+) -> None:
+    """Pack one split, or continue a stopped packing; a finished pack of the same files is kept.
 
     Raises:
         InputError: there are no files to pack, or they have changed since they were packed.
@@ -76,7 +78,7 @@ def pack_split(config: Config, name: str, out: str | None, dtype: str | None, wo
     source |= {"folder": features.folder, "files_sha256": files.fingerprint()}
     source |= {"dtype": dtype or lossless}
     array = folder / f"{name}.npy"
-    if is_pack(array):
+    if is_pack(array) and not overwrite:
         require_source(array, source, "pack again with --overwrite")
     else:
         exact = Exact(files, dtype or lossless, rounding=dtype is not None)
@@ -107,14 +109,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help="pack again")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args(words)
+    if args.workers < 0:
+        parser.error("--workers must be at least 0")
     with exit_on_error():
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
         for name in args.splits.split(",") if args.splits else splits_of(folder, "caps"):
-            if args.overwrite:
-                out = args.out or f"{str(config.features.folder).rstrip('/')}_packed"
-                (folder / out / f"{name}.json").unlink(missing_ok=True)
-            pack_split(config, name, args.out, args.dtype, args.workers)
+            pack_split(config, name, args.out, args.dtype, args.workers, args.overwrite)
 
 
 if __name__ == "__main__":

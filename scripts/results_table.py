@@ -25,7 +25,7 @@ def find_records(paths: list[Path]) -> list[Record]:
             raise InputError(f"{path}: no such file or folder")
         # Hidden ones are of writers that were killed.
         inside = (file for file in path.rglob("*.json") if not file.name.startswith("."))
-        files = sorted(inside) if path.is_dir() else [path]
+        files = sorted(filter(Path.is_file, inside)) if path.is_dir() else [path]
         found = [record for file in files if (record := read_record(file)) is not None]
         if not found:
             print(f"note: {path} holds no results; eval.py --json writes them", file=sys.stderr)

@@ -26,8 +26,7 @@ def kept_rows(count: int, rate: float, generator: np.random.Generator) -> np.nda
 @dataclass(frozen=True)
 class Window:
     """The part of a picture that is seen, in shares of its sides, perhaps mirrored. The
-    segmentation is seen through the same window as the picture, or VSpM would learn from a label
-    map of something else."""
+    segmentation is seen through it too, or a label map would be of something else."""
 
     left: float = 0.0
     top: float = 0.0

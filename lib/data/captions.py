@@ -49,7 +49,7 @@ def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 ({first_line(error)})") from error
     fives = [ids[i : i + CAPTIONS_PER_IMAGE] for i in range(0, len(ids), CAPTIONS_PER_IMAGE)]
-    mixed = [i for i, five in enumerate(fives) if len(five) < 5 or len(set(five)) > 1]
+    mixed = [i for i, five in enumerate(fives) if five != five[:1] * CAPTIONS_PER_IMAGE]
     if images is None:
         images = len(ids) if mixed else len(fives)
     if len(ids) == images:

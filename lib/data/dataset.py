@@ -206,8 +206,7 @@ def _unchanged(entry: Any) -> Any:
 
 
 def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> list[TextBatch]:
-    """The first ``count`` captions in batches of similar length, longest first; ``indices`` tell
-    where each belongs."""
+    """The first ``count`` captions, batched by length, longest first; ``indices`` are their own."""
     order = np.argsort(-captions.lengths()[:count], kind="stable")
     chunks = (order[i : i + batch_size] for i in range(0, count, batch_size))
     padding_id = captions.tokenizer.padding_id

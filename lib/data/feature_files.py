@@ -61,8 +61,7 @@ class FeatureFiles:
         return self.folder / (self.image_ids[image] + self.suffixes[image])
 
     def fingerprint(self) -> str:
-        """A checksum of all files' names, sizes and times of change. Raises InputError: a file is
-        gone."""
+        """A checksum of names, sizes and times of change. Raises InputError: a file is gone."""
         try:
             files = [(path.name, path.stat()) for path in map(self.path, range(len(self)))]
         except OSError as error:

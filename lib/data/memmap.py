@@ -75,8 +75,7 @@ class MemmapArray:
         return self.images
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s entry, float32. Raises InputError: NaN, infinite or impossible values,
-        naming file and entry."""
+        """Image ``image``'s entry, float32. Raises InputError: NaN, infinite or impossible."""
         values = np.array(self._array[image * self.stride], np.float32)
         self._reads += 1
         if self._reads % RELEASE_AFTER == 0 and hasattr(mmap, "MADV_DONTNEED"):

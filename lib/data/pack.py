@@ -23,7 +23,7 @@ def is_pack(array: Path) -> bool:
 
 
 def require_source(array: Path, wanted: dict[str, Any], advice: str) -> None:
-    """Refuse a pack whose sidecar is damaged or says something else than ``wanted``; it may say
+    """Refuse a pack whose sidecar is damaged or differs from ``wanted``; it may say
     more. Raises InputError: what differs, and ``advice``."""
     try:
         found = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
@@ -59,7 +59,10 @@ def write_pack(
         pass  # without a record of its progress a packing starts anew
     try:
         array.parent.mkdir(parents=True, exist_ok=True)
-        rows = np.lib.format.open_memmap(partial, "r+" if done else "w+", np.dtype(dtype), shape)
+        rows = np.lib.format.open_memmap(partial, "r+") if done else None
+        if rows is None or (rows.shape, rows.dtype) != (shape, np.dtype(dtype)):
+            progress.unlink(missing_ok=True)  # first: it is of another array than the next one
+            rows, done = np.lib.format.open_memmap(partial, "w+", np.dtype(dtype), shape), 0
         for number, entry in enumerate(entries_from(done), done):
             if entry.shape != shape[1:]:
                 raise InputError(

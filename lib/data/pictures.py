@@ -23,8 +23,7 @@ class PictureFolder:
 
     def __init__(self, folder: Path, mapping: Path | None = None):
         """List the folder once; ``mapping`` is a JSON object, image id -> file name in it, and
-        without one names go by PATTERNS. Raises InputError: no such folder, or the mapping is not a
-        JSON object of texts."""
+        without one names go by PATTERNS. Raises InputError: no such folder, or another mapping."""
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of pictures")
         self.folder = folder

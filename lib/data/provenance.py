@@ -53,8 +53,8 @@ def mismatches(trained: dict[str, Extractor], scored: dict[str, Extractor]) -> l
         before, now = trained.get(kind), scored.get(kind)
         if before != now:
             text = (
-                f"come from {_described(now)}, those of the training from {_described(before)}; "
-                "weights do not suit another extractor's"
+                f"come from {_described(now)}, but the model was trained on those of "
+                f"{_described(before)}; weights do not suit another extractor's features"
             )
             notes.setdefault(text, []).append(kind)
     return [f"{' and '.join(kinds)} {text}" for text, kinds in notes.items()]

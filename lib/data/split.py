@@ -65,8 +65,7 @@ def dataset_folder(root: str | Path, dataset: str) -> Path:
 
 
 def splits_of(folder: Path, suffix: str) -> list[str]:
-    """The names of a folder's splits, which have a file ``<split>_<suffix>.txt``. Raises
-    InputError: there is none."""
+    """Splits that have a file ``<split>_<suffix>.txt``. Raises InputError: there is none."""
     ending = f"_{suffix}.txt"
     if not (found := sorted(p.name.removesuffix(ending) for p in folder.glob(f"*{ending}"))):
         raise InputError(
@@ -147,6 +146,11 @@ def _open_features(config: Config, folder: Path, name: str, image_ids: list[str]
             source = pack_source(features, image_ids)
             require_source(array, source, "pack again with scripts/pack_features.py")
             return MemmapArray(array, len(image_ids), shape, meaning)
+        if array.is_file() and name not in image_ids:
+            raise InputError(
+                f"{array}: has no {name}.json beside it, which says what was packed; pack again "
+                "with scripts/pack_features.py"
+            )
         return FeatureFiles(folder / features.folder, image_ids, img_dim, features)
     if features.type == "grid":
         raise InputError(

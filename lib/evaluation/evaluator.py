@@ -1,7 +1,7 @@
 """Scores a checkpoint on a split: what eval.py and eval_cross_ensemble.py share."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,8 @@ class Target:
     data_path: str  # holds <dataset>_precomp/
     dataset: str
     split: str
-    bert: str | None = None  # hub name or folder of the text side's files; None: as trained
+    # Setting -> where a family's own files are now, such as bert; what is left out: as trained.
+    locations: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
     batch_size: int | None = None  # images or captions encoded at once; None: by device
     workers: int = default_workers(2)
@@ -97,7 +98,7 @@ def score_checkpoint(
     wrong with checkpoint, files or arguments."""
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
-    checkpoint = load_checkpoint(path).relocated(bert=target.bert)
+    checkpoint = load_checkpoint(path).relocated(target.locations)
     trained = checkpoint.config.features.type
     if checkpoint.released is None and choice.type not in (None, trained):
         raise InputError(f"{path}: was trained on {trained} features, not on {choice.type}")

@@ -3,9 +3,9 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from lib.errors import InputError, first_line
 from lib.evaluation.protocols import ProtocolResult
@@ -18,7 +18,7 @@ Results = list[ProtocolResult]
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose scores they are."""
+    """What made a matrix of scores."""
 
     checkpoint: str = UNKNOWN
     model: str = UNKNOWN  # its title in tables, as in "VSE-infinity"
@@ -26,7 +26,7 @@ class Origin:
     source: str = UNKNOWN  # the dataset it was trained on
     seed: int | None = None
     epoch: int | None = None  # that the weights are of, counted from 0
-    config: dict[str, Any] | None = None  # settings of the training, features as they were scored
+    config: dict[str, dict[str, Any]] | None = None  # of the training; features as scored
     whole: Whole | None = None  # the model that it is a version of
 
     @property
@@ -55,8 +55,8 @@ class Record:
 
     dataset: str
     split: str
-    members: list[Member]  # one for a single model
-    results: list[ProtocolResult]
+    members: Annotated[list[Member], Field(min_length=1)]  # one for a single model
+    results: Annotated[list[ProtocolResult], Field(min_length=1)]
     format: Literal["image-sentence results 2"] = "image-sentence results 2"
 
     @property

@@ -98,7 +98,7 @@ def read_released_scores(path: Path) -> np.ndarray:
             raise ValueError("it holds no dict of npts and sims")
         sims = found["sims"].content() if isinstance(found["sims"], _Array) else None
         if not isinstance(sims, np.ndarray):
-            raise ValueError("its sims are no array of numbers")
+            raise ValueError("its sims are not an array of numbers")
         return sims
     except _RefusedError as error:
         raise InputError(

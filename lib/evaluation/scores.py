@@ -30,8 +30,7 @@ def save_results(
     split: str,
     origin: Origin,
 ) -> None:
-    """Write ``scores`` (n, 5n) float32 and, as metadata, what they are of. Raises InputError: the
-    file cannot be written."""
+    """Write ``scores`` (n, 5n) float32 and, as metadata, what they are of. Raises InputError."""
     about = {"dataset": dataset, "split": split, "origin": ORIGIN.dump_python(origin)}
     _save(path, {"scores": scores}, {**about, "image_ids": image_ids})
 
@@ -39,8 +38,7 @@ def save_results(
 def save_embeddings(
     path: str | Path, images: np.ndarray, captions: np.ndarray, image_ids: list[str]
 ) -> None:
-    """Write ``images`` (n, D) and ``captions`` (5n, D), both float32. Raises InputError: the file
-    cannot be written."""
+    """Write ``images`` (n, D) and ``captions`` (5n, D), both float32. Raises InputError."""
     _save(path, {"images": images, "captions": captions}, {"image_ids": image_ids})
 
 
@@ -55,8 +53,7 @@ def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
-    """What a file of ours says it is of. Raises InputError: no such file, damaged, or not of
-    ours."""
+    """What a file of ours says it is of. Raises InputError: no such file, or not a whole one."""
     try:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
@@ -74,18 +71,23 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images (n, D) and captions (5n, D), float32, and image ids of ``eval.py --save_embeddings``.
     Raises InputError: no such file, or it holds something else."""
     ids = read_metadata(path)["image_ids"]
-    arrays = load_file(path)
-    images, captions = (arrays.get(name, np.zeros(0)) for name in ("images", "captions"))
-    shapes = (len(ids), CAPTIONS_PER_IMAGE * len(ids))
-    if (len(images), len(captions)) != shapes or images.ndim != 2 or captions.ndim != 2:
+    with safe_open(path, "numpy") as file:
+        kinds = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+        found = {name: (kind.get_dtype(), *kind.get_shape()) for name, kind in kinds.items()}
+    images, captions = (found.get(name, ()) for name in ("images", "captions"))
+    wanted = ("F32", len(ids), *images[2:]), ("F32", CAPTIONS_PER_IMAGE * len(ids), *images[2:])
+    if (images, captions) != wanted or len(images) != 3 or not ids:
         raise InputError(f"{path}: holds no embeddings of eval.py --save_embeddings")
-    return images, captions, ids
+    arrays = load_file(path)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError(f"{path}: holds NaN; the model that made it was broken")
+    return arrays["images"], arrays["captions"], ids
 
 
 def check_results_replaceable(path: str | None, wanted: Evaluated) -> None:
     """Refuse to replace the scores of another evaluation; a damaged file may be replaced."""
     if path and Path(path).is_file():
-        with suppress(KeyError):
+        with suppress(KeyError, TypeError):
             try:
                 about = read_metadata(path)
             except InputError:
@@ -173,7 +175,7 @@ class SavedScores:
 
     def _require_matrix(self, shape: tuple[int, ...], dtype: str) -> None:
         fits = len(shape) == 2 and shape[0] > 0 and shape[1] == CAPTIONS_PER_IMAGE * shape[0]
-        if not fits or not dtype.startswith("F"):
+        if not fits or dtype not in ("F2", "F4", "F8", "F16", "F32", "F64"):
             raise InputError(
                 f"{self.path}: holds scores of shape {shape}, {dtype}, expected (n, 5n) floats: "
                 "a row per image, five captions each"

@@ -31,15 +31,15 @@ def search(
     embeddings: Sequence[Path],
     queries: Sequence[str],
     k: int,
-    bert: str | None = None,
+    locations: dict[str, str],
     device: str = "auto",
 ) -> list[Found]:
-    """The ``k`` best pictures of each query among files of ``eval.py --save_embeddings``; ``bert``
-    is the hub name or folder of the text side's files, None: as trained. Raises InputError:
-    anything wrong with the files, or embeddings of another width."""
+    """The ``k`` best pictures of each query among files of ``eval.py --save_embeddings``;
+    ``locations`` as in :class:`lib.evaluation.evaluator.Target`. Raises InputError: anything wrong
+    with the files, or embeddings of another width."""
     galleries = {path: read_embeddings(path) for path in embeddings}
     place = resolve_device(device)
-    model, tokenizer = load_model(load_checkpoint(checkpoint).relocated(bert=bert), checkpoint)
+    model, tokenizer = load_model(load_checkpoint(checkpoint).relocated(locations), checkpoint)
     if model.pairwise:
         raise InputError(f"{checkpoint}: scores pairs, and has no vectors to search among")
     model = model.to(place).eval()
@@ -79,7 +79,9 @@ def main(words: list[str] | None = None) -> None:
     if args.k < 1 or not all(query.strip() for query in args.query):
         parser.error("-k must be at least 1, and no query empty")
     with exit_on_error():
-        found = search(args.checkpoint, args.embeddings, args.query, args.k, args.bert, args.device)
+        locations = {"bert": args.bert} if args.bert else {}
+        about = (args.checkpoint, args.embeddings, args.query, args.k)
+        found = search(*about, locations, args.device)
         for query, results in zip(args.query, found, strict=True):
             print(query)
             for number, (score, image_id) in enumerate(results, 1):

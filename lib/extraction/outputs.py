@@ -124,7 +124,7 @@ class ArrayOutput(FileOutput):
         for path in self.finals.values():
             found = read_provenance(path.with_suffix(".manifest.json"))
             if not path.exists():
-                raise InputError(f"{path}: is missing beside the others; --overwrite makes all")
+                raise InputError(f"{path}: is missing; --overwrite extracts everything anew")
             if found is None:
                 raise InputError(f"{path}: exists without a manifest; --overwrite replaces it")
             _require_same(path, found, provenance)

@@ -71,8 +71,7 @@ def _plain_id(image_id: object) -> str:
 
 
 def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
-    """Read a result's JSON and check its shape. Raises InputError: a missing file or folder, or no
-    panoptic annotations."""
+    """Read a result's JSON and check its shape. Raises InputError: missing, or not panoptic."""
     if not png.is_dir():
         raise InputError(f"{png}: no such folder of panoptic PNGs")
     annotations: dict[str, dict[str, Any]] = {}

@@ -1,8 +1,7 @@
 """One training run: epochs, validation, checkpoints, stopping and resuming.
 
 A run is a function of its config alone: batches and augmentation come from (seed, epoch, caption),
-dropout from torch's random state, which checkpoints keep. A killed and resumed run equals an
-uninterrupted one."""
+dropout from torch's random state, which checkpoints keep. Killed and resumed is uninterrupted."""
 
 import logging
 import math

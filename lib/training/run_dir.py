@@ -54,7 +54,7 @@ class RunDir:
         if not self.last.exists():
             if self.best.exists():
                 raise InputError(
-                    f"{self.best}: is there without a checkpoint.pth beside it. Pass --overwrite "
+                    f"{self.best}: exists, but no checkpoint.pth beside it. Pass --overwrite "
                     "to discard it, or another run.out"
                 )
             return None

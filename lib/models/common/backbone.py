@@ -60,8 +60,7 @@ class Backbone(nn.Module):
         self.channels = network.fc.in_features
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(B, 3, H, W) float32, normalised -> (B, channels, H / 32, W / 32) float32, sides rounded
-        up."""
+        """(B, 3, H, W) float32 -> (B, channels, H / 32, W / 32) float32, sides rounded up."""
         return self.stages(self.stem(pixels))
 
 

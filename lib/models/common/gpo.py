@@ -26,8 +26,7 @@ class _RankedSum(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, lines: Tensor, behind: Tensor, weights: Tensor) -> Tensor:
-        """(B, D, N) float32 lines of values, (B, N) bool ranks that are in no set, (B, N) float32
-        -> (B, D) float32."""
+        """(B, D, N) float32 lines, (B, N) bool ranks of no set, (B, N) float32 -> (B, D)."""
         if any(context.needs_input_grad):
             order = _falling(lines)
             ranked = lines.gather(-1, order)

@@ -18,8 +18,7 @@ class RetrievalModel(nn.Module):
     text_encoder: nn.Module
 
     def encode_images(self, batch: Any) -> Any:
-        """B images, an ImageBatch -> (B, D) float32 vectors, or Tensors of a family that scores
-        pairs."""
+        """B images -> (B, D) float32 vectors, or Tensors of a family that scores pairs."""
         return self.image_encoder(batch)
 
     def encode_texts(self, batch: TextBatch) -> Any:
@@ -35,6 +34,5 @@ class RetrievalModel(nn.Module):
         return self.image_encoder, self.text_encoder
 
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
-        """The optimiser's groups: every parameter once, each group with its base rate, for the
-        run's rate ``lr``."""
+        """Every parameter once, in groups with their base rates, for the run's rate ``lr``."""
         return [{"name": "model", "params": list(self.parameters()), "lr": lr}]

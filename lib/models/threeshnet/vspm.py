@@ -67,8 +67,7 @@ class VSpM(nn.Module):
             return labels * scale, (positions - mean) * scale + norm.bias
 
     def _moments(self, patches: Tensor, labels: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the convolution's outputs, (128,) float32 each; updates the running
-        statistics."""
+        """The convolution's mean and variance, (128,) float32 each; updates the running ones."""
         norm = self.key_norm
         over_ranks = all_reduce_mean if norm.synchronised else Tensor.detach
         # In float64: labels are up to 132 and far from their mean, yet the matrices are small.
