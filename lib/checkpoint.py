@@ -63,11 +63,11 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     cut short, unsafe content, or another architecture."""
     raw = read_torch(path, "checkpoint")
     if isinstance(raw, dict) and "format" in raw:
-        kind = raw["format"], raw.get("version")
-        if kind != (FORMAT, VERSION):
+        kind = f"{raw['format']} {raw.get('version')}"
+        if kind != f"{FORMAT} {VERSION}":
             raise InputError(
-                f"{path}: was written by another version of this code (format {kind}, expected "
-                f"{(FORMAT, VERSION)}); train anew, or use the code that wrote it"
+                f"{path}: was written by another version of this code (format {kind!r}, expected "
+                f"'{FORMAT} {VERSION}'); train anew, or use the code that wrote it"
             )
         if missing := [part for part in PARTS if part not in raw]:
             raise InputError(f"{path}: lacks {', '.join(missing)}")

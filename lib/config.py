@@ -264,7 +264,7 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
         value = _value(text, settings_of(config.model.family).get(name))
         values[section] = values.get(section, {}) | {key: value}
         config = from_dict(values, f"override {override!r}")
-    _check_features(config, str(path))
+    _check_features(config, str(path or "settings"))
     return config
 
 

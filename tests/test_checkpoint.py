@@ -231,7 +231,7 @@ def test_damaged_contents_are_explained(tmp_path, content):
 
 def test_checkpoints_of_the_first_version_say_to_train_anew(tmp_path):
     torch.save({"format": "3SHNet", "version": 1, "model": {}}, tmp_path / "c.pth")
-    with pytest.raises(InputError, match=r"checkpoint format 1, expected 2\); train anew"):
+    with pytest.raises(InputError, match=r"format '3SHNet 1', expected '.* 2'\); train anew"):
         load_checkpoint(tmp_path / "c.pth")
 
 

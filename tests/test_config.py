@@ -6,7 +6,7 @@ import yaml
 from lib.config import describe_settings, from_dict, load_config
 from lib.errors import InputError
 from lib.models import FAMILIES
-from tests.support import ROOT, succeed
+from tests.support import ROOT, fail, run, succeed
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 REGION = ROOT / "configs" / "coco_region.yaml"
@@ -107,6 +107,13 @@ def test_suggestions_are_near_and_families_are_apart(tmp_path, override, message
         ("model: x", "model is 'x', expected key: value lines"),
         ("model:\n  family: [a]\n", "expected one of threeshnet, cmsei"),
         ("1: 2", "unknown section 1"),
+        ("train:\n  1: a\n  '1': b\n", "line 3 has the key 1 for the second time"),
+        ("run: {out: 2020-99-99}", "not a readable YAML file"),
+        ("train: {epochs: !!int abc}", "not a readable YAML file"),
+        ("train: {epochs: !!bool abc}", "not a readable YAML file"),
+        ("train: {epochs: !!timestamp abc}", "not a readable YAML file"),
+        ("[]", r"the file is \[\], expected key: value lines"),
+        ("0", "the file is 0, expected key: value lines"),
     ],
 )
 def test_yaml_that_is_refused(tmp_path, text, message):
@@ -142,6 +149,9 @@ def test_settings_are_printed_without_torch():
     cmsei = succeed("python", "train.py", "--settings", "--config", "configs/coco_cmsei.yaml")
     assert "model.direction (i2t or t2i; default i2t)" in cmsei
     assert "model.vsem" not in cmsei
+    assert succeed("python", "train.py", "--settings", "model.family=cmsei") == cmsei
+    assert "train.lr is 'abc'" in fail("python", "train.py", "--settings", "train.lr=abc")
+    assert "are required: --config" in run("python", "train.py").stderr
     code = "import sys, train; sys.argv[1:] = ['--settings']; train.main(); "
     succeed("python", "-c", code + "assert 'torch' not in sys.modules")
 

@@ -3,23 +3,21 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
 import torch
 
 from lib.config import load_config
+from lib.data import pack as pack_module
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.feature_files import FeatureFiles
-from lib.data.pack import is_pack
+from lib.data.pack import is_pack, write_pack
 from lib.data.split import open_split
 from lib.errors import InputError
 from scripts import pack_features
-from tests.support import ROOT, succeed, tokenizer_of
+from tests.support import ROOT, run, succeed, tokenizer_of
 
 CONFIG = "configs/scenes_grid.yaml"
 
@@ -98,9 +96,10 @@ def test_maps_of_different_sizes_need_pooling(overrides, data):
 
 
 KILLED = """
-import signal, sys, time
+import os, signal, sys
 # Ignored where the tests run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signum = int(sys.argv.pop(1))
 from lib.data import pack
 from lib.data.feature_files import FeatureFiles
 from scripts import pack_features
@@ -108,11 +107,12 @@ from scripts import pack_features
 pack.SYNC_EVERY = 4
 read = FeatureFiles.__getitem__
 
-def slowly(self, image):
-    time.sleep(0.05)
+def last(self, image):
+    if image == 10:
+        os.kill(os.getpid(), signum)
     return read(self, image)
 
-FeatureFiles.__getitem__ = slowly
+FeatureFiles.__getitem__ = last
 pack_features.main()
 """
 
@@ -120,17 +120,11 @@ pack_features.main()
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_packing_continues(overrides, data, signum, monkeypatch):
     folder = data / "scenes_precomp" / "grids_packed"
-    command = [sys.executable, "-c", KILLED, *words(overrides, "--splits", "train")]
-    process = subprocess.Popen(command, cwd=ROOT, text=True)
-    progress = folder / ".train.packing.json"
-    while not progress.exists() or json.loads(progress.read_text())["done"] < 8:
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signum)
-    process.wait()
+    done = run("python", "-c", KILLED, int(signum), *words(overrides, "--splits", "train"))
+    assert done.returncode == (130 if signum == signal.SIGINT else -signum), done.stderr
     assert not is_pack(folder / "train.npy")
-    done = json.loads(progress.read_text())["done"]
-    assert 8 <= done < 24
+    done = json.loads((folder / ".train.packing.json").read_text())["done"]
+    assert done == 8
     looked_at = []
     read = FeatureFiles.__getitem__
     monkeypatch.setattr(
@@ -141,6 +135,57 @@ def test_a_killed_packing_continues(overrides, data, signum, monkeypatch):
     monkeypatch.undo()
     assert equal(batches(overrides), batches(overrides, "features.folder=grids_packed"))
     assert not list(folder.glob(".*"))
+
+
+def test_a_packing_never_continues_in_another_ones_array(tmp_path, monkeypatch):
+    """A is killed, B of the same place is killed, A is started again."""
+    monkeypatch.setattr(pack_module, "SYNC_EVERY", 4)
+    rows = {name: np.full((12, 2, 3), value, np.float32) for name, value in (("a", 1), ("b", 2))}
+
+    def packing(name, stop, dtype="float32"):
+        def entries_from(first):
+            for number in range(first, 12):
+                if number == stop:
+                    raise KeyboardInterrupt
+                yield rows[name][number]
+
+        array = tmp_path / "train.npy"
+        about = (array.with_suffix(".json"), {"of": name}, (12, 2, 3), dtype, entries_from)
+        write_pack(array, *about)
+        return np.load(array)
+
+    for stop, other in ((6, "float32"), (6, "float16")):
+        with pytest.raises(KeyboardInterrupt):
+            packing("a", stop)
+        with pytest.raises(KeyboardInterrupt):
+            packing("b", 2, other)
+        found = packing("a", None)
+        assert found.dtype == np.float32
+        assert np.array_equal(found, rows["a"])
+
+
+def test_a_pack_is_kept_until_a_new_one_is_whole(overrides, data):
+    train = (overrides, "--splits", "train", "--overwrite")
+    folder = data / "scenes_precomp"
+    pack(*train)
+    kept = {path.name: path.read_bytes() for path in (folder / "grids_packed").iterdir()}
+    (folder / "grids").rename(folder / "elsewhere")
+    assert "no such folder of features" in refusal(*train)
+    (folder / "elsewhere").rename(folder / "grids")
+    (folder / "grids" / "000020.npy").write_bytes(b"broken")
+    assert "000020.npy: cannot be read" in refusal(*train)
+    for name, content in kept.items():
+        assert (folder / "grids_packed" / name).read_bytes() == content
+    (folder / "grids" / "train.json").write_text("mine")
+    assert "choose another --out" in refusal(*train, "--out", "grids")
+    assert (folder / "grids" / "train.json").read_text() == "mine"
+
+
+def test_an_array_without_its_sidecar_is_no_pack(overrides, data):
+    pack(overrides, "--splits", "train")
+    (data / "scenes_precomp" / "grids_packed" / "train.json").unlink()
+    with pytest.raises(InputError, match=r"has no train\.json beside it.*pack again"):
+        batches(overrides, "features.folder=grids_packed")
 
 
 def test_files_that_changed_are_packed_again_when_asked(overrides, data):

@@ -42,7 +42,7 @@ def test_notes_name_both_makers():
     assert mismatches(stored, dict(stored)) == mismatches({}, {}) == []
     (note,) = mismatches({}, stored)
     assert "features come from grid: ResNeXt-101 32x8d with X-101.pth (sha256 aaaaaaaaaaaa)" in note
-    assert "those of the training from files without provenance" in note
+    assert "but the model was trained on those of files without provenance" in note
     finer = Provenance(
         X101.extractor, X101.weights, X101.sha256, {"preprocessing": {"shortest": 300}}
     )
@@ -78,4 +78,4 @@ def test_evaluation_notes_another_extractor(settings, world, tmp_path, capsys):
     (grids / "manifest.json").write_text(json.dumps(content | {"weights": "random, seed 0"}))
     assert "features come from grid: ResNeXt-101 32x8d with random, seed 0" in notes()
     (grids / "manifest.json").unlink()
-    assert "files without provenance, those of the training from grid" in notes()
+    assert "files without provenance, but the model was trained on those of grid" in notes()

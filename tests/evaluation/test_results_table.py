@@ -251,8 +251,13 @@ def test_bad_folders(tmp_path):
     for key in ("dataset", "members", "results"):
         (tmp_path / "bad.json").write_text(json.dumps({**good, key: None}))
         assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
-    good["members"][0]["origin"]["config"] = 3
-    (tmp_path / "bad.json").write_text(json.dumps(good))
-    assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
+    for key in ("members", "results"):
+        (tmp_path / "bad.json").write_text(json.dumps({**good, key: []}))
+        assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
+    for config in (3, {"train": "x"}):
+        good["members"][0]["origin"]["config"] = config
+        (tmp_path / "bad.json").write_text(json.dumps(good))
+        assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
+    (tmp_path / "folder.json").mkdir()
     (tmp_path / "bad.json").write_text(json.dumps({"format": "other"}))
     assert "no results among these" in fail(*command, tmp_path / "bad.json")

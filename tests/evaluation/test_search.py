@@ -89,6 +89,11 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
     assert "width 7, " in refusal(*files, tmp_path / "wide.safetensors", *query)
     save_embeddings(tmp_path / "odd.safetensors", *wide, ["1"])
     assert "holds no embeddings" in refusal(*files, tmp_path / "odd.safetensors", *query)
+    for dtype, value in ((np.float16, 0), (np.float32, np.nan)):
+        broken = np.full((1, 32), value, dtype), np.full((5, 32), value, dtype)
+        save_embeddings(tmp_path / "broken.safetensors", *broken, ["1"])
+        error = refusal(*files, tmp_path / "broken.safetensors", *query)
+        assert "broken.safetensors: holds" in error
     for words in (("-k", "0", "--query", "x"), ("--query", " ")):
         with pytest.raises(SystemExit):
             search.main(command(saved, *words))
