@@ -4,7 +4,7 @@ python scripts/pack_features.py --config configs/coco_grid.yaml data.root=data
 python train.py --config configs/coco_grid.yaml features.folder=grids_packed
 
 Batches are the same. A stopped packing continues when it is started again; a finished pack is
-kept, unless its files have changed since.
+kept, and refused where its files have changed since; --overwrite packs again.
 """
 
 import argparse
