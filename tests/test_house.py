@@ -82,10 +82,16 @@ def test_a_family_is_named_in_its_folder_and_the_registry_alone():
 
 def test_nothing_above_the_models_assumes_bert():
     for path in LIB:
-        if room_of(path) in ("training", "data", "checkpoint", "config"):
+        if room_of(path) in ("training", "evaluation", "data", "checkpoint", "config"):
             for module, names in imports(path):
                 assert "transformers" not in module, f"{path} imports {module}"
                 assert not module.endswith(".bert"), f"{path} imports {names} of {module}"
+            told = [
+                line for line in path.read_text().splitlines() if re.search(r"(?i)\bbert", line)
+            ]
+            # The search is a program, and eval.py's option is its own too.
+            allowed = ("--bert", "args.bert") if path.name == "search.py" else ()
+            assert [line for line in told if not any(a in line for a in allowed)] == [], path
 
 
 def test_arguments_end_at_the_programs():

@@ -30,7 +30,7 @@ class Target:
     data_path: str  # holds <dataset>_precomp/
     dataset: str
     split: str
-    # Setting -> where a family's own files are now, such as bert; what is left out: as trained.
+    # Setting -> where a family's own files are now; what is left out: as trained.
     locations: dict[str, str] = field(default_factory=dict)
     device: str = "auto"
     batch_size: int | None = None  # images or captions encoded at once; None: by device

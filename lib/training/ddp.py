@@ -30,7 +30,7 @@ def wrap_encoders(model: RetrievalModel) -> nn.Module:
     again whenever other parameters of the model begin to learn."""
     if world_size() == 1:
         return Encoders(model)
-    # Some parameters get no gradient, such as BERT's pooler.
+    # Some parameters get no gradient, such as a part of a pretrained network.
     return DistributedDataParallel(Encoders(model), find_unused_parameters=True)
 
 
