@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from transformers import BertConfig
 
-from lib.data.captions import read_captions, tokenise
+from lib.data.captions import read_captions, read_ids, tokenise
 from lib.errors import InputError
 from lib.models.common.bert import BertTokenizer, load_bert
 from tests.support import GOLDEN
@@ -147,3 +147,26 @@ def test_missing_bert_says_how_to_pass_a_folder(tmp_path, folder):
     BertConfig().save_pretrained(tmp_path)
     with pytest.raises(InputError, match=r"no vocab\.txt"):
         BertTokenizer(str(tmp_path))
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+    with pytest.raises(InputError, match="cannot be read"):
+        read_captions(tmp_path)
+    with pytest.raises(InputError, match="no such file of image ids"):
+        read_ids(tmp_path / "none")
+    (tmp_path / "ids.txt").write_bytes(b"\xff\n")
+    with pytest.raises(InputError, match="cannot be read as UTF-8"):
+        read_ids(tmp_path / "ids.txt")
+
+
+def test_ids_are_one_per_image_or_one_per_caption(tmp_path):
+    path = tmp_path / "ids.txt"
+    path.write_text("\n".join(f"{i}" for i in range(10)))
+    assert read_ids(path) == ([f"{i}" for i in range(10)], 1)
+    path.write_text("\n".join(f"{i}" for i in range(2) for _ in range(5)))
+    assert read_ids(path) == read_ids(path, 2) == (["0", "1"], 5)
+    with pytest.raises(InputError, match="holds 10 ids, expected 3"):
+        read_ids(path, 3)
+    path.write_text("a a a a b c c c c c")
+    with pytest.raises(InputError, match=r"line 1 begins five ids that differ \(a, a, a, a, b\)"):
+        read_ids(path, 2)

@@ -107,6 +107,21 @@ def test_hybrids_of_several_seeds():
     ]
 
 
+def test_an_ensemble_of_two_settings_names_both():
+    mixed = hybrid("a", "b")
+    mixed.members[1].origin.config["train"]["lr"] = 1e-3
+    (table,) = tables_of([mixed])
+    assert [row.setting for row in table.rows if row.models != "single"] == ["3SHNet"]
+    same_kind = hybrid("a", "b")
+    for member, lr in zip(same_kind.members, (5e-4, 1e-3), strict=True):
+        member.origin.config["train"]["lr"] = lr
+    same_kind = with_origin(same_kind, features="region")
+    (table,) = tables_of([same_kind])
+    (row,) = (row for row in table.rows if row.models != "single")
+    assert row.setting == "3SHNet (train.lr=0.0005) and 3SHNet (train.lr=0.001)"
+    assert row.features == "2 x region"
+
+
 def test_the_order_of_members_makes_no_row():
     one, other = hybrid("a", "b"), reseeded(hybrid("c", "d"), 1)
     other.members.reverse()

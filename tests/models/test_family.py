@@ -11,7 +11,9 @@ import pytest
 from lib.checkpoint import load_checkpoint
 from lib.config import load_config
 from lib.models import FAMILIES
-from tests.models.bag_of_words import KILL, NAME, Family
+from lib.models.common.retrieval_model import RetrievalModel
+from lib.models.family import Family as BaseFamily
+from tests.models.bag_of_words import KILL, NAME, Config, Family, Words
 from tests.support import run, same, succeed
 
 WITH = ("python", "-m", "tests.models.bag_of_words")
@@ -133,3 +135,17 @@ def test_a_missing_array_of_its_own_is_named(trained, tmp_path):
     done = run(*WITH, *command, "--data_path", tmp_path, "--device", "cpu")
     assert done.returncode == 1
     assert done.stderr == f"error: {folder / 'test_saliency.npy'}: no such file\n"
+
+
+def test_what_a_family_need_not_declare():
+    class Least(Family):
+        inputs = BaseFamily.inputs
+
+    config, arrays = Config(family=NAME), {"any": np.zeros(3)}
+    assert Least().inputs(config) == ()
+    assert Least().seen_through(None, arrays) is arrays
+    assert Least().released is None and Least().whole(config) is None
+    model = Least().build(config, Words(["a"]), pretrained=False)
+    (group,) = RetrievalModel.parameter_groups(model, 0.5)
+    assert group["lr"] == 0.5
+    assert len(group["params"]) == len(list(model.parameters()))

@@ -1,0 +1,50 @@
+"""Atomic writes, what they leave behind, and what is said before anything is written."""
+
+import os
+
+import pytest
+
+from lib.errors import InputError
+from lib.files import atomic_write, check_writable, file_sha256, remove_stale
+from tests.support import run
+
+
+def test_a_block_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
+        temporary.write_text("new")
+        raise RuntimeError("stopped")
+    assert path.read_text() == "old"
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_files_of_killed_writers_go_and_those_of_live_ones_stay(tmp_path):
+    dead = int(run("python", "-c", "import os; print(os.getpid())").stdout)
+    for pid in (dead, os.getpid()):
+        (tmp_path / f".c.writing-{pid}.pth").write_text("")
+    (tmp_path / "c.pth").write_text("")
+    remove_stale(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f".c.writing-{os.getpid()}.pth", "c.pth"]
+
+
+def test_what_cannot_be_written_is_said_before(tmp_path):
+    (tmp_path / "file").write_text("")
+    check_writable(tmp_path / "new" / "folder" / "x.json")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    with pytest.raises(InputError, match="is a folder, expected the name of a file"):
+        check_writable(tmp_path)
+    with pytest.raises(InputError, match="file is not a folder"):
+        check_writable(tmp_path / "file" / "x.json")
+    with pytest.raises(InputError, match="cannot be written"):
+        check_writable(tmp_path / ("x" * 300))
+
+
+def test_a_file_that_cannot_be_read_has_no_checksum(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "a").startswith("ba7816bf")
+    with pytest.raises(InputError, match="cannot be read"):
+        file_sha256(tmp_path / "none")
