@@ -63,7 +63,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     except Exception as error:  # safetensors has an exception of its own
         raise InputError(
             f"{path}: is not a complete file of eval.py --save_results or --save_embeddings "
-            f"({first_line(error)})"
+            f"({first_line(error)}); evaluate again"
         ) from error
 
 
