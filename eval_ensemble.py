@@ -21,8 +21,8 @@ def main(words: list[str] | None = None) -> None:
         "results", nargs="+", help="two or more: of eval.py --save_results, or the release's .npy"
     )
     parser.add_argument("--weights", type=float, nargs="+", help="default: equal; scaled to sum 1")
-    parser.add_argument("--dataset", choices=DEFAULT_SPLITS, help="for files that do not say")
-    parser.add_argument("--split", help="for files that do not say")
+    parser.add_argument("--dataset", choices=DEFAULT_SPLITS, help="for files without this metadata")
+    parser.add_argument("--split", help="for files without this metadata")
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
     args = parser.parse_args(words)
     if len(args.results) < 2:

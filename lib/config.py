@@ -149,7 +149,8 @@ def _type(info: FieldInfo) -> str:
     for kind in get_args(info.annotation) or (info.annotation,):
         choices = get_args(kind) if get_origin(kind) is Literal else ()
         names += map(str, choices) if choices else [TYPES.get(kind, str(kind))]
-    return " ".join([" or ".join(names), *bounds])
+    text = " ".join([" or ".join(name for name in names if name != "null"), *bounds])
+    return f"{text}, or null" if "null" in names else text
 
 
 def _problem(error: ValidationError, prefix: tuple[str, ...] = (), family: str = DEFAULT) -> str:

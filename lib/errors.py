@@ -9,9 +9,8 @@ import pydantic
 
 
 class InputError(ValueError):
-    """Which file or setting, what was found, what was expected, what to do.
-
-    Programs print the message alone; other exceptions are bugs, and keep their traceback."""
+    """Which file or setting, what was found, what was expected, what to do. Programs print the
+    message alone; other exceptions are bugs, and keep their traceback."""
 
     def __init__(self, message: str):
         # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it

@@ -18,7 +18,7 @@ from lib.evaluation.results_table import compare, to_csv, to_latex, to_markdown
 
 
 def find_records(paths: list[Path]) -> list[Record]:
-    """The records of all folders and files; those without any are said on stderr."""
+    """The records of all folders and files; those without any are reported on stderr."""
     records = []
     for path in paths:
         if not path.exists():
