@@ -26,6 +26,7 @@ FROM_PIXELS = [
     "features.flip=0.5",
     "model.img_dim=512",
     "train.frozen_stages=2",
+    "train.backbone_lr_scale=0.3",
 ]
 SOME = Window(0.13, 0.31, 0.71, 0.98, mirrored=True)
 
