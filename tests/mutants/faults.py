@@ -255,7 +255,7 @@ FAULTS = [
         ('"max_violation": True', '"max_violation": False', CHECKPOINT + "test_our_run_can_be_exported_and_read_back"),
         ('if extras.get("position_ids", True):', "if True:", CHECKPOINT + "test_position_ids_may_be_missing"),
         ("return side | fresh", "return side", CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
-        ("segmentation = any(key", "segmentation = all(key", CHECKPOINT + "test_own_format_round_trip"),
+        ("segmentation = any(key", "segmentation = all(key", CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
         ('map_size=opt.get("map_size", 64)', 'map_size=opt.get("map_size", 32)', GOLDEN + "test_branches"),
         ("if removed and config.segmentation else None", "if False else None", CHECKPOINT + "test_an_ablated_model_cannot_be_exported"),
     ),
