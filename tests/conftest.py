@@ -5,13 +5,19 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Tiny models are faster on one thread, and equal bits need equal threads in every process.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+import shutil
+
 import pytest
+import torch
+from torchvision.models import resnext101_32x8d
+from transformers import BertConfig
 
 from lib.config import load_config
 from lib.demo.scenes.files import write_world
 from lib.demo.scenes.world import World
 from lib.demo.small_bert import write_small_bert
-from tests.support import ROOT
+from lib.models.common.bert import BertTokenizer
+from tests.support import GOLDEN, ROOT, detectron2_state
 
 TINY = World(train=24, dev=8, test=10, regions=6, img_dim=32, map_size=16)
 
@@ -58,3 +64,31 @@ def config(settings, tmp_path):
         return load_config(ROOT / "configs" / "scenes_region.yaml", [*settings, out, *overrides])
 
     return load
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """A network with statistics that are not those of a fresh one, and its Detectron2 file."""
+    torch.manual_seed(3)
+    network = resnext101_32x8d().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    path = tmp_path_factory.mktemp("weights") / "X-101.pth"
+    torch.save({"model": detectron2_state(network), "__author__": "x"}, path)
+    return network, path
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory):
+    """A folder with what --bert needs: a config and a vocabulary."""
+    folder = tmp_path_factory.mktemp("bert")
+    shutil.copy(GOLDEN / "bert_vocab.txt", folder / "vocab.txt")
+    BertConfig().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(bert_folder):
+    return BertTokenizer(str(bert_folder))

@@ -14,7 +14,8 @@ from PIL import Image
 from transformers import BertConfig, BertModel
 
 from lib.batch import ImageBatch
-from lib.checkpoint import load_checkpoint, load_weights
+from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
+from lib.config import from_dict
 from lib.evaluation.records import Origin
 from lib.evaluation.scores import save_results
 from lib.models.common.bert import BertTokenizer
@@ -218,3 +219,36 @@ def naive_segmentation(labels, map_size):
         presence[number] = 1
     size, nearest = (map_size, map_size), Image.Resampling.NEAREST
     return shares, np.array(Image.fromarray(labels).resize(size, nearest)), presence
+
+
+def small_model(**sizes):
+    config = from_dict({"model": {"img_dim": 8, "embed_size": 16, "map_size": 4, **sizes}}, "t")
+    bert = BertConfig(
+        vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, max_position_embeddings=20,
+    )  # fmt: skip
+    model = ThreeSHNet(config.model, BertModel(bert))
+    return model, Checkpoint(config, model.state_dict(), progress={"epoch": 1})
+
+
+def detectron2_state(network):
+    """The network's weights under the names of grid-feats-vqa's X-101.pth."""
+    renamed = {}
+    for name, tensor in network.state_dict().items():
+        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+            continue
+        parts = name.split(".")
+        if parts[0] in ("conv1", "bn1"):
+            new = "backbone.stem.conv1"
+            last = "weight" if parts[0] == "conv1" else f"norm.{parts[1]}"
+        else:
+            stage = f"backbone.res{int(parts[0][-1]) + 1}.{parts[1]}"
+            if parts[2] == "downsample":
+                new, norm = f"{stage}.shortcut", parts[3] == "1"
+            else:
+                new, norm = f"{stage}.conv{parts[2][-1]}", parts[2].startswith("bn")
+            last = f"norm.{parts[-1]}" if norm else "weight"
+        renamed[f"{new}.{last}"] = tensor.numpy()
+    renamed["proposal_generator.rpn_head.conv.weight"] = np.zeros(3, np.float32)
+    renamed["pixel_mean"] = np.zeros((3, 1, 1), np.float32)
+    return renamed

@@ -200,3 +200,8 @@ def test_defaults_are_the_published_recipe():
 def test_the_papers_configs_are_the_published_recipe(name, changes):
     found = load_config(ROOT / "configs" / f"{name}.yaml").flat()
     assert {key: found[key] for key in RECIPE} == RECIPE | changes
+
+
+def test_an_override_that_is_no_yaml_is_text():
+    with pytest.raises(InputError, match=r"train\.lr.*number"):
+        load_config(None, ["train.lr=[1"])

@@ -48,3 +48,20 @@ def test_a_file_that_cannot_be_read_has_no_checksum(tmp_path):
     assert file_sha256(tmp_path / "a").startswith("ba7816bf")
     with pytest.raises(InputError, match="cannot be read"):
         file_sha256(tmp_path / "none")
+
+
+def test_what_another_user_writes_stays(tmp_path, monkeypatch):
+    (tmp_path / ".c.writing-5.pth").write_text("")
+
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refused)
+    remove_stale(tmp_path)
+    assert list(tmp_path.iterdir())
+
+
+def test_a_folder_without_permission(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may always write
+    with pytest.raises(InputError, match="does not allow it"):
+        check_writable(tmp_path / "a.json")

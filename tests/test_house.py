@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +102,23 @@ def test_arguments_end_at_the_programs():
         if any(module == "argparse" for module, _ in imports(path))
     }
     assert found == ARGPARSE
+
+
+# Modules whose tests stand elsewhere: settings with those of the config, a world as a whole.
+TESTED_IN = {
+    "models/threeshnet/config.py": "test_config.py",
+    "models/cmsei/config.py": "test_config.py",
+}
+
+
+def test_tests_mirror_lib():
+    for path in LIB:
+        module = path.relative_to(ROOT / "lib")
+        if module.name != "__init__.py":
+            test = module.with_name(f"test_{module.name}")
+            if "scenes" in module.parts:
+                test = Path("demo/test_scenes.py")
+            assert (ROOT / "tests" / TESTED_IN.get(str(module), test)).is_file(), module
 
 
 def test_entry_scripts_are_short():

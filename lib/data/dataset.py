@@ -119,9 +119,6 @@ class TrainingPairs(Dataset):
         self.features, self.word_augment = config.features, config.data.word_augment
         self.seed = config.run.seed
 
-    def __len__(self) -> int:
-        return len(self.captions)
-
     def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem, TextItem]:
         """The pair of caption ``key[1]`` as epoch ``key[0]`` sees it."""
         epoch, caption = key
@@ -142,9 +139,6 @@ class EvaluationImages(Dataset):
 
     def __init__(self, split: Split):
         self.split = split
-
-    def __len__(self) -> int:
-        return len(self.split.image_ids)
 
     def __getitem__(self, image: int) -> ImageItem:
         return evaluation_item(self.split, image)

@@ -17,7 +17,7 @@ from lib.device import precision_context
 from lib.distributed import all_gather_object, interleave, rank, world_size
 from lib.models.common.retrieval_model import RetrievalModel
 
-SCORE_ROWS = 512  # images scored at once on a GPU
+SCORE_ROWS = 512  # images scored at once
 PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family that scores pairs
 
 
@@ -35,8 +35,6 @@ class Embeddings:
         if model.pairwise:
             return self._pair_scores(model, device, precision)
         with torch.inference_mode(), precision_context(device, "fp32"):
-            if device.type == "cpu":  # one product, in place
-                return model.score(self.images, self.captions).numpy()
             matrix = np.empty((len(self.images), len(self.captions)), np.float32)
             captions = self.captions.to(device)
             for rows in _chunks(len(matrix), SCORE_ROWS):

@@ -79,9 +79,6 @@ class _Pictures(Dataset):
     def __init__(self, image_ids: Sequence[str], load: Load):
         self.image_ids, self.load = image_ids, load
 
-    def __len__(self) -> int:
-        return len(self.image_ids)
-
     def __getitem__(self, number: int) -> tuple[int, Any]:
         try:
             return number, self.load(self.image_ids[number])

@@ -1,28 +1,11 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
-from transformers import BertConfig
 
 from lib.data.captions import read_captions, read_ids, tokenise
 from lib.errors import InputError
-from lib.models.common.bert import BertTokenizer, load_bert
 from tests.support import GOLDEN
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with what --bert needs: a config and a vocabulary."""
-    folder = tmp_path_factory.mktemp("bert")
-    shutil.copy(GOLDEN / "bert_vocab.txt", folder / "vocab.txt")
-    BertConfig().save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def tokenizer(folder):
-    return BertTokenizer(str(folder))
 
 
 def tokens(texts, tokenizer):
@@ -37,13 +20,6 @@ def test_recorded_captions(tokenizer):
     assert not wrong
 
 
-def test_control_tokens_in_a_caption_are_plain_text(tokenizer):
-    ids = tokens(["a [SEP] b [MASK] [PAD]"], tokenizer).ids(0)
-    assert (ids == tokenizer.suffix[0]).sum() == 1
-    assert tokenizer.mask_id not in ids
-    assert tokenizer.padding_id not in ids
-
-
 def test_long_and_empty_captions_are_counted(tokenizer):
     found = tokens(["word " * 600, "", "a dog", "x " * 511], tokenizer)
     assert found.lengths().tolist() == [512, 2, 4, 512]
@@ -53,13 +29,6 @@ def test_long_and_empty_captions_are_counted(tokenizer):
         "train: 1 captions are empty",
     ]
     assert not tokens(["a dog"], tokenizer).warnings("train")
-
-
-def test_a_vocabulary_larger_than_the_model_is_refused(tmp_path, folder):
-    shutil.copy(folder / "vocab.txt", tmp_path)
-    BertConfig(vocab_size=200).save_pretrained(tmp_path)
-    with pytest.raises(InputError, match="30522 entries, its config 200"):
-        BertTokenizer(str(tmp_path))
 
 
 def test_augmentation_rates_are_per_word(tokenizer):
@@ -136,19 +105,6 @@ def test_other_encodings_are_refused_with_the_line(tmp_path):
         read_captions(path)
 
 
-def test_missing_bert_says_how_to_pass_a_folder(tmp_path, folder):
-    for name in ("bert-base-uncased", "no/such/folder"):
-        with pytest.raises(InputError, match=r"--bert FOLDER.*config.json, vocab.txt and model"):
-            load_bert(name, pretrained=True)
-        with pytest.raises(InputError, match=r"--bert FOLDER.*config.json and vocab.txt"):
-            BertTokenizer(name)
-    with pytest.raises(InputError, match=r"this folder cannot be loaded .*no file named model"):
-        load_bert(str(folder), pretrained=True)
-    BertConfig().save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"no vocab\.txt"):
-        BertTokenizer(str(tmp_path))
-
-
 def test_files_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_captions(tmp_path)
@@ -170,3 +126,10 @@ def test_ids_are_one_per_image_or_one_per_caption(tmp_path):
     path.write_text("a a a a b c c c c c")
     with pytest.raises(InputError, match=r"line 1 begins five ids that differ \(a, a, a, a, b\)"):
         read_ids(path, 2)
+
+
+def test_an_empty_caption_has_nothing_to_augment(tokenizer):
+    found = tokens(["", "a dog"], tokenizer)
+    generator = np.random.default_rng(0)
+    assert found.augmented(0, 1.0, generator).tolist() == [101, 102]
+    assert generator.random() == np.random.default_rng(0).random()  # nothing was drawn

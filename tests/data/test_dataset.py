@@ -1,10 +1,13 @@
 """What a split becomes on its way to the model: dropped rows, batches, epochs, workers."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 
-from lib.data.augmentation import drop_rate, kept_rows
+from lib.data import dataset
 from lib.data.captions import tokenise
 from lib.data.dataset import (
     ImageItem,
@@ -19,32 +22,6 @@ from lib.errors import InputError
 from tests.support import tokenizer_of
 
 C = 8
-
-
-def test_dropping_rows_packs_the_rest_and_never_takes_all():
-    rows = np.arange(36, dtype=np.float32)[:, None]
-    generator = np.random.default_rng(0)
-    kept = [rows[kept_rows(len(rows), 0.2, generator)][:, 0] for _ in range(2000)]
-    assert np.mean([len(k) for k in kept]) == pytest.approx(0.8 * 36, rel=0.01)
-    assert all((np.diff(k) > 0).all() for k in kept)
-    survivors = [rows[:3][kept_rows(3, 1.0, generator)][:, 0].tolist() for _ in range(200)]
-    assert {tuple(s) for s in survivors} == {(0.0,), (1.0,), (2.0,)}
-
-
-def test_vse_infinitys_scheme_spares_a_fifth_of_the_pictures():
-    generator = np.random.default_rng(0)
-    rates = np.array([drop_rate("vse_infinity", 0.2, generator) for _ in range(20_000)])
-    assert np.mean(rates == 0) == pytest.approx(0.2, abs=0.01)
-    dropping = rates[rates > 0]
-    assert dropping.min() == pytest.approx(0.04, abs=1e-3)
-    assert dropping.max() == pytest.approx(0.2, abs=1e-3)
-    assert np.quantile(dropping, (0.25, 0.5, 0.75)) == pytest.approx((0.08, 0.12, 0.16), abs=3e-3)
-
-
-def test_dropping_each_row_alike_draws_nothing_more():
-    generator = np.random.default_rng(0)
-    assert drop_rate("each", 0.2, generator) == 0.2
-    assert generator.random() == np.random.default_rng(0).random()
 
 
 @pytest.mark.parametrize("scheme", ["each", "vse_infinity"])
@@ -108,3 +85,13 @@ def test_captions_are_batched_by_length(config):
     batches = text_batches(captions, 5, 2)
     assert [b.indices.tolist() for b in batches] == [[1, 4], [3, 0], [2]]
     assert all(b.lengths[0] == b.ids.shape[1] for b in batches)
+
+
+def test_workers_leave_signals_to_their_parent(monkeypatch):
+    set_to, left = {}, []
+    monkeypatch.setattr(signal, "signal", set_to.__setitem__)
+    monkeypatch.setattr(os, "_exit", left.append)
+    dataset._leave_signals_to_the_parent(0)
+    assert set_to[signal.SIGINT] is signal.SIG_IGN
+    set_to[signal.SIGTERM](signal.SIGTERM, None)
+    assert left == [0]

@@ -189,3 +189,20 @@ def test_files_that_run_code_are_refused(tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             read(tmp_path, [image_id])
     assert not (tmp_path / "burst").exists()
+
+
+def test_folders_that_cannot_be_listed_and_files_that_go(tmp_path, monkeypatch):
+    write(tmp_path)
+    folder = read(tmp_path)
+    before = folder.fingerprint()
+    assert read(tmp_path).fingerprint() == before
+    (tmp_path / "102.npy").unlink()
+    with pytest.raises(InputError, match=r"a file cannot be read .*102\.npy"):
+        folder.fingerprint()
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refused)
+    with pytest.raises(InputError, match="cannot be listed"):
+        read(tmp_path)

@@ -262,3 +262,10 @@ def test_float16_rounds_only_when_asked(overrides, data):
     loose = open_split(load_config(ROOT / CONFIG, overrides), "dev").features
     packed = open_split(load_config(ROOT / CONFIG, [*overrides, "features.folder=half"]), "dev")
     np.testing.assert_allclose(packed.features[2], loose[2], rtol=1e-3)
+
+
+def test_a_pack_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"train\.npy: cannot be written"):
+        write_pack(tmp_path / "file" / "train.npy", tmp_path / "file" / "train.json", {}, (1, 2),
+                   "float32", lambda _: iter([np.zeros(2)]))  # fmt: skip

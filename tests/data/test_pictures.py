@@ -76,3 +76,10 @@ def test_pictures_are_found_by_id(tmp_path):
         PictureFolder(tmp_path, mapping)
     with pytest.raises(InputError, match="no such folder"):
         PictureFolder(tmp_path / "none")
+
+
+def test_a_picture_of_too_many_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr("lib.data.pictures.MOST_PIXELS", 99)
+    Image.new("L", (10, 10)).save(tmp_path / "a.png")
+    with pytest.raises(PictureError, match="10 x 10 pixels are more than 99; reduce it first"):
+        decode(tmp_path / "a.png")

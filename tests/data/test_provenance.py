@@ -79,3 +79,11 @@ def test_evaluation_notes_another_extractor(settings, world, tmp_path, capsys):
     assert "features come from grid: ResNeXt-101 32x8d with random, seed 0" in notes()
     (grids / "manifest.json").unlink()
     assert "files without provenance, but the model was trained on those of grid" in notes()
+
+
+def test_a_manifest_of_other_types_is_damaged(tmp_path):
+    write_provenance(tmp_path / "m.json", X101)
+    content = json.loads((tmp_path / "m.json").read_text()) | {"settings": [1]}
+    (tmp_path / "m.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="its settings, counts or ids are not objects"):
+        read_provenance(tmp_path / "m.json")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lib.config import from_dict
-from lib.data.memmap import MemmapArray
 from lib.data.split import open_split
 from lib.errors import InputError
 from tests.support import fail, succeed
@@ -171,17 +170,6 @@ def test_nan_names_the_entry(tmp_path):
         split.features[4]
 
 
-def test_a_mapped_array_survives_pickling_and_giving_pages_back(tmp_path, monkeypatch):
-    rows = np.random.default_rng(0).random((40, 16, 64), np.float32)
-    np.save(tmp_path / "a.npy", rows)
-    monkeypatch.setattr("lib.data.memmap.RELEASE_AFTER", 2)
-    array = MemmapArray(tmp_path / "a.npy", 40, (None, 64), "rows, channels")
-    again = pickle.loads(pickle.dumps(array))
-    for i in (0, 39, 7, 7, 0):
-        np.testing.assert_array_equal(array[i], rows[i])
-        np.testing.assert_array_equal(again[i], rows[i])
-
-
 SPARSE = """
 import os, re, sys
 from pathlib import Path
@@ -262,3 +250,9 @@ def test_check_data(world, settings, tmp_path):
     assert "entry 3 holds NaN or infinite" in error
     assert "holds 2 ids, expected 10" in error
     assert "2 problems" in error
+
+
+def test_grid_features_need_a_folder(tmp_path):
+    write(tmp_path)
+    with pytest.raises(InputError, match=r"name the folder inside .* features\.folder=FOLDER"):
+        load(tmp_path, features={"type": "grid"})

@@ -2,17 +2,19 @@
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import lib.demo.scenes.__main__ as scenes_command
 from lib.data.captions import read_captions
 from lib.data.segmentation import VOID, arrays_of
 from lib.demo.scenes.backgrounds import SETTINGS, STUFF
 from lib.demo.scenes.canvas import SIZE
 from lib.demo.scenes.features import propose_boxes, region_features
-from lib.demo.scenes.files import write_world
+from lib.demo.scenes.files import _make_image, write_world
 from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
 from lib.demo.scenes.things import THINGS
@@ -233,3 +235,24 @@ def test_domains_differ_in_palette_mix_and_phrasing(tmp_path):
         return np.array([kinds.count(t.name) / len(kinds) for t in THINGS])
 
     assert np.abs(shares("a") - shares("b")).sum() > 0.3
+
+
+def test_a_world_is_the_same_without_other_processes(tmp_path, monkeypatch):
+    write_world(SMALL, tmp_path / "pool")
+    monkeypatch.setattr("lib.demo.scenes.files._in_parallel", lambda jobs: map(_make_image, jobs))
+    write_world(SMALL, tmp_path / "alone")
+    assert files(tmp_path / "alone") == files(tmp_path / "pool")
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [("--train=0", "sizes must be at least 1"), ("--missed=1.5", "--missed must be from 0 to 1"),
+     ("--box_noise=inf", "--box_noise must be from 0"), ("--domain=x", "invalid choice")],
+)  # fmt: skip
+def test_worlds_that_cannot_be(tmp_path, monkeypatch, capsys, flag, message):
+    monkeypatch.setattr(sys, "argv", ["scenes", "--out", str(tmp_path / "w"), flag])
+    with pytest.raises(SystemExit) as left:
+        scenes_command.main()
+    assert left.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

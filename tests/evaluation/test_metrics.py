@@ -3,48 +3,18 @@ import pytest
 
 from lib.errors import InputError
 from lib.evaluation.metrics import direction_metrics, mean_metrics, ranks, retrieval_metrics
-from lib.evaluation.protocols import check_split, evaluate
-from lib.evaluation.records import Origin
-from lib.evaluation.report import format_table
-from tests.golden import fill
-from tests.support import GOLDEN, succeed
-
-RECORDED = np.load(GOLDEN / "recall.npz")
+from tests.evaluation.recorded import RECORDED, figures, recorded_scores
+from tests.support import succeed
 
 
 def five(n):
     return np.arange(5 * n) // 5
 
 
-def recorded_scores():
-    images = fill.unit_rows("recall/images", (500, 64))
-    noise = np.float32(3.2) * fill.unit_rows("recall/captions", (2500, 64))
-    return images @ (np.repeat(images, 5, axis=0) + noise).T
-
-
-def figures(side):
-    return side.r1, side.r5, side.r10, side.median_rank, side.mean_rank
-
-
 def test_recorded_recalls():
     metrics = retrieval_metrics(recorded_scores(), five(500))
     np.testing.assert_allclose(figures(metrics.i2t), RECORDED["full/i2t"], atol=1e-9)
     np.testing.assert_allclose(figures(metrics.t2i), RECORDED["full/t2i"], atol=1e-9)
-
-
-def test_recorded_folds():
-    folded, whole = evaluate(recorded_scores(), "coco", "testall")
-    for fold, expected in zip(folded.folds, RECORDED["fold5/folds"], strict=True):
-        found = (*figures(fold.i2t), *figures(fold.t2i))
-        np.testing.assert_allclose(found, expected, atol=1e-9)
-    expected = RECORDED["fold5/folds"].mean(axis=0)
-    found = (*figures(folded.metrics.i2t), *figures(folded.metrics.t2i))
-    np.testing.assert_allclose(found, expected, atol=1e-9)
-    assert folded.metrics.rsum == pytest.approx(sum(expected[:3]) + sum(expected[5:8]))
-    assert figures(whole.metrics.i2t) == pytest.approx(RECORDED["full/i2t"].tolist(), abs=1e-9)
-    assert figures(whole.metrics.t2i) == pytest.approx(RECORDED["full/t2i"].tolist(), abs=1e-9)
-    assert whole.images == 500
-    assert folded.images == 100
 
 
 def plain_ranks(scores, owner):
@@ -118,44 +88,6 @@ def test_mean_of_folds():
     low = retrieval_metrics(np.full((20, 100), 0.5), five(20))
     high = retrieval_metrics(np.eye(20).repeat(5, axis=1), five(20))
     assert mean_metrics([low, high]).rsum == pytest.approx(300)
-
-
-def test_coco_test_alone_is_refused():
-    with pytest.raises(InputError, match="testall"):
-        check_split("coco", "test")
-    check_split("f30k", "test")
-    with pytest.raises(InputError, match="five equal folds"):
-        check_split("coco", "testall", 4999)
-
-
-@pytest.mark.parametrize("shape", [(0, 0), (5, 24), (5, 5)])
-def test_misshapen_scores_are_refused(shape):
-    with pytest.raises(InputError, match="expected"):
-        evaluate(np.zeros(shape), "f30k", "test")
-
-
-def test_coco_needs_five_equal_folds():
-    with pytest.raises(InputError, match="five equal folds"):
-        evaluate(np.zeros((7, 35)), "coco", "testall")
-
-
-def test_published_rows_stand_beside_comparable_ones_only():
-    images = np.eye(1000, dtype=np.float32).repeat(5, axis=1)
-    results = evaluate(images, "f30k", "test")
-
-    def table(model, features="region", source="f30k", split="test", results=results):
-        return format_table(Origin("m.pth", model, features, source), "f30k", split, results)
-
-    assert "87.1" in table("3SHNet")
-    assert "87.1" in table("3SHNet", "grid")  # best reported; of which features, nobody says
-    assert "81.7" in table("VSE-infinity")
-    assert "81.7" not in table("VSE-infinity", "grid")
-    assert "87.1" not in table("3SHNet without VSeM")
-    assert "87.1" not in table("3SHNet", source="coco")
-    assert "87.1" not in table("3SHNet", split="dev")
-    assert "82.3" not in table("CMSEI")  # an ensemble's
-    fewer = evaluate(images[:500, :2500], "f30k", "test")
-    assert "87.1" not in table("3SHNet", results=fewer)
 
 
 def test_metrics_need_no_torch():

@@ -6,8 +6,8 @@ import pytest
 from lib.errors import InputError
 from lib.evaluation.ensemble import mean_scores
 from lib.evaluation.protocols import evaluate
-from lib.evaluation.scores import SavedScores, save_embeddings
-from tests.support import fail
+from lib.evaluation.records import Origin
+from lib.evaluation.scores import SavedScores, save_embeddings, save_results
 from tests.support import noisy_scores as scores
 from tests.support import released_scores as released
 from tests.support import write_scores as write
@@ -29,53 +29,6 @@ def test_reading_in_chunks_is_reading(tmp_path, monkeypatch):
     np.testing.assert_allclose(
         mean_scores([file, other], [0.3, 0.7]), 0.3 * matrix + 0.7 * scores(2), atol=1e-6
     )
-
-
-def test_numpys_own_file_is_read(tmp_path):
-    content = {"npts": np.int64(N), "sims": np.asfortranarray(scores(2)), "note": "x"}
-    np.save(tmp_path / "r.npy", content, allow_pickle=True)
-    np.testing.assert_array_equal(SavedScores(tmp_path / "r.npy")[:], scores(2))
-
-
-class Bomb:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
-
-
-class Eval:
-    def __reduce__(self):
-        return eval, ("__import__('os').system('true')",)
-
-
-@pytest.mark.parametrize("wrap", [lambda b: b, lambda b: {"npts": b, "sims": b}])
-def test_a_malicious_file_is_refused(tmp_path, wrap):
-    a = write(tmp_path / "a.safetensors")
-    for bomb, name in ((Bomb(tmp_path / "burst"), "open"), (Eval(), r"builtin\w*.eval")):
-        for protocol in (2, 4):
-            path = released(tmp_path / "r.npy", wrap(bomb), protocol)
-            error = fail("python", "eval_ensemble.py", a, path) if protocol == 4 else None
-            if error is not None:
-                assert "refused" in error
-            with pytest.raises(InputError, match=f"refused.*{name}"):
-                SavedScores(path)
-    assert not (tmp_path / "burst").exists()
-
-
-def test_a_pickle_may_not_rebuild_arrays_of_objects(tmp_path):
-    """NumPy's dtype and array states are never handed to NumPy."""
-    odd = (
-        np.array([[1, "x"]], object),
-        np.array([None], object),
-        np.array(["a"]),
-        np.zeros(3, "c8"),
-    )
-    for sims in odd:
-        path = released(tmp_path / "r.npy", {"npts": 1, "sims": sims})
-        with pytest.raises(InputError, match="not a result file of the public release"):
-            SavedScores(path)
 
 
 def damaged(path, kind):
@@ -117,3 +70,24 @@ def damaged(path, kind):
 def test_files_that_are_no_good(tmp_path, kind, message):
     with pytest.raises(InputError, match=message):
         SavedScores(damaged(tmp_path / "bad.safetensors", kind))
+
+
+def test_a_file_of_ours_must_hold_a_matrix(tmp_path):
+    origin = Origin("a.pth")
+    save_results(tmp_path / "a.safetensors", np.zeros((2, 9), np.float32), ["1", "2"], "f30k",
+                 "test", origin)  # fmt: skip
+    with pytest.raises(InputError, match=r"scores of shape \(2, 9\), F32, expected \(n, 5n\)"):
+        SavedScores(tmp_path / "a.safetensors")
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.safetensors")
+    before = path.read_bytes()
+
+    def full(*_):
+        raise RuntimeError("SafetensorError: No space left on device")
+
+    monkeypatch.setattr("lib.evaluation.scores.save_file", full)
+    with pytest.raises(InputError, match=r"cannot be written \(SafetensorError.*untouched"):
+        write(path, 1)
+    assert path.read_bytes() == before

@@ -97,3 +97,14 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
     for words in (("-k", "0", "--query", "x"), ("--query", " ")):
         with pytest.raises(SystemExit):
             search.main(command(saved, *words))
+
+
+def test_a_family_that_scores_pairs_has_no_vectors(cmsei_settings, tmp_path):
+    words = [*cmsei_settings, f"run.out={tmp_path}", "train.epochs=1"]
+    run = Run(load_config(ROOT / "configs/scenes_cmsei.yaml", words), False, False)
+    run.fit(["test"])
+    save_embeddings(tmp_path / "e.safetensors", np.ones((1, 32), np.float32),
+                    np.ones((5, 32), np.float32), ["1"])  # fmt: skip
+    error = refusal("--checkpoint", tmp_path / "model_best.pth", "--embeddings",
+                    tmp_path / "e.safetensors", "--device", "cpu", "--query", "a dog")  # fmt: skip
+    assert "scores pairs, and has no vectors to search among" in error

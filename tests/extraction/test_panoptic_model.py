@@ -203,3 +203,12 @@ def test_the_command_lists_what_failed(pictures, model):
     flags = words(pictures, model, "--workers", "2")
     assert "8 images" in succeed("python", "scripts/extract_segmentation.py", *flags)
     assert not (pictures / "data" / "failed.txt").exists()
+
+
+def test_a_random_model_knows_the_categories():
+    found = load_panoptic_model("random")
+    assert found.name == "random, seed 0"
+    assert sorted(found.positions.tolist()) == list(range(133))
+    again = load_panoptic_model("random")
+    for one, other in zip(found.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(one, other)

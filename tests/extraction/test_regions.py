@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lib.errors import InputError
+from lib.extraction import regions
 from lib.extraction.grid import load_extractor
 from lib.extraction.regions import Detector, RegionExtractor, fixed_boxes, load_detector
 from scripts import extract_regions
@@ -184,3 +185,34 @@ def test_what_cannot_be_used_is_listed(pictures):
     Image.new("RGB", (20_000, 20)).save(pictures / "pictures" / "000002.png")
     extract_regions.main(words(pictures))
     assert np.load(pictures / "data" / "train_ims.npy").shape == (5, 6, 2048)
+
+
+def test_torchvision_s_own_detector(monkeypatch, tmp_path):
+    build = regions.fasterrcnn_resnet50_fpn
+    tried = []
+
+    def unavailable(weights=None, **more):
+        tried.append(weights)
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(regions, "fasterrcnn_resnet50_fpn", unavailable)
+    with pytest.raises(InputError, match=r"unavailable \(no route to host\); pass the file"):
+        load_detector("coco")
+    (weights,) = tried
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    file = tmp_path / "checkpoints" / weights.url.rpartition("/")[2]
+    file.parent.mkdir()
+
+    def there(weights=None, **_):
+        return build(weights=None, weights_backbone=None)
+
+    monkeypatch.setattr(regions, "fasterrcnn_resnet50_fpn", there)
+    state = there().state_dict()
+    torch.save(state, file)
+    named = load_detector("coco")
+    assert named.weights == f"torchvision {weights}"
+    assert len(named.sha256) == 64
+    read = load_detector(str(file))
+    assert (read.weights, read.sha256) == (file.name, named.sha256)
+    for name, value in read.model.state_dict().items():
+        assert torch.equal(value, state[name])

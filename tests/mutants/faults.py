@@ -14,25 +14,31 @@ class Fault(NamedTuple):
 
 LOOP = "tests/training/test_loop.py::"
 TRACE = "tests/training/test_trace.py::"
-STEP = TRACE + "test_every_step_is_the_recorded_one"
-EPOCH = TRACE + "test_every_epoch_is_the_recorded_one"
-BEST = TRACE + "test_the_best_epoch_is_the_first_of_the_largest_rsum"
-LOG = TRACE + "test_the_log_says_what_was_recorded"
 LOSSES = "tests/training/test_losses.py::"
-PLAIN_LOSS = LOSSES + "test_equals_a_plain_loop"
-RESUMED = "tests/training/test_signals.py::test_stopped_and_resumed_equals_uninterrupted"
 PIXELS = "tests/models/common/test_end_to_end.py::"
 CAPTIONS = "tests/data/test_captions.py::"
 DATASET = "tests/data/test_dataset.py::"
 METRICS = "tests/evaluation/test_metrics.py::"
-TABLES = "tests/evaluation/test_tables.py::"
-CELLS = TABLES + "test_every_cell_is_in_its_place"
-ROWS = TABLES + "test_published_rows_are_the_specification_s"
+TABLES = "tests/evaluation/test_report.py::"
 TITLES = "tests/models/test_titles.py::"
 ENSEMBLE = "tests/evaluation/test_ensemble.py::"
 CROSS = "tests/test_eval_cross_ensemble.py::"
-CHECKPOINT = "tests/test_checkpoint.py::"
-GOLDEN = "tests/models/threeshnet/test_golden.py::"
+GOLDEN = "tests/models/threeshnet/test_model.py::"
+PUBLISHED = "tests/evaluation/test_published.py::"
+TENSORBOARD = "tests/training/test_tensorboard.py::"
+OPTIM = "tests/training/test_optim.py::"
+AUGMENTATION = "tests/data/test_augmentation.py::"
+IMAGES = "tests/data/test_images.py::"
+PROTOCOLS = "tests/evaluation/test_protocols.py::"
+RELEASED = "tests/models/threeshnet/test_released.py::"
+STEP = TRACE + "test_every_step_is_the_recorded_one"
+EPOCH = TRACE + "test_every_epoch_is_the_recorded_one"
+BEST = TRACE + "test_the_best_epoch_is_the_first_of_the_largest_rsum"
+LOG = TRACE + "test_the_log_says_what_was_recorded"
+PLAIN_LOSS = LOSSES + "test_equals_a_plain_loop"
+RESUMED = "tests/training/test_signals.py::test_stopped_and_resumed_equals_uninterrupted"
+CELLS = TABLES + "test_every_cell_is_in_its_place"
+ROWS = PUBLISHED + "test_published_rows_are_the_specification_s"
 RECIPE = "tests/test_config.py::test_defaults_are_the_published_recipe"
 
 
@@ -66,9 +72,9 @@ FAULTS = [
         ("return total / taken / config.train.batch_size", "return total / taken", LOG),
         ("epoch >= self.config.train.sum_epochs else", "epoch > self.config.train.sum_epochs else", LOG),
         ("f\"t2i R@1 {metrics.t2i.r1:.1f}, ", "f\"t2i R@1 {metrics.i2t.r1:.1f}, ", LOG),
-        ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', LOOP + "test_tensorboard_has_every_curve"),
+        ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', TENSORBOARD + "test_tensorboard_has_every_curve"),
         ("            average_gradients(self.model)", "            pass", "tests/models/cmsei/test_model.py::test_two_processes_and_pieces_are_one"),
-        ('"loss": value / len(scores)', '"loss": value', LOOP + "test_tensorboard_has_every_curve"),
+        ('"loss": value / len(scores)', '"loss": value', TENSORBOARD + "test_tensorboard_has_every_curve"),
     ),
     *_in(
         "lib/training/losses.py",
@@ -87,7 +93,7 @@ FAULTS = [
     *_in(
         "lib/training/optim.py",
         ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_heads_learn_first_then_the_late_stages"),
-        ("weight_decay=config.weight_decay", "weight_decay=0.0", LOOP + "test_three_groups_and_the_schedule"),
+        ("weight_decay=config.weight_decay", "weight_decay=0.0", OPTIM + "test_three_groups_and_the_schedule"),
         ("if epoch >= config.backbone_epoch:", "if epoch > config.backbone_epoch:", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("epoch >= config.decay_epoch", "epoch > config.decay_epoch", STEP),
         ("0 < config.backbone_epoch == epoch", "config.backbone_epoch == epoch", PIXELS + "test_the_schedule_of_rates"),
@@ -129,17 +135,17 @@ FAULTS = [
     *_in(
         "lib/data/augmentation.py",
         ("keep = generator.random(count) >= rate", "keep = generator.random(count) < rate", STEP),
-        ("if not keep.any():", "if False:", DATASET + "test_dropping_rows_packs_the_rest_and_never_takes_all"),
-        ("return rate * u if u >= 0.2 else 0.0", "return rate * u", DATASET + "test_vse_infinitys_scheme_spares_a_fifth_of_the_pictures"),
+        ("if not keep.any():", "if False:", AUGMENTATION + "test_dropping_rows_packs_the_rest_and_never_takes_all"),
+        ("return rate * u if u >= 0.2 else 0.0", "return rate * u", AUGMENTATION + "test_vse_infinitys_scheme_spares_a_fifth_of_the_pictures"),
         ('if scheme == "each":', 'if scheme != "each":', DATASET + "test_pairs_lose_rows_by_the_scheme"),
-        ("columns[::-1] if self.mirrored else columns", "columns", PIXELS + "test_a_window_on_arrays_is_the_naive_one"),
-        ("across[::-1] if self.mirrored else across", "across", PIXELS + "test_a_whole_window_changes_nothing"),
-        ("generator.uniform(smallest, 1, 2)", "generator.uniform(0, 1, 2)", PIXELS + "test_windows_cover_what_they_should"),
-        ("generator.random() < flip", "generator.random() > flip", PIXELS + "test_windows_cover_what_they_should"),
+        ("columns[::-1] if self.mirrored else columns", "columns", AUGMENTATION + "test_a_window_on_arrays_is_the_naive_one"),
+        ("across[::-1] if self.mirrored else across", "across", AUGMENTATION + "test_a_whole_window_changes_nothing"),
+        ("generator.uniform(smallest, 1, 2)", "generator.uniform(0, 1, 2)", AUGMENTATION + "test_windows_cover_what_they_should"),
+        ("generator.random() < flip", "generator.random() > flip", AUGMENTATION + "test_windows_cover_what_they_should"),
     ),
     *_in(
         "lib/data/images.py",
-        ("if window.mirrored:", "if not window.mirrored:", PIXELS + "test_picture_and_label_map_are_seen_through_the_same_window"),
+        ("if window.mirrored:", "if not window.mirrored:", IMAGES + "test_picture_and_label_map_are_seen_through_the_same_window"),
     ),
     *_in(
         "lib/data/dataset.py",
@@ -161,16 +167,16 @@ FAULTS = [
         ("np.mean(retrieval_ranks < k)", "np.mean(retrieval_ranks <= k)", METRICS + "test_recorded_recalls"),
         ("np.floor(np.median(retrieval_ranks)) + 1", "np.median(retrieval_ranks) + 1", METRICS + "test_median_is_the_floor_of_the_zero_based_median_plus_one"),
         ("retrieval_ranks.mean() + 1", "retrieval_ranks.mean()", METRICS + "test_recorded_recalls"),
-        ("mean([part.t2i for part in parts])", "mean([part.i2t for part in parts])", METRICS + "test_recorded_folds"),
+        ("mean([part.t2i for part in parts])", "mean([part.i2t for part in parts])", PROTOCOLS + "test_recorded_folds"),
         ("RetrievalMetrics(direction_metrics(i2t), direction_metrics(t2i))", "RetrievalMetrics(direction_metrics(t2i), direction_metrics(i2t))", METRICS + "test_recorded_recalls"),
     ),
     *_in(
         "lib/evaluation/protocols.py",
-        ("FOLDS = 5", "FOLDS = 2", METRICS + "test_recorded_folds"),
-        ('split == "test":', 'split == "dev":', METRICS + "test_coco_test_alone_is_refused"),
-        ("range(0, n, size)", "range(0, n - size, size)", METRICS + "test_recorded_folds"),
-        ("size, mean_metrics(folds), folds)", "size, folds[0], folds)", METRICS + "test_recorded_folds"),
-        ("all {n:,} images\", n, whole)", "all {n:,} images\", n, mean_metrics(folds))", METRICS + "test_recorded_folds"),
+        ("FOLDS = 5", "FOLDS = 2", PROTOCOLS + "test_recorded_folds"),
+        ('split == "test":', 'split == "dev":', PROTOCOLS + "test_coco_test_alone_is_refused"),
+        ("range(0, n, size)", "range(0, n - size, size)", PROTOCOLS + "test_recorded_folds"),
+        ("size, mean_metrics(folds), folds)", "size, folds[0], folds)", PROTOCOLS + "test_recorded_folds"),
+        ("all {n:,} images\", n, whole)", "all {n:,} images\", n, mean_metrics(folds))", PROTOCOLS + "test_recorded_folds"),
         ('"testall" if name == "coco" else "test"', '"test"', "tests/test_eval.py::test_coco_gives_both_protocols_from_one_encoding"),
     ),
     *_in(
@@ -204,9 +210,9 @@ FAULTS = [
     ),
     *_in(
         "lib/evaluation/published.py",
-        ("row.models in (None, models)", "True", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
-        ("row.features in (None, features)", "True", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
-        ("(row.dataset, row.images) == (dataset, images)", "row.dataset == dataset", METRICS + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("row.models in (None, models)", "True", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("row.features in (None, features)", "True", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
+        ("(row.dataset, row.images) == (dataset, images)", "row.dataset == dataset", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
         ("figures[:3], figures[3:6]", "figures[3:6], figures[:3]", ROWS),
     ),
     *_in(
@@ -248,16 +254,16 @@ FAULTS = [
     ),
     *_in(
         "lib/models/threeshnet/released.py",
-        ('"crossmodalfusion_sm.fc_scale": "semantic.gate"', '"crossmodalfusion_sm.fc_scale": "semantic.output"', CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
+        ('"crossmodalfusion_sm.fc_scale": "semantic.gate"', '"crossmodalfusion_sm.fc_scale": "semantic.output"', RELEASED + "test_full_size_round_trip_by_the_command_line"),
         ('"crossmodalfusion_sm.MLP_image": "semantic.region_residual"', '"crossmodalfusion_sm.MLP_image": "semantic.query_residual"', GOLDEN + "test_branches"),
-        ('normalise_images=not opt.get("no_imgnorm", False)', 'normalise_images=not opt.get("no_txtnorm", False)', CHECKPOINT + "test_normalisation_options_are_read"),
-        ('"no_imgnorm": not config.normalise_images', '"no_imgnorm": config.normalise_images', CHECKPOINT + "test_our_run_can_be_exported_and_read_back"),
-        ('"max_violation": True', '"max_violation": False', CHECKPOINT + "test_our_run_can_be_exported_and_read_back"),
-        ('if extras.get("position_ids", True):', "if True:", CHECKPOINT + "test_position_ids_may_be_missing"),
-        ("return side | fresh", "return side", CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
-        ("segmentation = any(key", "segmentation = all(key", CHECKPOINT + "test_full_size_round_trip_by_the_command_line"),
+        ('normalise_images=not opt.get("no_imgnorm", False)', 'normalise_images=not opt.get("no_txtnorm", False)', RELEASED + "test_normalisation_options_are_read"),
+        ('"no_imgnorm": not config.normalise_images', '"no_imgnorm": config.normalise_images', RELEASED + "test_our_run_can_be_exported_and_read_back"),
+        ('"max_violation": True', '"max_violation": False', RELEASED + "test_our_run_can_be_exported_and_read_back"),
+        ('if extras.get("position_ids", True):', "if True:", RELEASED + "test_position_ids_may_be_missing"),
+        ("return side | fresh", "return side", RELEASED + "test_full_size_round_trip_by_the_command_line"),
+        ("segmentation = any(key", "segmentation = all(key", RELEASED + "test_full_size_round_trip_by_the_command_line"),
         ('map_size=opt.get("map_size", 64)', 'map_size=opt.get("map_size", 32)', GOLDEN + "test_branches"),
-        ("if removed and config.segmentation else None", "if False else None", CHECKPOINT + "test_an_ablated_model_cannot_be_exported"),
+        ("if removed and config.segmentation else None", "if False else None", RELEASED + "test_an_ablated_model_cannot_be_exported"),
     ),
     *_in(
         "lib/models/common/gpo.py",

@@ -11,7 +11,7 @@ import pytest
 
 from lib.checkpoint import load_checkpoint
 from lib.training.loop import Run
-from lib.training.signals import Stopped
+from lib.training.signals import Stopped, StopSignal
 from tests.support import ROOT, TRAIN, fit, run, same, succeed
 
 
@@ -83,3 +83,29 @@ def test_a_signal_ends_the_command_cleanly(settings, tmp_path):
     assert "--resume resumes the run" in printed + errors
     assert "Traceback" not in errors
     assert load_checkpoint(out / "checkpoint.pth").training is not None
+
+
+def test_what_a_signal_does_to_the_loader_is_not_told_as_an_error(monkeypatch):
+    """Its workers may have been ended by the same signal."""
+
+    def batches():
+        yield 1
+        raise RuntimeError("DataLoader worker is killed by signal: Terminated")
+
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        list(StopSignal().guard(batches()))
+    stop, seen = StopSignal(), []
+    with pytest.raises(Stopped):
+        for batch in stop.guard(batches()):
+            seen.append(batch)
+            stop.requested = signal.SIGTERM
+    assert seen == [1]
+
+
+def test_the_same_signal_twice_interrupts():
+    stop = StopSignal()
+    stop._handle(signal.SIGINT, None)
+    stop._handle(signal.SIGTERM, None)  # another one changes what is told
+    assert stop.requested == signal.SIGTERM
+    with pytest.raises(KeyboardInterrupt):
+        stop._handle(signal.SIGTERM, None)

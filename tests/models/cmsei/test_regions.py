@@ -158,3 +158,19 @@ def test_scene_graphs_become_relations(world, tmp_path):
         lines.write_text(broken + "\n")
         assert message in fail(*command)
     assert (folder / "test_rels.npy").read_bytes() == before
+
+
+def test_an_image_of_more_regions_than_boxes_is_refused(cmsei_settings, world, tmp_path):
+    """Features in one file per image may differ in rows; each must have its boxes."""
+    data = shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
+    (data / "regions").mkdir()
+    for image_id, rows in zip(
+        (data / "train_ids.txt").read_text().split(), np.load(data / "train_ims.npy"), strict=True
+    ):
+        more = rows if image_id != "000003" else np.concatenate([rows, rows[:1]])
+        np.save(data / "regions" / f"{image_id}.npy", more)
+    words = [*cmsei_settings, f"data.root={tmp_path}", "features.folder=regions"]
+    config = load_config(ROOT / "configs/scenes_cmsei.yaml", words)
+    split = open_split(config, "train")
+    with pytest.raises(InputError, match=r"train_\w+\.npy: has 6 regions of image 000003, .* 7"):
+        training_item(split, 2, config.features, np.random.default_rng(0))

@@ -5,15 +5,13 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn.functional import adaptive_avg_pool2d
 
 import eval as eval_script
 from lib.checkpoint import load_checkpoint, save_released
-from lib.config import FeaturesConfig, load_config
-from lib.data.augmentation import Window, sample_window
+from lib.config import load_config
+from lib.data.augmentation import Window
 from lib.data.dataset import TrainingPairs, image_loader, training_loader
-from lib.data.images import Pixels
 from lib.data.split import open_split
 from lib.errors import InputError
 from lib.training.loop import Run
@@ -41,63 +39,6 @@ def pixels(settings, tmp_path):
         return load_config(ROOT / "configs" / "scenes_images.yaml", words)
 
     return load
-
-
-def test_a_whole_window_changes_nothing():
-    generator = np.random.default_rng(0)
-    labels, shares = generator.integers(0, 9, (16, 16)), generator.random((4, 7, 7), np.float32)
-    np.testing.assert_array_equal(Window().label_map(labels), labels)
-    np.testing.assert_allclose(Window().shares(shares), shares, atol=1e-7)
-    mirror = Window(mirrored=True)
-    np.testing.assert_array_equal(mirror.label_map(labels), labels[:, ::-1])
-    np.testing.assert_allclose(mirror.shares(shares), shares[..., ::-1], atol=1e-7)
-
-
-def test_a_window_on_arrays_is_the_naive_one():
-    labels = np.random.default_rng(0).integers(0, 9, (16, 16))
-    seen = SOME.label_map(labels)
-    for row in range(16):
-        for column in range(16):
-            y = SOME.top + (row + 0.5) / 16 * (SOME.bottom - SOME.top)
-            x = SOME.right - (column + 0.5) / 16 * (SOME.right - SOME.left)  # mirrored
-            assert seen[row, column] == labels[int(y * 16), int(x * 16)]
-    # Cells of 100 pixels a side, cut at whole pixels, and averaged again.
-    shares = np.random.default_rng(1).random((3, 7, 7), np.float32)
-    pixels = torch.from_numpy(shares.repeat(100, 1).repeat(100, 2)).double()
-    window = Window(0.1, 0.2, 0.8, 0.9)
-    cut = adaptive_avg_pool2d(pixels[:, 140:630, 70:560], 7)
-    np.testing.assert_allclose(window.shares(shares), cut.numpy(), atol=1e-6)
-
-
-def test_picture_and_label_map_are_seen_through_the_same_window(tmp_path):
-    """The picture is the label map, in grey; smooth, so that resampling blurs little."""
-    y, x = np.mgrid[0:160, 0:160]
-    labels = (120 + 60 * np.sin(x / 40) + 40 * np.cos(y / 30)).astype(np.uint8)
-    Image.fromarray(labels).save(tmp_path / "a.png")
-    pixels = Pixels(tmp_path, ["a"], FeaturesConfig(type="images", image_size=160))
-    generator = np.random.default_rng(0)
-    for window in (Window(), SOME, *(sample_window(0.6, 0.5, generator) for _ in range(20))):
-        view = pixels.view(0, window)
-        assert view.shape == (3, 160, 160)
-        difference = view[0].astype(int) - window.label_map(labels).astype(int)
-        assert np.abs(difference).mean() < 1, window
-        assert np.abs(difference).max() < 6, window
-
-
-def test_windows_cover_what_they_should():
-    generator = np.random.default_rng(0)
-    windows = [sample_window(0.6, 0.5, generator) for _ in range(4000)]
-    widths = np.array([w.right - w.left for w in windows])
-    heights = np.array([w.bottom - w.top for w in windows])
-    for sides in (widths, heights):
-        assert 0.6 <= sides.min() < 0.61
-        assert 0.99 < sides.max() <= 1
-        assert sides.mean() == pytest.approx(0.8, abs=0.01)
-    assert abs(np.corrcoef(widths, heights)[0, 1]) < 0.05  # each side on its own
-    assert min(min(w.left, w.top) for w in windows) >= 0
-    assert max(max(w.right, w.bottom) for w in windows) <= 1
-    assert np.mean([w.mirrored for w in windows]) == pytest.approx(0.5, abs=0.03)
-    assert sample_window(1.0, 0.0, generator) == Window()
 
 
 def test_a_batch_is_a_function_of_seed_epoch_and_caption(pixels):

@@ -1,0 +1,78 @@
+"""Records: what is written comes back, and other files are told apart."""
+
+import json
+
+import pytest
+
+from lib.errors import InputError
+from lib.evaluation.protocols import evaluate
+from lib.evaluation.records import (
+    Member,
+    Origin,
+    Record,
+    check_record_replaceable,
+    read_record,
+    single_record,
+    write_record,
+)
+from lib.models.family import Whole
+from tests.support import noisy_scores
+
+RESULTS = evaluate(noisy_scores(0), "coco", "testall")
+ORIGIN = Origin("a.pth", "3SHNet", "region", "coco", 3, 7, {"train": {"lr": 5e-4}})
+
+
+def test_a_record_comes_back(tmp_path):
+    path = tmp_path / "new" / "results.json"
+    whole = Whole("CMSEI", "I-T", ("I-T", "T-I"))
+    members = [
+        Member("a.safetensors", ORIGIN, 0.25, RESULTS),
+        Member("b.safetensors", Origin("b.pth", whole=whole), 0.75, RESULTS),
+    ]
+    for record in (single_record(ORIGIN, "coco", "testall", RESULTS),
+                   Record("coco", "testall", members, RESULTS)):  # fmt: skip
+        write_record(path, record)
+        assert read_record(path) == record
+    assert [p.name for p in path.parent.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize("content", [{"lr": 1}, [1, 2], "results", None])
+def test_json_of_something_else_is_no_record(tmp_path, content):
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    assert read_record(tmp_path / "a.json") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "image-sentence results 1"}, "of another version .*format"),
+        ({"members": []}, "members"),
+        ({"results": [{"name": "x"}]}, r"results\.0"),
+    ],
+)
+def test_damaged_records_are_explained(tmp_path, change, message):
+    path = tmp_path / "a.json"
+    write_record(path, single_record(ORIGIN, "coco", "testall", RESULTS))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(InputError, match=rf"a\.json: is damaged, or .*{message}.*evaluate again"):
+        read_record(path)
+    path.write_text("{")
+    with pytest.raises(InputError, match="not a readable JSON file"):
+        read_record(path)
+
+
+def test_records_of_other_evaluations_are_not_replaced(tmp_path):
+    path = tmp_path / "a.json"
+    write_record(path, single_record(ORIGIN, "coco", "testall", RESULTS))
+    check_record_replaceable(str(path), ("a.pth", "coco", "testall"))
+    check_record_replaceable(str(tmp_path / "none.json"), ("a.pth", "f30k", "test"))
+    with pytest.raises(InputError, match=r"holds results of a\.pth on coco testall"):
+        check_record_replaceable(str(path), ("a.pth", "f30k", "test"))
+
+
+def test_an_origin_s_title():
+    assert ORIGIN.title == "3SHNet region"
+    assert Origin(model="3SHNet").title == "3SHNet"
+    assert ORIGIN.is_cross_dataset("f30k")
+    assert not ORIGIN.is_cross_dataset("coco")
+    assert not Origin().is_cross_dataset("coco")  # who knows
