@@ -1,0 +1,1 @@
+"""Faults put to the commands by :mod:`benchmarks.faults`, group by group."""
