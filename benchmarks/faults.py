@@ -26,7 +26,7 @@ import numpy as np
 from benchmarks.campaign import endings, inputs, mutations, world
 from benchmarks.campaign.server import run_cases
 
-FIELDS = 800  # of some thousands, by seed
+FIELDS = 500  # of some thousands, by seed
 PER_FORMAT = 450  # mutated files of each format
 ENDINGS = {"killed trainings": 18, "killed extractions": 6, "races": 3, "full disks": 6}
 BATCH = 25  # cases that a process takes at once
