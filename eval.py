@@ -3,7 +3,7 @@ python eval.py --checkpoint P --data_path data --dataset coco
 on several GPUs: torchrun --nproc_per_node 4 eval.py ..."""
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 from lib.config import PRECISIONS
 from lib.device import default_workers
@@ -11,10 +11,10 @@ from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.evaluator import FeatureChoice, Scored, Target, score_checkpoint
 from lib.evaluation.protocols import DEFAULT_SPLITS, evaluate
-from lib.evaluation.records import check_record_replaceable, single_record, write_record
+from lib.evaluation.records import require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
-from lib.evaluation.scores import check_results_replaceable, save_embeddings, save_results
-from lib.files import check_writable
+from lib.evaluation.scores import require_replaceable_file, save_embeddings, save_results
+from lib.outputs import check_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None:
@@ -72,16 +72,12 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
     args = parser.parse_args(words)
     target = target_of(parser, args)
-    files = [args.checkpoint, args.save_results, args.save_embeddings, args.json]
-    resolved = [Path(file).resolve() for file in files if file]
-    if len(set(resolved)) < len(resolved):
-        parser.error("the checkpoint and the files to write must be different files")
     with exit_on_error():
-        for path in filter(None, (args.save_results, args.save_embeddings, args.json)):
-            check_writable(path)
         wanted = (args.checkpoint, target.dataset, target.split)
-        check_record_replaceable(args.json, wanted)
-        check_results_replaceable(args.save_results, wanted)
+        saved = partial(require_replaceable_file, wanted)
+        outputs = [(args.json, partial(require_replaceable_record, wanted))]
+        outputs += [(args.save_results, saved), (args.save_embeddings, saved)]
+        check_outputs(outputs, [args.checkpoint])
         choice = FeatureChoice(args.features, args.features_folder, args.grid_size)
         with process_group(target.device):
             vectors = bool(args.save_embeddings)
@@ -108,7 +104,8 @@ def report(args: argparse.Namespace, target: Target, scored: Scored) -> None:
         save_results(args.save_results, scored.scores, ids, dataset, target.split, origin)
     if args.save_embeddings:
         images, texts = scored.embeddings.images, scored.embeddings.captions
-        save_embeddings(args.save_embeddings, images.numpy(), texts.numpy(), ids)
+        arrays = images.numpy(), texts.numpy()
+        save_embeddings(args.save_embeddings, *arrays, ids, dataset, target.split, origin)
     if args.json:
         write_record(args.json, single_record(origin, dataset, target.split, results))
 

@@ -2,7 +2,7 @@
 python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
 
 import argparse
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
 from lib.evaluation.protocols import evaluate
-from lib.evaluation.records import Member, Record, write_record
+from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble, format_table, transfer
-from lib.files import check_writable
+from lib.outputs import check_outputs, require_different
 
 
 def main(words: list[str] | None = None) -> None:
@@ -25,8 +25,6 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
     args = parser.parse_args(words)
     paths, target = args.checkpoints, target_of(parser, args)
-    if len({Path(path).resolve() for path in paths}) < len(paths):
-        parser.error("a checkpoint is named twice")
     for name in ("features", "features_folder"):
         given = getattr(args, name) or [None] * len(paths)
         if len(given) != len(paths):
@@ -37,8 +35,8 @@ def main(words: list[str] | None = None) -> None:
         for kind, folder in zip(args.features, args.features_folder, strict=True)
     ]
     with exit_on_error():
-        if args.json:
-            check_writable(args.json)
+        require_different(paths)
+        check_outputs([(args.json, partial(require_members, paths))], paths)
         check_members(paths, choices, target.dataset)
         with process_group(target.device):
             members, mean = score_members(paths, target, choices)
@@ -87,7 +85,7 @@ def report(members: list[Member], mean: np.ndarray, target: Target, json: str | 
     else:
         results = evaluate(mean, dataset, split)
         print(format_ensemble(members, dataset, split, results))
-    if json:
+    if json is not None:
         write_record(json, Record(dataset, split, members, results))
 
 

@@ -3,15 +3,15 @@ python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors [-
 
 import argparse
 import sys
-from pathlib import Path
+from functools import partial
 
 from lib.errors import exit_on_error
 from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
 from lib.evaluation.protocols import DEFAULT_SPLITS, check_split, evaluate
-from lib.evaluation.records import Member, Record, write_record
+from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble
 from lib.evaluation.scores import SavedScores
-from lib.files import check_writable
+from lib.outputs import check_outputs, require_different
 
 
 def main(words: list[str] | None = None) -> None:
@@ -27,14 +27,12 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     if len(args.results) < 2:
         parser.error("an ensemble has two or more members")
-    if len({Path(path).resolve() for path in args.results}) < len(args.results):
-        parser.error("a result file is named twice; --weights changes a member's share")
     with exit_on_error():
+        require_different(args.results, "--weights changes a member's share")
         weights = normalised_weights(args.weights, len(args.results))
-        if args.json:
-            check_writable(args.json)
+        check_outputs([(args.json, partial(require_members, args.results))], args.results)
         record = score_ensemble(args.results, weights, args.dataset, args.split)
-        if args.json:
+        if args.json is not None:
             write_record(args.json, record)
 
 

@@ -1,25 +1,41 @@
 """Checkpoint files: our own format and the families' released layouts."""
 
 import argparse
+import zipfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from lib.config import DATASETS, Config, DataConfig, TrainConfig, from_dict
+from lib.config import DATASETS, Config, from_dict
 from lib.errors import InputError, few, first_line
 from lib.files import atomic_write
 from lib.models import FAMILIES, build_model, family_of
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
-from lib.weights import read_torch, require_same_shapes, shapes_of
+from lib.weights import read_torch, require_same_dtypes, require_same_shapes, shapes_of
 
 FORMAT = "image-sentence retrieval"
 VERSION = 2
 PARTS = ("config", "model", "tokenizer", "progress", "training", "released")
+
+
+class _Progress(BaseModel):
+    """What ``progress`` may hold; a run of ours has all of it."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+    epoch: int = Field(0, ge=0)
+    step: int = Field(0, ge=0)
+    updates: int = Field(0, ge=0)
+    rsum: float | None = None
+    best_rsum: float = -1.0
+    best_epoch: int | None = None
+    extractors: dict[str, dict[str, Any]] = {}
+    splits: dict[str, dict[str, str]] = {}
 
 
 @dataclass
@@ -72,6 +88,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if missing := [part for part in PARTS if part not in raw]:
             raise InputError(f"{path}: lacks {', '.join(missing)}")
         config = from_dict(raw["config"], str(path))
+        _require_types(raw, path)
         return Checkpoint(config, **{part: raw[part] for part in PARTS[1:]})
     states = raw.get("model") if isinstance(raw, dict) else None
     if isinstance(states, list) and all(isinstance(state, dict) for state in states):
@@ -81,6 +98,42 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     found = f"a dict with {few(map(str, raw))}" if isinstance(raw, dict) else type(raw).__name__
     problem = "is neither a checkpoint of this project nor a released one that it knows"
     raise InputError(f"{path}: {problem} (found {found})")
+
+
+def _require_types(raw: dict[str, Any], path: str | Path) -> None:
+    """Refuse a checkpoint of ours whose parts are of other types, by their names."""
+    model, progress = raw["model"], raw["progress"]
+    state = isinstance(model, dict) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in model.items()
+    )
+    if not state:
+        raise InputError(f"{path}: is damaged: model is not a dict of tensors")
+    for part in ("tokenizer", "progress"):
+        if not isinstance(raw[part], dict):
+            raise InputError(f"{path}: is damaged: {part} is not a dict")
+    for part in ("training", "released"):
+        if raw[part] is not None and not isinstance(raw[part], dict):
+            raise InputError(f"{path}: is damaged: {part} is not a dict")
+    try:
+        if raw["released"] is None:
+            _Progress.model_validate(progress)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("progress", *first["loc"])))
+        raise InputError(f"{path}: is damaged: {where}: {first['msg']}") from None
+    missing = sorted(_Progress.model_fields.keys() - progress.keys())
+    if raw["training"] is not None and missing:
+        raise InputError(f"{path}: is damaged: progress lacks {', '.join(missing)}")
+
+
+def holds_checkpoint(path: Path) -> bool:
+    """Whether a file is a checkpoint of ours, by its first member and without its tensors."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            (name,) = (name for name in file.namelist() if name.endswith("/data.pkl"))
+            return FORMAT.encode() in file.read(name)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return False
 
 
 def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel, Tokenizer]:
@@ -97,7 +150,9 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, path: str | Path) -> 
     """Copy the checkpoint's tensors into ``model``, all of them or none. Raises InputError:
     missing, unexpected or differently shaped tensors, by name."""
     shapes = shapes_of(checkpoint.model)
-    require_same_shapes(shapes_of(model.state_dict()), shapes, f"{path}: does not fit the model")
+    own, source = model.state_dict(), f"{path}: does not fit the model"
+    require_same_shapes(shapes_of(own), shapes, source)
+    require_same_dtypes(own, checkpoint.model, source)
     model.load_state_dict(checkpoint.model)
 
 
@@ -116,14 +171,13 @@ def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoi
         for each in (found.shapes, shapes_of(found.state))
     )
     require_same_shapes(expected, shapes, f"{path}: does not fit the model")
-    metadata = {key: _plain(value) for key, value in raw.items() if key not in ("model", "opt")}
+    metadata = {str(k): _plain(value) for k, value in raw.items() if k not in ("model", "opt")}
     metadata |= {"opt": _plain(opt), "extras": found.extras}
     dataset = _dataset_of(opt)
-    config = Config(
-        data=DataConfig(dataset=dataset) if dataset else DataConfig(),  # type: ignore[arg-type]
-        model=found.config,
-        train=TrainConfig(margin=float(opt.get("margin", 0.2))),
-    )
+    data = {"dataset": dataset} if dataset else {}
+    train = {"margin": opt.get("margin", 0.2)}
+    sections = {"data": data, "model": found.config.model_dump(), "train": train}
+    config = from_dict(sections, str(path))
     progress = {"epoch": metadata.get("epoch"), "best_rsum": metadata.get("best_rsum")}
     return Checkpoint(config, found.state, progress=progress, released=metadata, is_released=True)
 

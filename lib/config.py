@@ -160,6 +160,8 @@ def _problem(error: ValidationError, prefix: tuple[str, ...] = (), family: str =
     dotted = ".".join(name)
     if first["type"] == "value_error":  # of this file's own validators
         return str(first["ctx"]["error"])
+    if first["type"] == "string_too_short":
+        return f"{dotted} is empty"
     if first["type"] == "extra_forbidden":
         return _unknown(section, key, family)
     if first["type"] in ("model_type", "dict_type"):

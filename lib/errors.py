@@ -2,15 +2,21 @@
 
 import pickle
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import TextIOWrapper
+from pathlib import Path
 
 import pydantic
+
+MOST = 1500  # characters of an error line; a value of any size may stand in it
 
 
 class InputError(ValueError):
     """Which file or setting, what was found, what was expected, what to do. Programs print the
-    message alone; other exceptions are bugs, and keep their traceback."""
+    message alone; other exceptions are bugs, whose traceback goes to a file."""
 
     def __init__(self, message: str):
         # A DataLoader worker hands its exception over as text behind a traceback, and rebuilds it
@@ -20,14 +26,45 @@ class InputError(ValueError):
 
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Leave the process with an :class:`InputError`'s message, or with 130 on Ctrl-C, instead of
-    a traceback. Every program runs in this block."""
+    """Leave the process with one line instead of a traceback: 1 with an :class:`InputError`'s
+    message, or with what an unexpected error was and where its traceback is; 130 on Ctrl-C. Every
+    program runs in this block."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may be of any bytes
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {one_line(str(error))}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # as in "| head": nobody reads any more, and nothing can be said
+        sys.stderr.close()
+        sys.exit(141)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            sys.exit(f"error: {one_line(f'{error.filename}: {error.strerror}')}")
+        sys.exit(f"error: {one_line(_unexpected(error))}")
+
+
+def _unexpected(error: Exception) -> str:
+    """What was being done, what went wrong, and the file with the traceback."""
+    command = one_line(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]]), 120)
+    place = "no traceback could be written"
+    with suppress(OSError):
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="traceback-", suffix=".txt", delete=False, errors="backslashreplace"
+        ) as file:
+            file.write(f"{' '.join(sys.argv)}\n{''.join(traceback.format_exception(error))}")
+        place = f"the full traceback is in {file.name}"
+    what = f"{type(error).__name__}: {first_line(error)}"
+    return f"unexpected error while running {command}: {what}; {place}"
+
+
+def one_line(text: str, most: int = MOST) -> str:
+    """Text without line breaks, cut in its middle."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most // 2]} [...] {text[-most // 2 :]}"
 
 
 def first_line(error: BaseException) -> str:
@@ -36,7 +73,7 @@ def first_line(error: BaseException) -> str:
         return "it is not a PyTorch file of tensors and plain values"
     if isinstance(error, pydantic.ValidationError):  # whose first line only counts the errors
         return error.errors()[0]["msg"]
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return one_line((str(error).strip() or type(error).__name__).splitlines()[0], 300)
 
 
 def few(names: Iterable[str]) -> str:

@@ -1,20 +1,52 @@
-"""Atomic writes, and checksums."""
+"""Atomic writes, reserved space, JSON, and checksums."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from lib.errors import InputError, first_line
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; a name that no file can have is none."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def real_path(path: str | Path) -> Path:
+    """Where a file is, links followed. Raises InputError: an empty path, one that leads nowhere, or
+    to what is no regular file: a device, a pipe, a folder."""
+    if not str(path):
+        raise InputError("the name of a file to write is empty")
+    try:
+        real = Path(os.path.realpath(path))
+        if real.is_symlink():
+            raise InputError(f"{path}: is a loop of links")
+        if real.exists() and not real.is_file():
+            kind = "a folder" if real.is_dir() else "no regular file"
+            raise InputError(f"{path}: is {kind}, expected the name of a file to write")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written ({first_line(error)})") from error
+    return real
 
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds. The
-    old file stays untouched until the new one is complete and on the disk. Raises InputError: the
-    folder cannot be written or the disk is full; the temporary file is gone."""
-    path = Path(path)
+    old file stays untouched until the new one is complete and on the disk; links are followed.
+    Raises InputError: the folder cannot be written, the disk is full, or ``path`` is no regular
+    file; the temporary file is gone."""
+    path = real_path(path)
     # The suffix is kept, because np.save would add one of its own to a name without it.
     temporary = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
     try:
@@ -48,10 +80,8 @@ def remove_stale(folder: Path) -> None:
 def check_writable(path: str | Path) -> None:
     """Raise :class:`InputError` now if a file at ``path`` could not be written later. Creates
     nothing: it looks at the nearest folder that exists."""
-    path = Path(path)
+    path = real_path(path)
     try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder, expected the name of a file to write")
         folder = next(parent for parent in path.absolute().parents if parent.exists())
         if not folder.is_dir():
             raise InputError(f"{path}: cannot be written, {folder} is not a folder")
@@ -59,6 +89,29 @@ def check_writable(path: str | Path) -> None:
             raise InputError(f"{path}: cannot be written, {folder} does not allow it")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)})") from error
+
+
+def reserved_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
+    """A new ``.npy`` file of zeros whose space is taken on the disk: a map of a sparse file would
+    end the process at the first page that the disk has no room for. Raises OSError: no room."""
+    array = np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def read_json(path: str | Path, kind: str) -> Any:
+    """What a JSON file holds; ``kind`` says what it should be. Raises InputError: it cannot be
+    read, or is no JSON."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is not a {kind} (it is nested too deeply)") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not a {kind} ({first_line(error)})") from error
 
 
 def text_sha256(lines: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.captions import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.data.pictures import SUFFIXES
 from lib.errors import InputError, first_line
 
@@ -82,6 +82,7 @@ def to_splits(
             "rename one of them"
         )
     ids = list(mapping)
+    require_usable_ids("the table", ids)
     sizes = {"dev": max(1, round(dev * len(ids))), "test": max(1, round(test * len(ids)))}
     sizes["train"] = len(ids) - sizes["dev"] - sizes["test"]
     if sizes["train"] < 1:

@@ -12,6 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tqdm import tqdm
 
 from lib.config import Config, load_config
+from lib.data.checksums import array_problem, files_problems
+from lib.data.feature_files import FeatureFiles
+from lib.data.memmap import MemmapArray
 from lib.data.split import Split, dataset_folder, open_split, splits_of
 from lib.errors import InputError, exit_on_error
 
@@ -46,6 +49,11 @@ def check(config: Config, name: str) -> list[str]:
     for label, array in split.arrays.items():
         print(f"  {label:<14} {array.describe()}, {array.path.name}")
     problems = scan(split)
+    for array in (split.features, *split.arrays.values()):
+        if isinstance(array, MemmapArray) and (problem := array_problem(array.path)):
+            problems.append(problem)
+    if isinstance(split.features, FeatureFiles):
+        problems += files_problems(split.features.folder, split.name)
     print(f"  NaN/Inf scan   {f'{len(problems)} broken entries' if problems else 'clean'}")
     return problems
 
@@ -60,14 +68,14 @@ def main() -> None:
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)
         splits = args.splits.split(",") if args.splits else splits_of(folder, "caps")
-    print(f"{folder}: splits {', '.join(splits)}")
-    problems = [p for name in splits for p in check(config, name)]
-    print()
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        sys.exit(f"{len(problems)} problems")
-    print("all files can be used")
+        print(f"{folder}: splits {', '.join(splits)}")
+        problems = [p for name in splits for p in check(config, name)]
+        print()
+        for problem in problems:
+            print(f"error: {problem}", file=sys.stderr)
+        if problems:
+            sys.exit(f"{len(problems)} problems")
+        print("all files can be used")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """COCO's annotations, captions and instance masks, to inputs that the other commands take."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,9 @@ from PIL import Image, ImageDraw
 
 from lib.errors import InputError, first_line
 from lib.extraction.categories import NUMBER_OF_COCO_ID
+from lib.files import read_json
+
+SIDE = 65_500  # most pixels of a picture's side
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,12 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
     """
     pictures: dict[int, Annotated] = {}
     for path in paths:
+        content = read_json(path, "annotation file of COCO")
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
             for image in content["images"]:
                 image_id, width, height = (int(image[k]) for k in ("id", "width", "height"))
+                if not (0 < width <= SIDE and 0 < height <= SIDE):
+                    raise ValueError(f"image {image_id} is {width} x {height} pixels")
                 new = Annotated(image_id, str(image["file_name"]), width, height)
                 picture = pictures.setdefault(image_id, new)
                 picture.captions.extend(map(str, image.get("captions", ())))
@@ -52,9 +56,7 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
                     picture.captions.append(str(annotation["caption"]))
                 else:
                     picture.instances.append(annotation)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(
                 f"{path}: is not one of COCO's annotation files, which hold images[] of id, "
                 f"file_name, width and height ({type(error).__name__}: {first_line(error)})"
@@ -67,6 +69,8 @@ def mask_of(segmentation: Any, width: int, height: int) -> np.ndarray:
     neither, or run lengths of another size."""
     if isinstance(segmentation, dict):
         runs = np.array(segmentation["counts"], np.int64)  # column by column, beginning with zeros
+        if (runs < 0).any() or runs.sum() != height * width:
+            raise ValueError(f"run lengths of {runs.sum()} pixels for {width} x {height}")
         values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
         if tuple(segmentation["size"]) != (height, width) or len(values) != height * width:
             raise ValueError(f"run lengths of {len(values)} pixels for {width} x {height}")

@@ -9,15 +9,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lib.arguments import path_arg
 from lib.checkpoint import load_checkpoint, save_checkpoint, save_released
-from lib.errors import InputError, exit_on_error
+from lib.errors import exit_on_error
 from lib.models import family_of
+from lib.outputs import check_outputs, new_file
 
 
 def convert(source: Path, target: Path) -> str:
     """Write ``target`` and say what it is."""
-    if target.exists():
-        raise InputError(f"{target}: exists already; remove it or choose another name")
+    check_outputs([(target, new_file)], [source])
     checkpoint = load_checkpoint(source)
     model = checkpoint.config.model
     title = family_of(model).title(model)
@@ -30,8 +31,8 @@ def convert(source: Path, target: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=Path)
-    parser.add_argument("target", type=Path)
+    parser.add_argument("source", type=path_arg)
+    parser.add_argument("target", type=path_arg)
     args = parser.parse_args()
     with exit_on_error():
         print(convert(args.source, args.target))

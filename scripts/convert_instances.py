@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -18,17 +19,28 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from PIL import Image
 from tqdm import tqdm
 
+from lib.arguments import path_arg
+from lib.data.captions import require_usable_ids
 from lib.errors import InputError, exit_on_error, first_line
-from lib.files import atomic_write
+from lib.files import atomic_write, read_json
+from lib.outputs import exclusive
 from scripts.coco_instances import Annotated, panoptic_of, read_annotations
+
+
+def require_names(pictures: list[Annotated]) -> None:
+    """Refuse pictures of one name, which would be one PNG, or of a name that no file can have."""
+    stems = Counter(Path(picture.file_name).stem for picture in pictures)
+    if twice := [stem for stem, count in stems.items() if count > 1]:
+        raise InputError(f"{stems[twice[0]]} pictures are called {twice[0]}; rename them")
+    require_usable_ids("the annotations", list(stems))
+
+
+MADE_BY = "convert_instances.py"
+UNFINISHED = "conversion.unfinished"  # in the folder of a conversion that was stopped
 
 
 def write_panoptic(pictures: list[Annotated], out: Path) -> int:
     """Write the PNGs, then the JSON that names them; return the number of segments."""
-    stems = Counter(Path(picture.file_name).stem for picture in pictures)
-    twice = [stem for stem, count in stems.items() if count > 1]
-    if twice:
-        raise InputError(f"{stems[twice[0]]} pictures are called {twice[0]}; rename them")
     annotations = []
     for picture in tqdm(pictures, "panoptic", unit="img", disable=None):
         name = f"{Path(picture.file_name).stem}.png"
@@ -41,8 +53,22 @@ def write_panoptic(pictures: list[Annotated], out: Path) -> int:
         known = {"image_id": picture.image_id, "file_name": name}
         annotations.append({**known, "segments_info": segments})
     with atomic_write(out / "panoptic.json") as temporary:
-        temporary.write_text(json.dumps({"annotations": annotations}), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"made_by": MADE_BY, "annotations": annotations}), encoding="utf-8"
+        )
     return sum(len(annotation["segments_info"]) for annotation in annotations)
+
+
+def begin(out: Path) -> None:
+    """Mark a folder as this command's; refuses one that holds something else."""
+    present = {path.name for path in out.iterdir() if not path.name.startswith(".")}
+    ours = UNFINISHED in present
+    with suppress(InputError):
+        found = read_json(out / "panoptic.json", "result") if "panoptic.json" in present else None
+        ours |= isinstance(found, dict) and found.get("made_by") == MADE_BY
+    if present and not ours:
+        raise InputError(f"{out}: holds other files and no conversion; choose another --out")
+    (out / UNFINISHED).touch()
 
 
 def main(words: list[str] | None = None) -> None:
@@ -50,23 +76,26 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--annotations", type=Path, nargs="+", required=True, help="COCO's JSON")
-    parser.add_argument("--out", type=Path, required=True, help="folder; made")
+    parser.add_argument(
+        "--annotations", type=path_arg, nargs="+", required=True, help="COCO's JSON"
+    )
+    parser.add_argument("--out", type=path_arg, required=True, help="folder; made")
     args = parser.parse_args(words)
     with exit_on_error():
         pictures = read_annotations(args.annotations)
-        marker, captions = args.out / "panoptic.json", args.out / "captions.txt"
-        if captions.exists() and not marker.exists():
-            raise InputError(f"{captions}: is there, and no conversion's; choose another --out")
-        segments = write_panoptic(pictures, args.out)
-        table = [
-            f"{picture.file_name}\t{' '.join(caption.split())}\n"
-            for picture in pictures
-            for caption in picture.captions
-        ]
-        if table:
-            with atomic_write(args.out / "captions.txt") as temporary:
-                temporary.write_text("".join(table), encoding="utf-8")
+        require_names(pictures)
+        with exclusive(args.out):
+            begin(args.out)
+            segments = write_panoptic(pictures, args.out)
+            table = [
+                f"{picture.file_name}\t{' '.join(caption.split())}\n"
+                for picture in pictures
+                for caption in picture.captions
+            ]
+            if table:
+                with atomic_write(args.out / "captions.txt") as temporary:
+                    temporary.write_text("".join(table), encoding="utf-8")
+            (args.out / UNFINISHED).unlink()
     print(
         f"{args.out}: {len(pictures):,} images, {segments:,} segments in panoptic/, "
         f"{len(table):,} captions in captions.txt"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lib.arguments import path_arg
 from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.errors import exit_on_error
@@ -49,8 +50,10 @@ def convert(args: argparse.Namespace) -> None:
 def main(words: list[str] | None = None) -> None:
     """Convert what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=None)
-    parser.add_argument("--json", type=Path, required=True, help="annotations[].segments_info[]")
-    parser.add_argument("--png", type=Path, required=True, help="folder of one PNG per image")
+    parser.add_argument(
+        "--json", type=path_arg, required=True, help="annotations[].segments_info[]"
+    )
+    parser.add_argument("--png", type=path_arg, required=True, help="folder of one PNG per image")
     parser.add_argument("--cells", type=int, default=CELLS, help="side of the grid of shares")
     parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
     parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")

@@ -3,19 +3,25 @@
 import argparse
 import sys
 import textwrap
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
+from lib.arguments import path_arg
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
+from lib.data.pictures import PictureError, decode
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.scores import read_embeddings
 from lib.files import atomic_write
+from lib.outputs import check_outputs
 
 TOP = 5
+DRAWN = "retrieved"  # a PNG's text: of which embeddings and split it is
 SIDE = 150  # pixels of a picture
 GAP = 14
 FRAME = 6
@@ -44,9 +50,9 @@ class Sheet:
             self.draw.rectangle(((x, self.y), corner), fill=frame)
         side = SIDE - 2 * FRAME
         try:
-            picture = Image.open(path).convert("RGB").resize((side, side))
-        except OSError as error:
-            raise InputError(f"{path}: not a readable picture ({error})") from error
+            picture = decode(path).resize((side, side))
+        except PictureError as error:
+            raise InputError(f"{path}: {error}") from error
         self.image.paste(picture, (x + FRAME, self.y + FRAME))
 
     def next_row(self) -> None:
@@ -82,19 +88,38 @@ def draw(embeddings: Path, data: Path, split: str, out: Path, queries: int, seed
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * place, line, colour)
         sheet.next_row()
     with atomic_write(out) as temporary:
-        sheet.image.save(temporary)
+        about = PngInfo()
+        about.add_text(DRAWN, f"{embeddings} {split}")
+        sheet.image.save(temporary, pnginfo=about)
+
+
+def require_replaceable(source: str, path: Path) -> None:
+    """The rule for the drawing: an earlier one of the same embeddings and split."""
+    try:
+        with Image.open(path) as picture:
+            found = picture.info.get(DRAWN)
+    except Exception:  # Pillow's decoders fail on other files in many ways
+        found = None
+    if found != source:
+        raise InputError(f"{path}: is there and is no drawing of {source}; choose another --out")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--embeddings", type=Path, required=True, help="of eval.py")
-    parser.add_argument("--data", type=Path, required=True, help="with images/<id>.png")
+    parser.add_argument("--embeddings", type=path_arg, required=True, help="of eval.py")
+    parser.add_argument("--data", type=path_arg, required=True, help="with images/<id>.png")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=path_arg, required=True)
     parser.add_argument("--queries", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.queries < 1 or args.seed < 0:
+        parser.error("--queries must be at least 1, --seed at least 0")
     with exit_on_error():
+        if args.out.suffix.lower() != ".png":
+            raise InputError(f"{args.out}: expected a name that ends in .png")
+        replaceable = partial(require_replaceable, f"{args.embeddings} {args.split}")
+        check_outputs([(args.out, replaceable)], [args.embeddings])
         draw(args.embeddings, args.data, args.split, args.out, args.queries, args.seed)
         print(f"{args.out}: drawn")
 

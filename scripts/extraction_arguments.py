@@ -2,8 +2,8 @@
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
+from lib.arguments import path_arg
 from lib.device import default_workers
 from lib.extraction.runner import Job
 
@@ -19,13 +19,15 @@ def parser_of(documentation: str | None, batch_size: int | None) -> argparse.Arg
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
+    parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_ids.txt")
     parser.add_argument("--splits", help="as in train,dev; default: every <split>_ids.txt")
     parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
     if batch_size is not None:
-        parser.add_argument("--images", type=Path, required=True, help="folder of pictures")
-        parser.add_argument("--mapping", type=Path, help="JSON: image id -> file inside --images")
+        parser.add_argument("--images", type=path_arg, required=True, help="folder of pictures")
+        parser.add_argument(
+            "--mapping", type=path_arg, help="JSON: image id -> file inside --images"
+        )
         parser.add_argument("--batch_size", type=int, default=batch_size)
         parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     return parser
@@ -49,4 +51,4 @@ def parse(
 def job_of(args: argparse.Namespace, extractor: str) -> Job:
     """What the library needs of the arguments; ``extractor`` is one word, for ``failed.txt``."""
     batch_size = getattr(args, "batch_size", Job.batch_size)
-    return Job(args.data, extractor, batch_size, args.workers)
+    return Job(args.data, extractor, batch_size, args.workers, getattr(args, "out", ""))

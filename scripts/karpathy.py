@@ -1,10 +1,10 @@
 """Karpathy's splits, ``dataset_coco.json`` and ``dataset_flickr30k.json``, to caption files."""
 
-import json
 from pathlib import Path
 
-from lib.data.captions import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.errors import InputError, first_line
+from lib.files import read_json
 from scripts.caption_table import id_of
 
 SPLITS = {"train": "train", "restval": "train", "val": "dev", "test": "test"}
@@ -25,8 +25,9 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
     Raises InputError: the file cannot be read, is no such JSON, names another split, or has an
     image with fewer than five captions.
     """
+    content = read_json(path, "JSON file of Karpathy's splits")
     try:
-        images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        images = content["images"]
         is_coco = "cocoid" in images[0]
         found = [
             (
@@ -36,8 +37,6 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
             )
             for image in images
         ]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({first_line(error)})") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path}: is not one of Karpathy's files, which hold images[] of filename, split and "
@@ -67,4 +66,6 @@ def read_splits(path: Path) -> dict[str, tuple[list[str], list[str]]]:
         ids, lines = splits["testall"]
         if fold := len(ids) // COCO_FOLDS:
             splits["test"] = (ids[:fold], lines[: fold * CAPTIONS_PER_IMAGE])
+    for ids, _ in splits.values():
+        require_usable_ids(path, ids)
     return splits

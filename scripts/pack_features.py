@@ -10,6 +10,7 @@ kept, and refused where its files have changed since; --overwrite packs again.
 import argparse
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -26,6 +27,7 @@ from lib.data.provenance import read_provenance, write_provenance
 from lib.data.split import dataset_folder, open_split, pack_source, splits_of
 from lib.device import default_workers
 from lib.errors import InputError, exit_on_error
+from lib.files import read_json
 
 
 class Exact:
@@ -54,6 +56,14 @@ class Exact:
         return packed
 
 
+def is_ours(array: Path) -> bool:
+    """Whether a pack at ``array`` was made by this command."""
+    with suppress(InputError):
+        found = read_json(array.with_suffix(".json"), "pack's sidecar")
+        return isinstance(found, dict) and "files_sha256" in found
+    return False
+
+
 def pack_split(
     config: Config, name: str, out: str | None, dtype: str | None, workers: int, overwrite: bool
 ) -> None:
@@ -75,9 +85,11 @@ def pack_split(
     lossless = "float16" if files.first_dtype == "float16" and not pooled else "float32"
     shape = (len(ids), *files[0].shape)
     source = pack_source(features, ids)
-    source |= {"folder": features.folder, "files_sha256": files.fingerprint()}
+    source |= {"folder": features.folder, "files_sha256": files.sources_sha256()}
     source |= {"dtype": dtype or lossless}
     array = folder / f"{name}.npy"
+    if array.exists() and not is_ours(array):
+        raise InputError(f"{array}: is there and is no pack of this command; choose another --out")
     if is_pack(array) and not overwrite:
         require_source(array, source, "pack again with --overwrite")
     else:

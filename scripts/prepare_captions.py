@@ -15,8 +15,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lib.arguments import path_arg
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
+from lib.outputs import exclusive
 from scripts.caption_table import read_table, to_splits, without_sentence
 from scripts.karpathy import read_splits
 
@@ -37,14 +39,20 @@ def prepare(args: argparse.Namespace) -> None:
     for split, (ids, captions) in splits.items():
         contents[args.out / f"{split}_ids.txt"] = "".join(f"{i}\n" for i in ids)
         contents[args.out / f"{split}_caps.txt"] = "".join(f"{line}\n" for line in captions)
+    with exclusive(args.out):
+        write(contents, args.overwrite)
+    for split, (ids, captions) in splits.items():
+        print(f"{split}: {len(ids):,} images, {len(captions):,} captions")
+
+
+def write(contents: dict[Path, str], overwrite: bool) -> None:
+    """Write every file, or none where one is there with another content."""
     for path, text in contents.items():
-        if path.exists() and not args.overwrite and path.read_bytes() != text.encode():
+        if path.exists() and not overwrite and path.read_bytes() != text.encode():
             raise InputError(f"{path}: is there with another content; --overwrite replaces it")
     for path, text in contents.items():
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    for split, (ids, captions) in splits.items():
-        print(f"{split}: {len(ids):,} images, {len(captions):,} captions")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -53,13 +61,13 @@ def main(words: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--karpathy", type=Path, help="dataset_coco.json or alike")
-    source.add_argument("--table", type=Path, help="pictures and sentences of one's own")
-    parser.add_argument("--images", type=Path, help="folder of the table's pictures")
+    source.add_argument("--karpathy", type=path_arg, help="dataset_coco.json or alike")
+    source.add_argument("--table", type=path_arg, help="pictures and sentences of one's own")
+    parser.add_argument("--images", type=path_arg, help="folder of the table's pictures")
     parser.add_argument("--dev", type=float, default=0.1, help="share of the table's pictures")
     parser.add_argument("--test", type=float, default=0.2, help="likewise")
     parser.add_argument("--seed", type=int, default=0, help="deals them out")
-    parser.add_argument("--out", type=Path, required=True, help="as data/coco_precomp; made")
+    parser.add_argument("--out", type=path_arg, required=True, help="as data/coco_precomp; made")
     parser.add_argument("--overwrite", action="store_true", help="replace files that differ")
     args = parser.parse_args(words)
     if args.table and not args.images:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from lib.arguments import path_arg
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.records import Record, read_record
 from lib.evaluation.results_table import compare, to_csv, to_latex, to_markdown
@@ -37,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path, help="folders or result files")
+    parser.add_argument("runs", nargs="+", type=path_arg, help="folders or result files")
     formats = ("markdown", "latex", "both", "csv")
     parser.add_argument("--format", choices=formats, default="both")
     args = parser.parse_args()

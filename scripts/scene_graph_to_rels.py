@@ -21,13 +21,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
+from lib.arguments import path_arg
 from lib.data.captions import read_ids
 from lib.data.memmap import MemmapArray
 from lib.errors import InputError, exit_on_error, first_line
-from lib.files import atomic_write
+from lib.files import atomic_write, reserved_array
+from lib.outputs import check_outputs, new_file
 
 
 def overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -104,7 +105,14 @@ def parse(line: bytes, where: str) -> tuple[str, np.ndarray, np.ndarray, np.ndar
         scores = graph.get("scores")
         scores = np.array(np.full(len(pairs), np.inf) if scores is None else scores, float)
         image_id = str(graph["image_id"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"{where}: is not a scene graph, expected image_id, boxes, pairs and perhaps scores "
             f"({type(error).__name__}: {first_line(error)})"
@@ -129,8 +137,10 @@ def convert(args: argparse.Namespace) -> str:
     target = args.data / f"{args.split}_rels.npy"
     seen: set[str] = set()
     kept = lost = unlikely = 0
+    if not args.overwrite:
+        check_outputs([(target, new_file)], [path, args.graphs])
     with atomic_write(target) as temporary:
-        matrices = open_memmap(temporary, "w+", np.uint8, (len(ids), regions, regions))
+        matrices = reserved_array(temporary, (len(ids), regions, regions), "uint8")
         for where, line in tqdm(lines(args.graphs), "images", disable=None):
             image_id, objects, pairs, scores = parse(line, where)
             if image_id not in positions:
@@ -162,12 +172,13 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--graphs", type=Path, required=True, help="JSON lines")
-    parser.add_argument("--data", type=Path, required=True, help="holds {split}_ids.txt")
+    parser.add_argument("--graphs", type=path_arg, required=True, help="JSON lines")
+    parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_ids.txt")
     parser.add_argument("--split", required=True)
     parser.add_argument(
         "--min_score", type=float, default=-np.inf, help="leave out what is below; default: nothing"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an array that is there")
     args = parser.parse_args(words)
     with exit_on_error():
         if not args.graphs.is_file():

@@ -17,7 +17,7 @@ from lib.batch import ImageBatch
 from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
 from lib.config import from_dict
 from lib.evaluation.records import Origin
-from lib.evaluation.scores import save_results
+from lib.evaluation.scores import save_embeddings, save_results
 from lib.models.common.bert import BertTokenizer
 from lib.models.threeshnet.model import ThreeSHNet
 from lib.training.loop import Run
@@ -199,6 +199,11 @@ def write_scores(path, noise=0, dataset="f30k", split="test", ids=None, n=10, **
     origin = Origin(**{"checkpoint": f"{path.stem}.pth", "model": "3SHNet"} | origin)
     save_results(path, noisy_scores(noise, n), ids, dataset, split, origin)
     return path
+
+
+def write_embeddings(path, images, captions, ids):
+    """A file of embeddings, as eval.py saves it."""
+    save_embeddings(path, images, captions, ids, "scenes", "test", Origin("a.pth"))
 
 
 def released_scores(path, content, protocol=3):

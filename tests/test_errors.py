@@ -1,11 +1,16 @@
 """What a user is told, and what stays a traceback."""
 
 import pickle
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from lib.errors import InputError, exit_on_error, few, first_line
+from tests.support import ROOT
 
 
 @pytest.mark.parametrize(
@@ -18,9 +23,45 @@ def test_programs_leave_with_one_line(raised, code):
     assert left.value.code == code
 
 
-def test_bugs_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError), exit_on_error():
-        raise ZeroDivisionError
+def test_the_traceback_of_a_bug_goes_to_a_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["/x/eval.py", "--checkpoint", "a.pth"])
+    with pytest.raises(SystemExit) as left, exit_on_error():
+        raise KeyError("lost\nand more")
+    (path,) = tmp_path.iterdir()
+    text = "error: unexpected error while running eval.py --checkpoint a.pth: KeyError: "
+    assert left.value.code.startswith(text)
+    assert left.value.code.endswith(f"the full traceback is in {path}")
+    assert "Traceback (most recent call last)" in path.read_text()
+
+
+def test_an_error_of_the_system_names_its_file():
+    with pytest.raises(SystemExit, match="error: no/such: No such file or directory"), \
+            exit_on_error():  # fmt: skip
+        Path("no/such").stat()
+
+
+def test_an_error_is_one_line_of_some_length():
+    with pytest.raises(SystemExit) as left, exit_on_error():
+        raise InputError("a\nb" + "x" * 10_000)
+    assert "\n" not in left.value.code
+    assert len(left.value.code) < 2000
+
+
+def test_a_closed_pipe_is_no_error():
+    words = [sys.executable, "-c", PRINTS]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        done.stdout.close()
+        assert done.stderr.read() == b""
+        assert done.wait() == 141
+
+
+PRINTS = """
+from lib.errors import exit_on_error
+with exit_on_error():
+    for _ in range(10**6):
+        print("a line", flush=True)
+"""
 
 
 def test_a_worker_s_error_is_the_sentence_alone():

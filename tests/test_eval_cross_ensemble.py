@@ -140,9 +140,11 @@ def test_results_of_another_evaluation_are_not_replaced(runs, data, tmp_path):
         for flags in (out[:2], out[2:]):
             with pytest.raises(SystemExit, match="on scenes_b test; choose another place"):
                 score(runs / kind / "model_best.pth", data, "--dataset", dataset, *flags)
-    for path in (out[1], out[3]):
-        path.write_text("damaged")
-    score(runs / "grid" / "model_best.pth", data, "--dataset", "scenes_b", *out)
+    for flags in (out[:2], out[2:]):
+        flags[1].write_text("somebody's")
+        with pytest.raises(SystemExit, match="is there and holds no results"):
+            score(runs / "region" / "model_best.pth", data, "--dataset", "scenes_b", *flags)
+        assert flags[1].read_text() == "somebody's"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+import stat
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -57,6 +58,17 @@ def _fifo(folder: Path) -> str:
     return str(folder / "fifo")
 
 
+def _device(folder: Path) -> str:
+    """A device of the case's own: a program run by root could replace a real one. Who is
+    not root cannot replace one."""
+    path = folder / "device"
+    try:
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        path.symlink_to("/dev/zero")
+    return str(path)
+
+
 def _made(folder: Path, name: str = "folder") -> str:
     (folder / name).mkdir()
     return str(folder / name)
@@ -92,7 +104,7 @@ FILES: dict[str, Bad] = NOWHERE | {
     "Latin-1": lambda folder, _: _file(folder, "a café\n".encode("latin-1") * 5),
     "NUL bytes": lambda folder, _: _file(folder, bytes(3000)),
     "a pipe": lambda folder, _: _fifo(folder),
-    "a device": lambda *_: "/dev/null",
+    "a device": lambda folder, _: _device(folder),
     "a zip": lambda folder, _: _zip(folder),
     "a pickle": lambda folder, _: _file(folder, pickle.dumps(Bomb(folder / "burst"))),
     "nested lists": lambda folder, _: _file(folder, b"[" * 200_000),
@@ -103,7 +115,7 @@ FILES: dict[str, Bad] = NOWHERE | {
 FOLDERS: dict[str, Bad] = NOWHERE | {
     "a file": lambda folder, _: _file(folder, b"a"),
     "an empty folder": lambda folder, _: _made(folder),
-    "a device": lambda *_: "/dev/null",
+    "a device": lambda folder, _: _device(folder),
 }
 
 
@@ -120,12 +132,12 @@ def _link(folder: Path, target: Path | str) -> str:
 OUTPUTS: dict[str, Bad] = {
     **{name: NOWHERE[name] for name in NOWHERE if name not in ("missing", "no UTF-8 name")},
     "a folder": lambda folder, _: _made(folder),
-    "a device": lambda *_: "/dev/null",
+    "a device": lambda folder, _: _device(folder),
     "a pipe": lambda folder, _: _fifo(folder),
     "somebody's text": lambda folder, _: _theirs(folder, b"precious\n"),
     "somebody's JSON": lambda folder, _: _theirs(folder, b'{"precious": 1}'),
     "a link to somebody's text": lambda folder, _: _link(folder, _theirs(folder, b"precious\n")),
-    "a link to a device": lambda folder, _: _link(folder, "/dev/null"),
+    "a link to a device": lambda folder, _: _link(folder, _device(folder)),
 }
 MADE: dict[str, Bad] = {
     **{name: OUTPUTS[name] for name in ("empty name", "NUL", "5,000 characters", "a long path",

@@ -1,5 +1,7 @@
 """Caption and id files, and captions as ids with their augmentation."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -65,6 +67,18 @@ def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
             f"({', '.join(fives[mixed[0]])}), expected one id five times"
         )
     return ids[::CAPTIONS_PER_IMAGE], CAPTIONS_PER_IMAGE
+
+
+def require_usable_ids(source: str | Path, ids: Sequence[str]) -> None:
+    """Refuse ids that occur twice, or that no file could be called: with separators, blanks or
+    control characters. Raises InputError."""
+    seen: set[str] = set()
+    for image_id in ids:
+        if image_id in ("", ".", "..") or re.search(r"[/\\\s\x00-\x1f\x7f]", image_id):
+            raise InputError(f"{source}: {image_id!r} cannot be a file name, as an image id is")
+        if image_id in seen:
+            raise InputError(f"{source}: {image_id} occurs twice")
+        seen.add(image_id)
 
 
 @dataclass(frozen=True)

@@ -157,10 +157,10 @@ def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.n
 
 
 def _leave_signals_to_the_parent(_: int) -> None:
-    # Both signals may reach the whole process group, and the parent wants to save. A worker that
-    # SIGTERM killed would raise an error there at any point; one that leaves by itself does not.
+    # A signal to the process group is for the parent, which goes on loading until it has saved.
+    os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's way to end a worker
 
 
 def _loader(dataset: Any, workers: int, pin: bool, **batching: Any) -> DataLoader:

@@ -9,8 +9,9 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.config import FeaturesConfig
+from lib.data.memmap import read_header, sample
 from lib.errors import InputError, first_line
-from lib.files import text_sha256
+from lib.files import file_sha256, text_sha256
 from lib.weights import read_torch
 
 SUFFIXES = (".npy", ".pth")
@@ -60,13 +61,19 @@ class FeatureFiles:
         """Image ``image``'s file."""
         return self.folder / (self.image_ids[image] + self.suffixes[image])
 
-    def fingerprint(self) -> str:
+    def sources_sha256(self) -> str:
         """A checksum of names, sizes and times of change. Raises InputError: a file is gone."""
         try:
             files = [(path.name, path.stat()) for path in map(self.path, range(len(self)))]
         except OSError as error:
             raise InputError(f"{self.folder}: a file cannot be read ({error})") from error
         return text_sha256([f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in files])
+
+    def fingerprint(self) -> str:
+        """A checksum of all names and of a sample's content, to tell whether they have changed.
+        Raises InputError: a file cannot be read."""
+        names = [self.path(image).name for image in range(len(self))]
+        return text_sha256([*names, *(file_sha256(self.path(i)) for i in sample(len(self)))])
 
     def describe(self) -> str:
         """Number of files, shape and dtype of the first, and what becomes of it."""
@@ -78,13 +85,11 @@ class FeatureFiles:
         path = self.path(image)
         try:
             if path.suffix == ".pth":
-                tensor = read_torch(path, "tensor")
+                tensor = read_torch(path, "tensor", verify=False)
                 # NumPy has no bfloat16.
                 return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-            array = np.load(path, allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                raise ValueError("it holds several arrays")
-            return array
+            read_header(path)  # what does not fit its size is never made room for
+            return np.load(path, allow_pickle=False)
         except InputError:
             raise
         except Exception as error:  # damaged files fail inside torch and NumPy in many ways

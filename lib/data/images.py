@@ -7,8 +7,10 @@ from PIL import Image
 
 from lib.config import FeaturesConfig
 from lib.data.augmentation import Window, drop_rate, kept_rows, sample_window
+from lib.data.memmap import sample
 from lib.data.pictures import PictureError, PictureFolder, decode
 from lib.errors import InputError
+from lib.files import file_sha256, text_sha256
 
 STRIDE = 32  # pixels of a picture per cell of a backbone's last map
 
@@ -55,6 +57,11 @@ class Pixels:
         if window.mirrored:
             seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return np.ascontiguousarray(np.asarray(seen).transpose(2, 0, 1))
+
+    def fingerprint(self) -> str:
+        """A checksum of all names and of a sample's content, to tell whether they have changed."""
+        names = [path.name for path in self.paths]
+        return text_sha256([*names, *(file_sha256(self.paths[i]) for i in sample(len(self)))])
 
     def augmentation(self, generator: np.random.Generator) -> tuple[Window, np.ndarray]:
         """A window, and which cells of its map are kept, (side, side) bool; for training."""

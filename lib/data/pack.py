@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from lib.data.checksums import KEY
 from lib.errors import InputError, first_line
-from lib.files import atomic_write
+from lib.files import atomic_write, file_sha256, read_json, reserved_array
+from lib.outputs import exclusive
 
 SYNC_EVERY = 256  # images between two points from which a killed packing continues
 
@@ -25,13 +27,10 @@ def is_pack(array: Path) -> bool:
 def require_source(array: Path, wanted: dict[str, Any], advice: str) -> None:
     """Refuse a pack whose sidecar is damaged or differs from ``wanted``; it may say
     more. Raises InputError: what differs, and ``advice``."""
-    try:
-        found = json.loads(array.with_suffix(".json").read_text(encoding="utf-8"))
-        keys = [key for key in wanted if found.get(key) != wanted[key]]
-    except (OSError, ValueError, AttributeError) as error:
-        path = array.with_suffix(".json")
-        raise InputError(f"{path}: is not a pack's sidecar ({first_line(error)})") from error
-    if keys:
+    found = read_json(array.with_suffix(".json"), "pack's sidecar")
+    if not isinstance(found, dict):
+        raise InputError(f"{array.with_suffix('.json')}: is not a pack's sidecar")
+    if keys := [key for key in wanted if found.get(key) != wanted[key]]:
         differing = "; ".join(f"{k} {found.get(k)!r} there, {wanted[k]!r} now" for k in keys)
         raise InputError(f"{array}: was packed from another source: {differing}; {advice}")
 
@@ -47,22 +46,35 @@ def write_pack(
     """Write an array of ``shape``, (n, ...), replaced when the new one is complete, and a JSON file
     beside it, which says from what ``source`` it was made; continue where a killed packing of the
     same source ended. ``entries_from`` gives the entries from a number on, in order. Raises
-    InputError: an entry has another shape, or the folder cannot be written."""
+    InputError: an entry has another shape, or the folder cannot be written, or is being written
+    by another process."""
+    with exclusive(array.parent, f"{array.stem}.packing"):
+        _write(array, sidecar, source, shape, dtype, entries_from)
+
+
+def _write(
+    array: Path,
+    sidecar: Path,
+    source: dict[str, Any],
+    shape: tuple[int, ...],
+    dtype: str,
+    entries_from: Callable[[int], Iterable[np.ndarray]],
+) -> None:
     partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
     wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))
     done = 0
     try:
-        state = json.loads(progress.read_text(encoding="utf-8")) if partial.is_file() else {}
+        state = read_json(progress, "record of progress") if partial.is_file() else {}
         if {key: state.get(key) for key in wanted} == wanted:
             done = int(state["done"])
-    except (OSError, ValueError, KeyError):
+    except (ValueError, KeyError, AttributeError, TypeError):
         pass  # without a record of its progress a packing starts anew
     try:
         array.parent.mkdir(parents=True, exist_ok=True)
-        rows = np.lib.format.open_memmap(partial, "r+") if done else None
-        if rows is None or (rows.shape, rows.dtype) != (shape, np.dtype(dtype)):
+        rows = _opened(partial, shape, dtype) if 0 < done <= shape[0] else None
+        if rows is None:
             progress.unlink(missing_ok=True)  # first: it is of another array than the next one
-            rows, done = np.lib.format.open_memmap(partial, "w+", np.dtype(dtype), shape), 0
+            rows, done = reserved_array(partial, shape, dtype), 0
         for number, entry in enumerate(entries_from(done), done):
             if entry.shape != shape[1:]:
                 raise InputError(
@@ -78,6 +90,7 @@ def write_pack(
         rows.flush()
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+        source = source | {KEY: file_sha256(partial)}
         sidecar.unlink(missing_ok=True)  # without it nobody takes the old array for the new
         partial.replace(array)
         with atomic_write(sidecar) as temporary:
@@ -85,3 +98,12 @@ def write_pack(
         progress.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{array}: cannot be written ({first_line(error)})") from error
+
+
+def _opened(partial: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
+    """A killed packing's array, or None where it is none of this shape."""
+    try:
+        rows = np.lib.format.open_memmap(partial, "r+")
+    except ValueError:  # cut short
+        return None
+    return rows if (rows.shape, rows.dtype) == (shape, np.dtype(dtype)) else None

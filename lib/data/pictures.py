@@ -1,12 +1,12 @@
 """Finds pictures by image id and decodes them, whatever they are, to 8-bit RGB."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from lib.errors import InputError, first_line
+from lib.files import read_json
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # Names that datasets give the picture of an id: Flickr30K's and the scenes', COCO's of 2017, 2014.
@@ -29,13 +29,10 @@ class PictureFolder:
         self.folder = folder
         self.mapping: dict[str, str] | None = None
         if mapping is not None:
-            try:
-                names = json.loads(mapping.read_text("utf-8"))
-                self.mapping = {str(k): str(v) for k, v in names.items()}
-            except (OSError, ValueError, AttributeError) as error:
-                raise InputError(
-                    f"{mapping}: is not a JSON object of ids and file names ({first_line(error)})"
-                ) from error
+            names = read_json(mapping, "JSON object of ids and file names")
+            if not isinstance(names, dict):
+                raise InputError(f"{mapping}: is not a JSON object of ids and file names")
+            self.mapping = {str(k): str(v) for k, v in names.items()}
         self.by_stem: dict[str, list[Path]] = {}
         if self.mapping is None:
             for path in sorted(folder.rglob("*")):

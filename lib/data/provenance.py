@@ -6,6 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
 from lib.errors import InputError, first_line
 from lib.files import atomic_write
 
@@ -17,6 +19,8 @@ Extractor = dict[str, Any]  # what decides whether weights suit features
 class Provenance:
     """An extractor, its weights and its settings."""
 
+    __pydantic_config__ = ConfigDict(strict=True, extra="forbid")
+
     extractor: str  # as in "grid: ResNeXt-101 32x8d"
     weights: str  # the file's name, or what stands in for one
     sha256: str | None  # of the weights; None for random ones
@@ -24,6 +28,7 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=lambda: {p: version(p) for p in PACKAGES})
     counts: dict[str, int] = field(default_factory=dict)  # images per split
     ids: dict[str, str] = field(default_factory=dict)  # per split, sha256 of an array's image ids
+    content_sha256: str | None = None  # of an array's file
 
     def differences(self, other: "Provenance") -> list[str]:
         """In which respects the two make different features, for a reader."""
@@ -43,6 +48,9 @@ class Provenance:
         preprocessing = json.loads(json.dumps(self.settings.get("preprocessing")))
         about = {"extractor": self.extractor, "weights": self.weights, "sha256": self.sha256}
         return about | {"preprocessing": preprocessing}
+
+
+_PROVENANCE = TypeAdapter(Provenance)
 
 
 def mismatches(trained: dict[str, Extractor], scored: dict[str, Extractor]) -> list[str]:
@@ -80,11 +88,13 @@ def write_provenance(path: Path, provenance: Provenance) -> None:
 def read_provenance(path: Path) -> Provenance | None:
     """The provenance at ``path``, None where there is none. Raises InputError: it is damaged."""
     try:
-        found = Provenance(**json.loads(path.read_text(encoding="utf-8")))
-        if not all(isinstance(v, dict) for v in (found.settings, found.counts, found.ids)):
-            raise TypeError("its settings, counts or ids are not objects")
-        return found
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
+        if not path.exists():
+            return None
+        return _PROVENANCE.validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        message = f"{path}: is not a readable manifest ({where}: {first['msg']})"
+        raise InputError(message) from error
+    except OSError as error:
         raise InputError(f"{path}: is not a readable manifest ({first_line(error)})") from error

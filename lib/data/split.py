@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from lib.config import Config, FeaturesConfig
-from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions, read_ids
+from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions, read_ids, require_usable_ids
 from lib.data.feature_files import FeatureFiles
 from lib.data.images import Pixels
 from lib.data.memmap import MemmapArray
@@ -27,6 +27,7 @@ class Entries(Protocol):
     def __len__(self) -> int: ...
     def __getitem__(self, image: int) -> np.ndarray: ...
     def describe(self) -> str: ...
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,12 @@ class Split:
     # File -> what extracted it; files without provenance are left out.
     extractors: dict[str, Extractor] = field(default_factory=dict)
 
-    @property
-    def sha256(self) -> str:
-        """A checksum of ids and captions: whether the split has changed."""
-        return text_sha256([*self.image_ids, *self.captions])
+    def fingerprint(self) -> dict[str, str]:
+        """What must be the same when a run is resumed: checksums of ids and captions, and of a
+        sample of each array, by what they are of."""
+        arrays = {name: array.fingerprint() for name, array in self.arrays.items()}
+        texts = {"ids": text_sha256(self.image_ids), "captions": text_sha256(self.captions)}
+        return {**texts, "features": self.features.fingerprint(), **arrays}
 
 
 def dataset_folder(root: str | Path, dataset: str) -> Path:
@@ -88,6 +91,7 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
             "at least five"
         )
     image_ids, repeats = read_ids(folder / f"{name}_ids.txt", n)
+    require_usable_ids(folder / f"{name}_ids.txt", image_ids)
     features = _open_features(config, folder, name, image_ids)
     family = family_of(config.model)
     inputs = family.inputs(config.model) if family_inputs else ()

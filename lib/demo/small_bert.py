@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, BertModel
 from transformers.utils.logging import disable_progress_bar
 
+from lib.arguments import path_arg
 from lib.data.captions import read_captions
 from lib.errors import InputError, exit_on_error
 
@@ -71,8 +72,8 @@ def write_small_bert(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--captions", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--captions", type=path_arg, required=True)
+    parser.add_argument("--out", type=path_arg, required=True)
     parser.add_argument("--vocabulary", type=int, default=1000)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)

@@ -120,7 +120,7 @@ def score_checkpoint(
     set_limits(model, None, target.pair_memory_gb or config.eval.pair_memory_gb)
     captions = tokenise(split.captions, tokenizer)
     notes += mismatches(checkpoint.progress.get("extractors", {}), split.extractors)
-    notes += captions.warnings(split.name)
+    notes += [*captions.warnings(split.name), *tokenizer.notes]
     for note in notes if rank() == 0 else ():
         print(f"note: {note}", file=sys.stderr)
     batch_size = target.batch_size or encoding_batch(device)

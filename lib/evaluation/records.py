@@ -1,5 +1,6 @@
 """Records: one JSON file per evaluation, of a single model or an ensemble alike."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def read_record(path: Path) -> Record | None:
     try:
         text = path.read_bytes()
         found = TypeAdapter(Any).validate_json(text)
-    except (OSError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not a readable JSON file ({first_line(error)})") from error
     if not isinstance(found, dict) or "results" not in str(found.get("format")):
         return None
@@ -101,20 +102,36 @@ def read_record(path: Path) -> Record | None:
         ) from error
 
 
-def require_same_evaluation(path: str, found: Evaluated | None, wanted: Evaluated) -> None:
-    """Refuse to replace a file of another evaluation; raises InputError."""
-    if found is not None and found != wanted:
+def require_same_evaluation(path: Path, found: Evaluated | None, wanted: Evaluated) -> None:
+    """Refuse to replace what is not results (None), or those of another evaluation; raises
+    InputError."""
+    if found is None:
+        raise InputError(f"{path}: is there and holds no results; choose another name")
+    if found != wanted:
         raise InputError(
             f"{path}: holds results of {found[0]} on {found[1]} {found[2]}; choose another "
             "place for these (OUT=FOLDER for scripts/eval_*.sh), or remove them"
         )
 
 
-def check_record_replaceable(path: str | None, wanted: Evaluated) -> None:
-    """Refuse to replace the record of another evaluation; a damaged one may be replaced."""
-    record = None
+def require_replaceable_record(wanted: Evaluated, path: Path) -> None:
+    """The rule for a record's output: an earlier one of the same evaluation."""
+    record = _record_or_none(path)
+    names = [] if record is None else [origin.checkpoint for origin in record.origins]
+    found = None if record is None else (" and ".join(names), record.dataset, record.split)
+    require_same_evaluation(path, found, wanted)
+
+
+def require_members(members: Sequence[str], path: Path) -> None:
+    """The rule for an ensemble's record: an earlier one of the same members."""
+    record = _record_or_none(path)
+    if record is None or {member.name for member in record.members} != set(map(str, members)):
+        raise InputError(
+            f"{path}: is there and holds no record of these members; choose another name"
+        )
+
+
+def _record_or_none(path: Path) -> Record | None:
     with suppress(InputError):
-        record = read_record(Path(path)) if path and Path(path).is_file() else None
-    if path and record:
-        who = " and ".join(origin.checkpoint for origin in record.origins)
-        require_same_evaluation(path, (who, record.dataset, record.split), wanted)
+        return read_record(path)
+    return None

@@ -4,6 +4,7 @@ A COCO 5K matrix takes 500 MB; averaging any number of them holds one and a chun
 
 import json
 import tempfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +13,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
-from lib.data.captions import CAPTIONS_PER_IMAGE
+from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.errors import InputError, first_line
 from lib.evaluation.metrics import CHUNK_ROWS
 from lib.evaluation.records import ORIGIN, Evaluated, Origin, require_same_evaluation
@@ -36,14 +37,26 @@ def save_results(
 
 
 def save_embeddings(
-    path: str | Path, images: np.ndarray, captions: np.ndarray, image_ids: list[str]
+    path: str | Path,
+    images: np.ndarray,
+    captions: np.ndarray,
+    image_ids: list[str],
+    dataset: str,
+    split: str,
+    origin: Origin,
 ) -> None:
     """Write ``images`` (n, D) and ``captions`` (5n, D), both float32. Raises InputError."""
-    _save(path, {"images": images, "captions": captions}, {"image_ids": image_ids})
+    about = {"dataset": dataset, "split": split, "origin": ORIGIN.dump_python(origin)}
+    arrays = {"images": images, "captions": captions}
+    _save(path, arrays, {**about, "image_ids": image_ids})
 
 
 def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {name} are NaN or infinite; the model is broken")
+    about = about | {"crc32": {name: crc_of(array) for name, array in arrays.items()}}
     with atomic_write(path) as temporary:
         try:
             # One key: safetensors writes several in any order, and equal results are equal files.
@@ -52,12 +65,23 @@ def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]
             raise OSError(first_line(error)) from error
 
 
+def crc_of(rows: np.ndarray, crc: int = 0) -> int:
+    """A checksum of rows, going on from that of earlier ones."""
+    return zlib.crc32(np.ascontiguousarray(rows).data, crc)
+
+
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """What a file of ours says it is of. Raises InputError: no such file, or not a whole one."""
     try:
+        if not Path(path).is_file():
+            raise FileNotFoundError
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
-        return about | {"image_ids": [str(image_id) for image_id in about["image_ids"]]}
+        about["image_ids"] = [str(image_id) for image_id in about["image_ids"]]
+        require_usable_ids(path, about["image_ids"])
+        return about
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; eval.py writes it") from None
     except Exception as error:  # safetensors has an exception of its own
@@ -70,7 +94,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images (n, D) and captions (5n, D), float32, and image ids of ``eval.py --save_embeddings``.
     Raises InputError: no such file, or it holds something else."""
-    ids = read_metadata(path)["image_ids"]
+    about = read_metadata(path)
+    ids = about["image_ids"]
     with safe_open(path, "numpy") as file:
         kinds = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         found = {name: (kind.get_dtype(), *kind.get_shape()) for name, kind in kinds.items()}
@@ -79,21 +104,29 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     if (images, captions) != wanted or len(images) != 3 or not ids:
         raise InputError(f"{path}: holds no embeddings of eval.py --save_embeddings")
     arrays = load_file(path)
+    for name, array in arrays.items():
+        _require_crc(path, about, name, crc_of(array))
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError(f"{path}: holds NaN; the model that made it was broken")
     return arrays["images"], arrays["captions"], ids
 
 
-def check_results_replaceable(path: str | None, wanted: Evaluated) -> None:
-    """Refuse to replace the scores of another evaluation; a damaged file may be replaced."""
-    if path and Path(path).is_file():
-        with suppress(KeyError, TypeError):
-            try:
-                about = read_metadata(path)
-            except InputError:
-                return
-            found = (about["origin"]["checkpoint"], about["dataset"], about["split"])
-            require_same_evaluation(path, found, wanted)
+def require_replaceable_file(wanted: Evaluated, path: Path) -> None:
+    """The rule for the output of scores or embeddings: earlier ones of the same evaluation."""
+    found = None
+    with suppress(InputError, KeyError, TypeError):
+        about = read_metadata(path)
+        found = (about["origin"]["checkpoint"], about["dataset"], about["split"])
+    require_same_evaluation(path, found, wanted)
+
+
+def _require_crc(path: str | Path, about: dict[str, Any], name: str, found: int) -> None:
+    """Refuse an array that is not the one that was written."""
+    sums = about.get("crc32")
+    if not isinstance(sums, dict) or sums.get(name) != found:
+        raise InputError(
+            f"{path}: is damaged: its {name} differ from their checksum; evaluate again"
+        )
 
 
 class SavedScores:
@@ -130,6 +163,10 @@ class SavedScores:
             with safe_open(path, "numpy") as file:
                 scores = file.get_slice("scores")
                 self._require_matrix(tuple(scores.get_shape()), scores.get_dtype())
+                crc = 0
+                for start in range(0, len(self), CHUNK_ROWS):
+                    crc = crc_of(scores[start : min(start + CHUNK_ROWS, len(self))], crc)
+            _require_crc(path, about, "scores", crc)
         except InputError:
             raise
         except Exception as error:  # safetensors has an exception of its own
@@ -155,8 +192,9 @@ class SavedScores:
             # Opened each time, or the mapped pages of all files would stay in memory.
             with safe_open(self.path, "numpy") as file:
                 found = file.get_slice("scores")[start:stop, left:right]
-        if np.isnan(found).any():
-            raise InputError(f"{self.path}: holds NaN; the model that made it was broken")
+        if not np.isfinite(found).all():
+            message = "holds NaN or infinite scores; the model that made it was broken"
+            raise InputError(f"{self.path}: {message}")
         return found.astype(np.float32, copy=False)
 
     def _spool(self, scores: np.ndarray) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lib.arguments import path_arg
 from lib.checkpoint import load_checkpoint, load_model
 from lib.data.captions import tokenise
 from lib.data.dataset import text_batches
@@ -69,7 +70,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--checkpoint", required=True, help="model_best.pth of either format")
     parser.add_argument(
-        "--embeddings", type=Path, nargs="+", required=True, help="of --save_embeddings"
+        "--embeddings", type=path_arg, nargs="+", required=True, help="of --save_embeddings"
     )
     parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
     parser.add_argument("-k", type=int, default=10, help="pictures per sentence")

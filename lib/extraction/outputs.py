@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.data.checksums import append_sum, read_sums, write_sums
 from lib.data.feature_files import SUFFIXES
 from lib.data.pack import write_pack
 from lib.data.provenance import Provenance, read_provenance, write_provenance
 from lib.errors import InputError
-from lib.files import atomic_write, remove_stale, text_sha256
+from lib.files import atomic_write, file_sha256, remove_stale, text_sha256
+from lib.outputs import exclusive
 
 Arrays = Mapping[str, np.ndarray]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # array -> shape and dtype of one image's entry
@@ -46,6 +48,7 @@ class FileOutput:
         """Open a folder that all splits share. Raises InputError: it holds features that were made
         with other settings, or cannot be written."""
         self.folder, self.split, self.image_ids = folder, split, image_ids
+        self.sums = folder / f"{split}.sha256"
         self.manifest = folder / "manifest.json"
         found = read_provenance(self.manifest)
         if found is not None:
@@ -53,7 +56,9 @@ class FileOutput:
         elif folder.is_dir() and any(path.suffix in SUFFIXES for path in folder.iterdir()):
             raise InputError(f"{folder}: holds features without a manifest; choose another --out")
         else:
-            write_provenance(self.manifest, provenance)
+            with exclusive(folder, "manifest", wait=True):
+                if not self.manifest.exists():
+                    write_provenance(self.manifest, provenance)
         self.provenance = found or provenance
         remove_stale(folder)
 
@@ -62,24 +67,35 @@ class FileOutput:
         return self.folder / f"{self.image_ids[number]}{self.suffix}"
 
     def pending(self) -> list[int]:
-        """Numbers of the images without a file."""
+        """Numbers of the images without a file, or whose file has no checksum where others do: its
+        writer was killed just then."""
         present = {entry.name for entry in os.scandir(self.folder)}
+        if self.sums.is_file():
+            present &= read_sums(self.sums).keys()
         return [i for i in range(len(self.image_ids)) if self.path(i).name not in present]
 
     def write(self, number: int, arrays: Arrays) -> None:
         """Write image ``number``'s only array."""
         (array,) = arrays.values()
-        with atomic_write(self.path(number)) as temporary:
+        path = self.path(number)
+        with atomic_write(path) as temporary:
             np.save(temporary, array)
+            sha256 = file_sha256(temporary)
+        append_sum(self.sums, path.name, sha256)
 
     def finish(self) -> None:
         """Count the images that have a file."""
         done = len(self.image_ids) - len(self.pending())
-        # Read again: another process may have finished another split meanwhile.
-        self.provenance = read_provenance(self.manifest) or self.provenance
-        if self.provenance.counts.get(self.split) != done:
-            self.provenance.counts[self.split] = done
-            write_provenance(self.manifest, self.provenance)
+        sums = read_sums(self.sums)
+        names = (self.path(number).name for number in range(len(self.image_ids)))
+        if sums:
+            write_sums(self.sums, {name: sums[name] for name in names if name in sums})
+        with exclusive(self.folder, "manifest", wait=True):
+            # Read again: another process may have finished another split meanwhile.
+            self.provenance = read_provenance(self.manifest) or self.provenance
+            if self.provenance.counts.get(self.split) != done:
+                self.provenance.counts[self.split] = done
+                write_provenance(self.manifest, self.provenance)
 
     def describe(self) -> str:
         """How many of the split's images have a file."""

@@ -1,8 +1,8 @@
 """Runs an extractor over the pictures of splits: decoded by workers, batched, and resumable."""
 
 import multiprocessing
-from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from lib.data.captions import read_ids
+from lib.data.captions import read_ids, require_usable_ids
 from lib.data.pictures import PictureError
 from lib.data.split import splits_of
 from lib.errors import InputError, first_line
 from lib.extraction.outputs import Arrays, FileOutput
 from lib.files import atomic_write
+from lib.outputs import exclusive
 
 FAILED = "failed.txt"
 Load = Callable[[str], Any]  # an image id -> a prepared tensor, or its arrays if nothing extracts
@@ -33,6 +34,7 @@ class Job:
     extractor: str  # one word, for failed.txt
     batch_size: int = 16  # pictures at once
     workers: int = 0  # processes that read pictures
+    place: str = ""  # the output's folder inside ``data``, if it has one
 
 
 def ids_of_splits(data: Path, wanted: str | None) -> dict[str, list[str]]:
@@ -45,11 +47,7 @@ def ids_of_splits(data: Path, wanted: str | None) -> dict[str, list[str]]:
         splits[split] = ids = read_ids(path)[0]
         if not ids:
             raise InputError(f"{path}: holds no id")
-        for image_id, count in Counter(ids).items():
-            if "/" in image_id or "\\" in image_id or image_id in (".", ".."):
-                raise InputError(f"{path}: {image_id!r} cannot be a file name")
-            if count > 1:
-                raise InputError(f"{path}: {image_id} occurs twice")
+        require_usable_ids(path, ids)
     return splits
 
 
@@ -63,13 +61,20 @@ def extract_splits(
     """Extract every split, whose image ids ``ids`` has, print what there is now, and list what
     could not be used. Workers ``load``, which raises :class:`PictureError` where that fails;
     ``extract`` gets batches of one shape, and is None where ``load`` gives the arrays. Raises
-    InputError: pictures that could not be used, once everything else is done."""
-    outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
-    failures = {}
-    for split, output in outputs.items():
-        failures[split] = run(job, split, ids[split], load, extract, output)
-        print(output.describe())
-    if problem := report_failures(job, failures):
+    InputError: pictures that could not be used, once everything else is done; or another process
+    is extracting the same."""
+    with ExitStack() as held:
+        for split in ids:
+            name = "-".join(filter(None, (job.extractor, job.place.replace("/", "-"), split)))
+            held.enter_context(exclusive(job.data, name))
+        outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
+        failures = {}
+        for split, output in outputs.items():
+            failures[split] = run(job, split, ids[split], load, extract, output)
+            print(output.describe())
+        with exclusive(job.data, FAILED, wait=True):
+            problem = report_failures(job, failures)
+    if problem:
         raise InputError(problem)
 
 

@@ -1,6 +1,5 @@
 """Segmentation arrays as files have them, and panoptic results in COCO's format."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lib.data.segmentation import CATEGORIES, VOID, arrays_of
 from lib.errors import InputError, first_line
 from lib.extraction.categories import NUMBER_OF_COCO_ID
 from lib.extraction.outputs import Arrays, Shapes
+from lib.files import read_json
 
 
 def array_shapes(cells: int, map_size: int, dtype: str) -> Shapes:
@@ -75,13 +75,12 @@ def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
     if not png.is_dir():
         raise InputError(f"{png}: no such folder of panoptic PNGs")
     annotations: dict[str, dict[str, Any]] = {}
+    content = read_json(json_path, "result in COCO's panoptic format")
     try:
-        for annotation in json.loads(json_path.read_text(encoding="utf-8"))["annotations"]:
+        for annotation in content["annotations"]:
             segments = {int(s["id"]): int(s["category_id"]) for s in annotation["segments_info"]}
             one = {"file_name": str(annotation["file_name"]), "segments": segments}
             annotations[_plain_id(annotation["image_id"])] = one
-    except OSError as error:
-        raise InputError(f"{json_path}: cannot be read ({first_line(error)})") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{json_path}: is not a result in COCO's panoptic format ({first_line(error)})"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 if TYPE_CHECKING:
     from lib.models.common.retrieval_model import RetrievalModel
@@ -36,7 +36,17 @@ Float = Annotated[float, BeforeValidator(_number)]
 class Settings(BaseModel):
     """A section of the config: typed, bounded, frozen; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, str_min_length=1
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _printable(cls, value: Any, info: ValidationInfo) -> Any:
+        """No path or name holds a control character."""
+        if isinstance(value, str) and any(ord(sign) < 32 for sign in value):
+            raise ValueError(f"{info.field_name} holds a control character: {value!r}")
+        return value
 
 
 def setting(default: Any, meaning: str, ge: float | None = None, le: float | None = None) -> Any:
@@ -83,6 +93,7 @@ class Tokenizer(Protocol):
     random_ids: tuple[int, int]  # a random replacement is drawn from [low, high)
     begins_word: np.ndarray  # (vocabulary,) bool; false for WordPieces that continue a word
     max_length: int  # of a caption in ids, with prefix and suffix
+    notes: tuple[str, ...] = ()  # what a reader should know of it
 
     def encode(self, captions: Sequence[str]) -> list[list[int]]:
         """Each caption's ids, without prefix and suffix, uncut."""

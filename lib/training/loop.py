@@ -18,6 +18,7 @@ from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import Images, TrainingPairs, epoch_batches, training_loader
+from lib.data.provenance import mismatches
 from lib.data.split import open_split
 from lib.device import default_workers, encoding_batch, precision_context, resolve_device
 from lib.distributed import (
@@ -37,7 +38,13 @@ from lib.models.common.batchnorm import synchronise
 from lib.models.common.micro_batch import set_limits
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.losses import score_statistics, triplet_loss
-from lib.training.optim import build_optimizer, rate_factor, set_rates, set_trainable
+from lib.training.optim import (
+    build_optimizer,
+    rate_factor,
+    restore_optimizer,
+    set_rates,
+    set_trainable,
+)
 from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
@@ -73,7 +80,7 @@ class Run:
             synchronise(self.model)
         self.optimizer = build_optimizer(self.model, config.train)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
-        splits = {split.name: split.sha256 for split in (self.train_split, self.dev_split)}
+        splits = {split.name: split.fingerprint() for split in (self.train_split, self.dev_split)}
         extractors = self.train_split.extractors
         self.progress: dict[str, Any] = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
@@ -83,12 +90,17 @@ class Run:
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             assert checkpoint.training is not None
-            load_weights(self.model, checkpoint, self.run_dir.last)
-            self.optimizer.load_state_dict(checkpoint.training["optimizer"])
+            last, training = self.run_dir.last, checkpoint.training
+            load_weights(self.model, checkpoint, last)
+            restore_optimizer(self.optimizer, training.get("optimizer"), str(last))
             self._require_same_splits(checkpoint)
             self.progress = dict(checkpoint.progress)
-            random, updates = checkpoint.training["random"], self.progress["updates"]
-            set_random_state(random, config.run.seed, updates)
+            if self.progress["step"] > len(self._batches(0)):
+                raise InputError(
+                    f"{last}: is damaged: an epoch has no step {self.progress['step']}"
+                )
+            updates = self.progress["updates"]
+            set_random_state(training.get("random"), config.run.seed, updates, str(last))
         self._batches(0)  # refuses a batch larger than the data now
         self._begin_epoch()
 
@@ -108,13 +120,20 @@ class Run:
         return slice(rank() * share, (rank() + 1) * share)
 
     def _require_same_splits(self, checkpoint: Checkpoint) -> None:
-        now = self.progress["splits"]
-        then = checkpoint.progress.get("splits", now)
-        if changed := [name for name in now if now[name] != then.get(name)]:
+        """Refuse to resume on other data or features of another extractor."""
+        changed = [
+            f"{kind} of {name}"
+            for name, now in self.progress["splits"].items()
+            for kind, value in now.items()
+            if value != checkpoint.progress["splits"].get(name, {}).get(kind)
+        ]
+        trained = checkpoint.progress["extractors"]
+        changed += mismatches(trained, self.progress["extractors"])
+        if changed:
             raise InputError(
-                f"{self.run_dir.last}: was trained on other images or captions; the files of "
-                f"{' and '.join(changed)} in {self.train_split.folder} have changed since. Pass "
-                "--overwrite to train anew, or another run.out"
+                f"{self.run_dir.last}: was trained on other data in {self.train_split.folder}; "
+                f"changed since: {', '.join(changed)}. Pass --overwrite to train anew, or another "
+                "run.out"
             )
 
     def fit(self, command: list[str]) -> None:
@@ -125,11 +144,16 @@ class Run:
             if rank() == 0:
                 print(f"{self.run_dir.path}: all {config.train.epochs} epochs are done")
             return
-        self.log = log = self.run_dir.start(command, fresh=not self.resumed)
-        self._introduce(log)
+        with self.run_dir.held():
+            self.log = self.run_dir.start(command, fresh=not self.resumed)
+            self._introduce(self.log)
+            self._fit()
+
+    def _fit(self) -> None:
+        config, progress, log = self.config, self.progress, self.log
         # Points that a killed run wrote after its last checkpoint are written again.
         kept = progress["updates"] if self.resumed else None
-        curves = Curves(self.run_dir.tensorboard, kept)
+        curves = Curves(self.run_dir.tensorboard, kept, log)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
         with StopSignal() as stop:
             try:
@@ -169,6 +193,8 @@ class Run:
             log.info(f"{split.name} features: {split.features.describe()}")
             for warning in captions.warnings(split.name):
                 log.warning(warning)
+        for note in self.tokenizer.notes:
+            log.warning(note)
 
     def _batches(self, epoch: int) -> np.ndarray:
         size, seed = self.config.train.batch_size, self.config.run.seed
@@ -262,12 +288,12 @@ class Run:
         for name, side in (("i2t", metrics.i2t), ("t2i", metrics.t2i)):
             for k, recall in ((1, side.r1), (5, side.r5), (10, side.r10)):
                 points[f"dev/{name}_R@{k}"] = recall
-        curves.add(points, progress["updates"])
         best = metrics.rsum > progress["best_rsum"]
         if best:
             progress |= {"best_rsum": metrics.rsum, "best_epoch": epoch}
         progress |= {"epoch": epoch + 1, "step": 0, "rsum": metrics.rsum}
         self._save(best)
+        curves.add(points, progress["updates"])
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
         self.log.info(
             f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {metrics.i2t.r1:.1f}, "

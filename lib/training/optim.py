@@ -1,10 +1,17 @@
 """AdamW, its parameter groups and the schedules (VSE-infinity's recipe)."""
 
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
 from torch.optim import AdamW
 
 from lib.config import TrainConfig
+from lib.errors import InputError
 from lib.models.common.end_to_end import EndToEnd
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
+from lib.weights import shapes_of
 
 
 def parameter_groups(model: RetrievalModel, config: TrainConfig) -> list[ParameterGroup]:
@@ -19,6 +26,35 @@ def parameter_groups(model: RetrievalModel, config: TrainConfig) -> list[Paramet
 def build_optimizer(model: RetrievalModel, config: TrainConfig) -> AdamW:
     """Fused AdamW over :func:`parameter_groups`."""
     return AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
+
+
+def restore_optimizer(optimizer: AdamW, state: Any, source: str) -> None:
+    """Load a saved state that fits: the groups of this optimizer, and for each parameter moments
+    of its shape, finite float32. An optimizer that is given anything else fails in native code.
+    Raises InputError, which begins with ``source``."""
+    fresh = optimizer.state_dict()
+    groups = [{k: v for k, v in g.items() if k != "lr"} for g in fresh["param_groups"]]
+    found: Any = state.get("param_groups") if isinstance(state, dict) else None
+    moments: Any = state.get("state") if isinstance(state, dict) else None
+    lists = isinstance(found, list) and all(isinstance(group, dict) for group in found)
+    if not lists or [{k: v for k, v in g.items() if k != "lr"} for g in found] != groups:
+        raise InputError(f"{source}: its optimizer's groups are not those of this run")
+    if not all(type(group.get("lr")) is float and math.isfinite(group["lr"]) for group in found):
+        raise InputError(f"{source}: its optimizer's rates are no numbers")
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    if not isinstance(moments, dict) or not moments.keys() <= set(range(len(parameters))):
+        raise InputError(f"{source}: its optimizer's state is not of this run's parameters")
+    for number, kept in moments.items():
+        shape = tuple(parameters[number].shape)
+        expected = {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+        if not isinstance(kept, dict) or shapes_of(kept) != expected:
+            raise InputError(f"{source}: its optimizer's moments {number} are not of shape {shape}")
+        for name, tensor in kept.items():
+            if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32:
+                raise InputError(f"{source}: its optimizer's {name} {number} is not float32")
+            if not tensor.isfinite().all():
+                raise InputError(f"{source}: its optimizer's {name} {number} is NaN or infinite")
+    optimizer.load_state_dict(state)
 
 
 def set_trainable(model: RetrievalModel, epoch: int, config: TrainConfig) -> None:

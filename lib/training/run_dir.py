@@ -4,22 +4,27 @@ import importlib.metadata
 import json
 import logging
 import platform
-import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from lib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lib.checkpoint import Checkpoint, holds_checkpoint, load_checkpoint, save_checkpoint
 from lib.config import Config
 from lib.distributed import rank, world_size
-from lib.errors import InputError
-from lib.files import atomic_write, check_writable, remove_stale
+from lib.errors import InputError, few, first_line
+from lib.evaluation.records import read_record
+from lib.evaluation.scores import read_metadata
+from lib.files import atomic_write, check_writable, read_json, remove_stale
 from lib.models import family_of
+from lib.outputs import exclusive
 
 PACKAGES = ("numpy", "transformers", "tokenizers", "tensorboard")
 RESULTS = ("results.safetensors", "results.json", "embeddings.safetensors")  # of scripts/*.sh
+EVENTS = "events.out.tfevents.*"  # TensorBoard's files
 # Settings that may differ when a run is resumed, because no result depends on them, besides the
 # family's locations; more epochs only make it longer.
 FREE_ON_RESUME = {"run.out", "run.device", "data.root", "data.workers", "train.epochs"}
@@ -43,24 +48,35 @@ class RunDir:
         self.environment = self.path / "environment.json"
 
     def resume_point(self, resume: bool, overwrite: bool) -> Checkpoint | None:
-        """The checkpoint to resume from, or None to start; writes nothing. Raises InputError: a run
-        is there and neither flag says what to do with it, it was trained with other settings, or
-        the folder cannot be written."""
+        """The checkpoint to resume from, or None to start; writes nothing. Raises InputError: the
+        folder holds a run and neither flag says what to do with it, or something that is no run;
+        the run was trained with other settings, or the folder cannot be written."""
         if resume and overwrite:
             raise InputError("--resume and --overwrite exclude each other")
         check_writable(self.last)
+        self._seen = self._state()
+        present = self._present()
+        if not present:
+            return None
+        if not self._is_run():
+            raise InputError(
+                f"{self.path}: holds files and no run of train.py ({few(sorted(present))}); choose "
+                "another run.out"
+            )
         if overwrite:
             return None
-        if not self.last.exists():
-            if self.best.exists():
-                raise InputError(
-                    f"{self.best}: exists, but no checkpoint.pth beside it. Pass --overwrite "
-                    "to discard it, or another run.out"
-                )
-            return None
-        checkpoint = load_checkpoint(self.last)
+        # A run that was stopped after its first epoch's best model was saved has that one alone.
+        source = next((path for path in (self.last, self.best) if path.exists()), None)
+        if source is None:
+            if resume:
+                return None
+            raise InputError(
+                f"{self.path}: holds a run that was stopped before its first checkpoint. Pass "
+                "--resume to start it again, --overwrite to discard it, or another run.out"
+            )
+        checkpoint = load_checkpoint(source)
         if checkpoint.training is None:
-            raise InputError(f"{self.last}: holds weights alone, a run cannot be resumed from it")
+            raise InputError(f"{source}: holds weights alone, a run cannot be resumed from it")
         epoch, epochs = checkpoint.progress["epoch"], checkpoint.config.train.epochs
         if not resume:
             state = "a finished run" if epoch >= epochs else "an unfinished run"
@@ -78,13 +94,62 @@ class RunDir:
         ]
         if differing:
             raise InputError(
-                f"{self.last}: was trained with other settings: {', '.join(differing)}. "
+                f"{source}: was trained with other settings: {', '.join(differing)}. "
                 "Resume with the same, or start elsewhere with another run.out"
             )
         return checkpoint
 
+    def _present(self) -> set[str]:
+        """Names of what is there, but for files that nobody has asked for."""
+        try:
+            return {path.name for path in self.path.iterdir() if not path.name.startswith(".")}
+        except FileNotFoundError:
+            return set()
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be listed ({first_line(error)})") from error
+
+    def _is_run(self) -> bool:
+        """Whether a run of ours has been here, which left a checkpoint or a record of its
+        sessions."""
+        found = any(holds_checkpoint(path) for path in (self.last, self.best))
+        return found or bool(_sessions(self.environment))
+
+    def _state(self) -> list[tuple[str, int, int]]:
+        """What changes when another process trains here."""
+        paths = [path for path in (self.last, self.best, self.environment) if path.is_file()]
+        return [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder while the run writes to it; rank 0 does. Raises InputError: another
+        process holds it, or has written to it since :meth:`resume_point` looked."""
+        if rank() > 0:
+            yield
+            return
+        with exclusive(self.path):
+            if self._state() != self._seen:
+                raise InputError(f"{self.path}: another training has written to it just now")
+            yield
+
+    def _discard(self) -> None:
+        """Remove what a run of ours wrote, and nothing else."""
+        for path in (self.last, self.best, self.log, self.environment):
+            path.unlink(missing_ok=True)
+        for path in self.tensorboard.glob(EVENTS):
+            path.unlink()
+        # Results are of the discarded weights; a table would take them for the new run's.
+        record = self.path / RESULTS[1]
+        with suppress(InputError):
+            if record.is_file() and read_record(record) is not None:
+                record.unlink()
+        for name in (RESULTS[0], RESULTS[2]):
+            with suppress(InputError):
+                if (self.path / name).is_file() and read_metadata(self.path / name):
+                    (self.path / name).unlink()
+
     def start(self, command: list[str], fresh: bool) -> logging.Logger:
-        """Open the folder for a run; ``fresh`` discards an overwritten run. Rank 0 alone writes."""
+        """Open the held folder for a run; ``fresh`` discards an overwritten run. Rank 0 alone
+        writes."""
         logger = logging.getLogger(f"run.{self.path}")
         logger.setLevel(logging.INFO if rank() == 0 else logging.CRITICAL)
         logger.propagate = False
@@ -93,16 +158,11 @@ class RunDir:
         session = environment(command)
         remove_stale(self.path)
         if fresh:
-            # Results are of the discarded weights; a table would take them for the new run's.
-            results = [self.path / name for name in RESULTS]
-            for path in (self.last, self.best, self.log, self.environment, *results):
-                path.unlink(missing_ok=True)
-            shutil.rmtree(self.tensorboard, ignore_errors=True)
+            self._discard()
         with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(self.config.to_yaml(), encoding="utf-8")
-        sessions = json.loads(self.environment.read_text()) if self.environment.exists() else []
         with atomic_write(self.environment) as temporary:
-            temporary.write_text(json.dumps([*sessions, session], indent=1) + "\n")
+            temporary.write_text(json.dumps([*_sessions(self.environment), session], indent=1))
         for handler in list(logger.handlers):  # of an earlier run in this process
             logger.removeHandler(handler)
             handler.close()
@@ -116,6 +176,15 @@ class RunDir:
         # In this order a kill in between repeats the epoch, and no best epoch is ever lost.
         for path in (self.best, self.last) if best else (self.last,):
             save_checkpoint(path, checkpoint)
+
+
+def _sessions(path: Path) -> list[dict]:
+    """Earlier sessions of a run, as ``environment.json`` keeps them; none where it is damaged."""
+    with suppress(InputError):
+        found = read_json(path, "record of a run")
+        if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+            return [one for one in found if "command" in one and "torch" in one]
+    return []
 
 
 def environment(command: list[str]) -> dict:

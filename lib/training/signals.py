@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM as a request to stop, which the loop answers between two updates."""
 
+import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class StopSignal:
 
     def __init__(self) -> None:
         self.requested: int | None = None
+        self._process = os.getpid()
         self._interruptible = False
 
     def __enter__(self) -> "StopSignal":
@@ -69,6 +71,8 @@ class StopSignal:
             self._interruptible = False
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a loading worker that has just been forked
+            return
         if self.requested == signum:
             raise KeyboardInterrupt
         self.requested = signum

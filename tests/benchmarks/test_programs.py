@@ -15,6 +15,7 @@ RUNS = {
     "ensemble": ["--members 2 --images 100"],
     "evaluation": ["--images 5 --repeats 1"],
     "extraction": ["--pictures 1 --repeats 1 --extractors grid regions"],
+    "faults": ["--share 0.001 --groups settings bombs"],
     "growth": ["--images 20"],
     "loader": ["--images 20 --workers 1 --batch_size 20 --repeats 1"],
     "open_features": ["--files 50 --grids 4"],

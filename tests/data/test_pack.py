@@ -173,7 +173,7 @@ def test_a_pack_is_kept_until_a_new_one_is_whole(overrides, data):
     assert "no such folder of features" in refusal(*train)
     (folder / "elsewhere").rename(folder / "grids")
     (folder / "grids" / "000020.npy").write_bytes(b"broken")
-    assert "000020.npy: cannot be read" in refusal(*train)
+    assert "000020.npy: is not a readable .npy file" in refusal(*train)
     for name, content in kept.items():
         assert (folder / "grids_packed" / name).read_bytes() == content
     (folder / "grids" / "train.json").write_text("mine")
@@ -193,7 +193,7 @@ def test_files_that_changed_are_packed_again_when_asked(overrides, data):
     train = (overrides, "--splits", "train")
     kept = (grids / "000020.npy").read_bytes()
     (grids / "000020.npy").write_bytes(b"broken")
-    assert "000020.npy: cannot be read" in refusal(*train)
+    assert "000020.npy: is not a readable .npy file" in refusal(*train)
     assert not is_pack(folder / "train.npy")
     (grids / "000020.npy").write_bytes(kept)
     pack(*train)
@@ -266,6 +266,6 @@ def test_float16_rounds_only_when_asked(overrides, data):
 
 def test_a_pack_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"train\.npy: cannot be written"):
+    with pytest.raises(InputError, match=r"file: cannot be written"):
         write_pack(tmp_path / "file" / "train.npy", tmp_path / "file" / "train.json", {}, (1, 2),
                    "float32", lambda _: iter([np.zeros(2)]))  # fmt: skip

@@ -85,5 +85,5 @@ def test_a_manifest_of_other_types_is_damaged(tmp_path):
     write_provenance(tmp_path / "m.json", X101)
     content = json.loads((tmp_path / "m.json").read_text()) | {"settings": [1]}
     (tmp_path / "m.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="its settings, counts or ids are not objects"):
+    with pytest.raises(InputError, match="settings: Input should be an object"):
         read_provenance(tmp_path / "m.json")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import eval_ensemble
+from lib.errors import InputError
 from lib.evaluation.ensemble import normalised_weights
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Origin
@@ -122,11 +123,12 @@ def test_nan_names_the_file(tmp_path):
     a = write(tmp_path / "a.safetensors")
     broken = scores(3)
     broken[7, 2] = np.nan
-    save_results(
-        tmp_path / "b.safetensors", broken, [str(i) for i in range(N)], "f30k", "test", Origin()
-    )
-    with pytest.raises(SystemExit, match=r"b\.safetensors.*NaN"):
-        run(a, tmp_path / "b.safetensors")
+    ids = [str(i) for i in range(N)]
+    with pytest.raises(InputError, match=r"b\.safetensors: scores are NaN or infinite"):
+        save_results(tmp_path / "b.safetensors", broken, ids, "f30k", "test", Origin())
+    released(tmp_path / "b.npy", {"npts": N, "sims": broken})
+    with pytest.raises(SystemExit, match=r"b\.npy.*NaN"):
+        run(a, tmp_path / "b.npy")
 
 
 MEASURED = """

@@ -10,8 +10,9 @@ from lib.evaluation.records import (
     Member,
     Origin,
     Record,
-    check_record_replaceable,
     read_record,
+    require_members,
+    require_replaceable_record,
     single_record,
     write_record,
 )
@@ -64,10 +65,18 @@ def test_damaged_records_are_explained(tmp_path, change, message):
 def test_records_of_other_evaluations_are_not_replaced(tmp_path):
     path = tmp_path / "a.json"
     write_record(path, single_record(ORIGIN, "coco", "testall", RESULTS))
-    check_record_replaceable(str(path), ("a.pth", "coco", "testall"))
-    check_record_replaceable(str(tmp_path / "none.json"), ("a.pth", "f30k", "test"))
+    require_replaceable_record(("a.pth", "coco", "testall"), path)
     with pytest.raises(InputError, match=r"holds results of a\.pth on coco testall"):
-        check_record_replaceable(str(path), ("a.pth", "f30k", "test"))
+        require_replaceable_record(("a.pth", "f30k", "test"), path)
+    with pytest.raises(InputError, match="holds no record of these members"):
+        require_members(["a.safetensors"], path)
+    members = [Member(f"{n}.safetensors", ORIGIN, 0.5, RESULTS) for n in "ab"]
+    write_record(path, Record("coco", "testall", members, RESULTS))
+    require_members(["b.safetensors", "a.safetensors"], path)
+    for text in ("precious", '{"precious": 1}', "{"):
+        path.write_text(text)
+        with pytest.raises(InputError, match="holds no results"):
+            require_replaceable_record(("a.pth", "coco", "testall"), path)
 
 
 def test_an_origin_s_title():

@@ -7,9 +7,10 @@ from lib.errors import InputError
 from lib.evaluation.ensemble import mean_scores
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Origin
-from lib.evaluation.scores import SavedScores, save_embeddings, save_results
+from lib.evaluation.scores import SavedScores, save_results
 from tests.support import noisy_scores as scores
 from tests.support import released_scores as released
+from tests.support import write_embeddings
 from tests.support import write_scores as write
 
 N = 10
@@ -38,7 +39,7 @@ def damaged(path, kind):
     elif kind == "text":
         path.write_text("<html>404</html>")
     elif kind == "embeddings":
-        save_embeddings(path, np.zeros((3, 4)), np.zeros((15, 4)), ["1", "2", "3"])
+        write_embeddings(path, np.zeros((3, 4)), np.zeros((15, 4)), ["1", "2", "3"])
     elif kind == "array":
         with path.open("wb") as file:
             np.save(file, scores(0))

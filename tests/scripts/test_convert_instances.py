@@ -117,7 +117,7 @@ def test_nothing_of_others_is_replaced(tmp_path):
     table = tmp_path / "captions.txt"
     table.write_text("mine\ta dog\n")
     command = ("--annotations", PHOTOGRAPHS / "annotations.json", "--out", tmp_path)
-    assert "captions.txt: is there, and no conversion's" in refusal(*command)
+    assert "holds other files and no conversion" in refusal(*command)
     assert table.read_text() == "mine\ta dog\n"
     content = json.loads((PHOTOGRAPHS / "annotations.json").read_text())
     for i, image in enumerate(content["images"]):

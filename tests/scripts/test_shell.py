@@ -12,8 +12,7 @@ from PIL import Image
 
 from lib.data.captions import read_captions
 from lib.evaluation.records import read_record
-from lib.evaluation.scores import save_embeddings
-from tests.support import ROOT, fail, run, succeed
+from tests.support import ROOT, fail, run, succeed, write_embeddings
 
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
@@ -253,7 +252,7 @@ def test_the_retrieval_picture(tmp_path, world):
     images = np.eye(10, dtype=np.float32)
     captions = images.repeat(5, axis=0)
     captions[:5] = images[3]  # the first picture's sentences are mistaken for the fourth's
-    save_embeddings(tmp_path / "e", images, captions, ids)
+    write_embeddings(tmp_path / "e", images, captions, ids)
     command = ("python", "scripts/draw_retrieval.py", "--embeddings", tmp_path / "e")
     succeed(*command, "--data", data, "--out", tmp_path / "r.png", "--queries", "10")
     pixels = np.array(Image.open(tmp_path / "r.png").convert("RGB")).reshape(-1, 3)

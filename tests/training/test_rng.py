@@ -1,7 +1,9 @@
 """The random state of dropout."""
 
+import pytest
 import torch
 
+from lib.errors import InputError
 from lib.training import rng
 
 
@@ -9,7 +11,7 @@ def test_a_state_comes_back():
     torch.manual_seed(1)
     state = rng.random_state()
     drawn = torch.rand(3)
-    rng.set_random_state([state], seed=0, updates=0)
+    rng.set_random_state([state], 0, 0, "c.pth")
     assert torch.equal(torch.rand(3), drawn)
 
 
@@ -17,7 +19,7 @@ def test_another_number_of_ranks_is_seeded_anew():
     state = rng.random_state()
 
     def drawn(updates):
-        rng.set_random_state([state, state], seed=7, updates=updates)
+        rng.set_random_state([state, state], 7, updates, "c.pth")
         return torch.rand(3)
 
     assert torch.equal(drawn(4), drawn(4))
@@ -41,6 +43,17 @@ def test_a_gpu_keeps_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_rng_state", kept.append)
     state = rng.random_state()
     assert state["cuda"] is cuda
-    rng.set_random_state([state], 0, 0)
-    rng.set_random_state([state | {"cuda": None}], 0, 0)  # saved without a GPU
+    rng.set_random_state([state], 0, 0, "c.pth")
+    rng.set_random_state([state | {"cuda": None}], 0, 0, "c.pth")  # saved without a GPU
     assert kept == [cuda]
+
+
+@pytest.mark.parametrize(
+    "states",
+    [None, [3], [{"cpu": 1, "cuda": None}], [{"cuda": None}],
+     [{"cpu": torch.zeros(3, dtype=torch.uint8), "cuda": None}],
+     [{"cpu": torch.zeros(5000), "cuda": None}]],
+)  # fmt: skip
+def test_what_is_no_state_is_refused(states):
+    with pytest.raises(InputError, match=r"c\.pth: its random states are damaged"):
+        rng.set_random_state(states, 0, 0, "c.pth")

@@ -1,6 +1,8 @@
 """Run folders: what a run keeps, and whose files it never replaces."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,11 @@ import torch
 from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
 from lib.errors import InputError
+from lib.evaluation.protocols import evaluate
+from lib.evaluation.records import Origin, single_record, write_record
 from lib.training.loop import Run
 from lib.training.run_dir import RESULTS
-from tests.support import ROOT, TRAIN, fail, fit, same
+from tests.support import ROOT, TRAIN, fail, fit, noisy_scores, same, write_scores
 
 
 def test_a_run_keeps_what_it_is_a_function_of(trained):
@@ -74,22 +78,85 @@ def test_resuming_with_other_settings_is_refused(trained, settings):
         Run(config, resume=True, overwrite=True)
 
 
-def test_a_stray_best_model_is_not_overwritten_unasked(config):
+def test_a_folder_of_something_else_is_never_taken(config):
     settings = config()
-    best = Path(settings.run.out) / "model_best.pth"
-    best.parent.mkdir(parents=True)
-    best.write_text("somebody's")
-    for resume in (False, True):
-        with pytest.raises(InputError, match="--overwrite to discard it"):
-            Run(settings, resume, overwrite=False)
-    assert best.read_text() == "somebody's"
+    folder = Path(settings.run.out)
+    (folder / "tensorboard").mkdir(parents=True)
+    for name in ("model_best.pth", "results.json", "train.log", "tensorboard/mine"):
+        (folder / name).write_text("somebody's")
+    for resume, overwrite in ((False, False), (True, False), (False, True)):
+        with pytest.raises(InputError, match=r"holds files and no run of train\.py"):
+            Run(settings, resume, overwrite)
+    assert {p.read_text() for p in folder.rglob("*") if p.is_file()} == {"somebody's"}
 
 
-def test_overwriting_starts_afresh(config):
+def test_an_empty_folder_is_taken_and_an_empty_name_is_not(config):
+    settings = config("train.epochs=1")
+    Path(settings.run.out).mkdir()
+    assert fit(settings).run_dir.last.exists()
+    with pytest.raises(InputError, match=r"run\.out"):
+        config("run.out=")
+
+
+def test_a_run_that_was_stopped_early_starts_again(config):
+    whole = fit(config())
+    last, best = (load_checkpoint(path) for path in (whole.run_dir.last, whole.run_dir.best))
+    whole.run_dir.last.unlink()
+    whole.run_dir.best.unlink()
+    with pytest.raises(InputError, match="was stopped before its first checkpoint"):
+        Run(config(), False, False)
+    same(load_checkpoint(fit(config(), resume=True).run_dir.last), last)
+    # Stopped between the best model and the checkpoint of the same epoch.
+    first = fit(config("train.epochs=1"), overwrite=True)
+    first.run_dir.last.unlink()
+    with pytest.raises(InputError, match=r"1 of 1 epochs done"):
+        Run(config(), False, False)
+    resumed = fit(config(), resume=True)
+    same(load_checkpoint(resumed.run_dir.last), last)
+    same(load_checkpoint(resumed.run_dir.best), best)
+
+
+def test_one_run_at_a_time(config):
+    """Another process holds the folder; it is named."""
+    settings = config()
+    held = """
+import sys, time
+from pathlib import Path
+from lib.outputs import exclusive
+with exclusive(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(100)
+"""
+    words = [sys.executable, "-c", held, settings.run.out]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=rf"is in use by process {other.pid} on "):
+            fit(settings)
+        other.kill()
+    fit(settings)
+    assert not list(Path(settings.run.out).glob(".*"))
+
+
+def test_a_run_that_began_meanwhile_is_noticed(config):
+    late = Run(config(), False, False)
+    fit(config())
+    with pytest.raises(InputError, match="another training has written to it just now"):
+        late.fit(["test"])
+
+
+def test_overwriting_removes_a_run_and_nothing_else(config):
     first = fit(config())
-    for name in RESULTS:  # of the weights that are discarded
-        (first.run_dir.path / name).touch()
-    again = fit(config(), overwrite=True)
-    assert not any((again.run_dir.path / name).exists() for name in RESULTS)
-    same(*(load_checkpoint(r.run_dir.last) for r in (first, again)))
-    assert (again.run_dir.path / "train.log").read_text().count("started") == 1
+    folder, before = first.run_dir.path, load_checkpoint(first.run_dir.last)
+    results = evaluate(noisy_scores(0), "f30k", "test")
+    write_record(folder / "results.json", single_record(Origin("x"), "f30k", "test", results))
+    write_scores(folder / "results.safetensors")
+    (folder / "embeddings.safetensors").write_text("somebody's")
+    for name in ("notes.txt", "tensorboard/mine"):
+        (folder / name).write_text("somebody's")
+    fit(config(), overwrite=True)
+    assert not any((folder / name).exists() for name in RESULTS[:2])
+    for name in ("notes.txt", "tensorboard/mine", "embeddings.safetensors"):
+        assert (folder / name).read_text() == "somebody's"
+    assert len(list((folder / "tensorboard").glob("events*"))) == 1
+    same(before, load_checkpoint(folder / "checkpoint.pth"))
+    assert (folder / "train.log").read_text().count("started") == 1

@@ -3,8 +3,8 @@
 import argparse
 import math
 from dataclasses import asdict
-from pathlib import Path
 
+from lib.arguments import path_arg
 from lib.demo.scenes.files import write_world
 from lib.demo.scenes.things import PALETTES
 from lib.demo.scenes.world import SPLITS, World
@@ -13,7 +13,9 @@ from lib.errors import exit_on_error
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Render the demo world and its files.")
-    parser.add_argument("--out", type=Path, required=True, help="a folder like data/scenes_precomp")
+    parser.add_argument(
+        "--out", type=path_arg, required=True, help="a folder like data/scenes_precomp"
+    )
     for name, default in asdict(World()).items():
         choices = {"domain": tuple(PALETTES), "dtype": ("float16", "float32")}.get(name)
         parser.add_argument(f"--{name}", type=type(default), default=default, choices=choices)

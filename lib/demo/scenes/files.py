@@ -18,7 +18,8 @@ from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
 from lib.demo.scenes.world import SPLITS, Scene, World, render, sample_scenes
 from lib.errors import InputError
-from lib.files import atomic_write
+from lib.files import atomic_write, read_json, reserved_array
+from lib.outputs import exclusive
 
 LAYOUT = 4  # of a world's folder; 1 had no grids, 2 no boxes, 3 fewer relations
 
@@ -62,7 +63,7 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
         for name, shape in shapes.items():
             path = stack.enter_context(atomic_write(folder / f"{split}_{name}.npy"))
             dtype = dtypes.get(name, world.dtype)
-            arrays.append(np.lib.format.open_memmap(path, "w+", dtype, (count, *shape)))
+            arrays.append(reserved_array(path, (count, *shape), dtype))
         progress = tqdm(_in_parallel(jobs), f"{split} pictures", count, disable=None)
         for i, (five, values) in enumerate(progress):
             lines += five
@@ -88,23 +89,25 @@ def write_world(world: World, folder: Path) -> bool:
     unfinished = folder / "scenes.unfinished"  # so that an interrupted one may be written again
     wanted = {"layout": LAYOUT, **asdict(world)}
     if marker.is_file():
-        found = json.loads(marker.read_text())
+        found = read_json(marker, "record of a world")
         if found == wanted:
             return False
         raise InputError(f"{folder}: holds another world ({found}); remove it or choose --out")
     try:
-        if folder.is_dir() and any(folder.iterdir()) and not unfinished.exists():
+        present = folder.is_dir() and any(p.name[0] != "." for p in folder.iterdir())
+        if present and not unfinished.exists():
             raise InputError(f"{folder}: holds other files; choose another --out")
         for name in ("images", "grids"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         unfinished.touch()
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error})") from error
-    first_id = 1
-    for split in SPLITS:
-        _make_split(world, folder, split, first_id)
-        first_id += getattr(world, split)
-    with atomic_write(marker) as temporary:
-        temporary.write_text(json.dumps(wanted, indent=1) + "\n")
-    unfinished.unlink()
+    with exclusive(folder):
+        first_id = 1
+        for split in SPLITS:
+            _make_split(world, folder, split, first_id)
+            first_id += getattr(world, split)
+        with atomic_write(marker) as temporary:
+            temporary.write_text(json.dumps(wanted, indent=1) + "\n")
+        unfinished.unlink()
     return True

@@ -13,12 +13,22 @@ from transformers.utils.logging import disable_progress_bar
 
 from lib.batch import TextBatch
 from lib.errors import InputError, first_line
+from lib.files import read_json, text_sha256
 from lib.models.common.gpo import GeneralizedPooling
 from lib.models.common.layers import unit
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 from lib.models.family import Tokenizer
 
+# What bert-base-uncased does to text before it cuts words.
+NORMALIZER = {
+    "lowercase": True,
+    "strip_accents": None,
+    "clean_text": True,
+    "handle_chinese_chars": True,
+}
+# Settings of a BERT that its tensors do not show.
+SHAPING = ("num_attention_heads", "hidden_act", "layer_norm_eps", "max_position_embeddings")
 ADVICE = (
     "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
     "--bert FOLDER to eval.py) with "
@@ -34,30 +44,53 @@ class BertTokenizer(Tokenizer):
         """Load by hub name, or from a local folder with ``config.json`` and ``vocab.txt``. Raises
         InputError: not found, or its vocabulary is larger than BERT's."""
         try:
-            tokenizer = WordPieceTokenizer.from_pretrained(name)
+            _refuse_code(name)
+            tokenizer = WordPieceTokenizer.from_pretrained(name, trust_remote_code=False)
             if len(tokenizer) <= len(tokenizer.all_special_tokens):
                 raise ValueError("no vocab.txt")  # transformers accepts an empty vocabulary
-        except (OSError, ValueError) as error:
+        except Exception as error:  # damaged files fail in ways that transformers does not list
             raise InputError(
                 f"tokenizer {name!r}: not found ({first_line(error)}). "
                 f"{ADVICE}config.json and vocab.txt."
             ) from error
         config = _load_config(name, "config.json, vocab.txt")
-        if len(tokenizer) > config.vocab_size:
+        entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        if len(entries) > config.vocab_size:
             raise InputError(
-                f"BERT {name!r}: its vocabulary has {len(tokenizer)} entries, "
+                f"BERT {name!r}: its vocabulary has {len(entries)} entries, "
                 f"its config {config.vocab_size}"
             )
+        if [number for _, number in entries] != list(range(len(entries))):
+            raise InputError(f"BERT {name!r}: its vocabulary has an entry twice, or a gap")
+        special = tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id
+        if special[0] != 0 or any(number is None for number in special):
+            raise InputError(
+                f"BERT {name!r}: its vocabulary does not begin with [PAD], or lacks "
+                "[UNK], [CLS], [SEP] or [MASK]"
+            )
         self._backend = tokenizer.backend_tokenizer
+        _require_wordpieces(name, self._backend)
         self._backend.encode_special_tokens = True  # "[SEP]" in a caption is five characters
+        # A tokenizer.json may ask for both, as sentence-transformers' do: captions of [PAD].
+        self._backend.no_padding()
+        self._backend.no_truncation()
         self.prefix = (tokenizer.cls_token_id,)
         self.suffix = (tokenizer.sep_token_id,)
         self.mask_id = tokenizer.mask_token_id
         # Never the padding id: the encoder would not see the position.
         self.random_ids = (1, len(tokenizer))
         self.max_length = config.max_position_embeddings
-        entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
         self.begins_word = np.array([not text.startswith("##") for text, _ in entries])
+        normalizer = self._backend.normalizer
+        settings = {key: getattr(normalizer, key) for key in NORMALIZER}
+        if changed := [f"{k}={settings[k]}" for k, v in NORMALIZER.items() if settings[k] != v]:
+            self.notes = (
+                f"BERT {name!r} reads text with {', '.join(changed)}, as "
+                "bert-base-uncased does not",
+            )
+        settings |= {key: getattr(config, key) for key in SHAPING}
+        text = "\n".join(text for text, _ in entries)
+        self._state = {"vocabulary": text_sha256([text]), **settings}
 
     def encode(self, captions: Sequence[str]) -> list[list[int]]:
         """WordPiece ids of each caption, without [CLS] and [SEP], uncut."""
@@ -65,13 +98,41 @@ class BertTokenizer(Tokenizer):
         return [encoding.ids for encoding in encoded]
 
     def state(self) -> dict[str, Any]:
-        """Nothing: the vocabulary is found by BERT's name."""
-        return {}
+        """A checksum of the vocabulary, and the settings that leave no trace in the weights."""
+        return dict(self._state)
+
+
+def _refuse_code(name: str) -> None:
+    """A folder that brings code is refused here: transformers would ask whether to run it."""
+    for file in ("config.json", "tokenizer_config.json"):
+        path = Path(name) / file
+        if path.is_file():
+            content = read_json(path, "configuration")
+            if not isinstance(content, dict):
+                raise ValueError(f"{file} holds no JSON object")
+            if "auto_map" in content:
+                raise ValueError(f"{file} asks to run code of its own (auto_map), which is refused")
+
+
+def _require_wordpieces(name: str, backend: Any) -> None:
+    """Refuse a tokenizer that cuts text otherwise than BERT's does."""
+    kinds = {
+        "WordPiece": backend.model,
+        "BertPreTokenizer": backend.pre_tokenizer,
+        "BertNormalizer": backend.normalizer,
+    }
+    for wanted, part in kinds.items():
+        if type(part).__name__ != wanted:
+            raise InputError(
+                f"BERT {name!r}: its tokenizer has a {type(part).__name__}, expected {wanted}, as "
+                "BERT's"
+            )
 
 
 def _load_config(name: str, needs: str) -> BertConfig:
     try:
-        config = AutoConfig.from_pretrained(name)
+        _refuse_code(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if not isinstance(config, BertConfig):
             raise ValueError(f"its config.json is of {config.model_type!r}, expected 'bert'")
     except Exception as error:  # a damaged file fails in ways that transformers does not list
@@ -89,9 +150,9 @@ def load_bert(name: str, pretrained: bool) -> BertModel:
     else they are random. Raises InputError: neither hub, cache nor folder has it."""
     needs = "config.json, vocab.txt" + (" and model.safetensors" if pretrained else "")
     config = _load_config(name, needs)
-    if not pretrained:
-        return BertModel(config)
     try:
+        if not pretrained:
+            return BertModel(config)
         disable_progress_bar()  # flashes by, and looks like training
         loaded: Any = BertModel.from_pretrained(
             name, config=config, dtype=torch.float32, output_loading_info=True

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lib.errors import InputError
 from lib.models.family import Family, Tokenizer
 
 
@@ -17,7 +18,15 @@ class BertFamily(Family):
         captions: Sequence[str] | None = None,
         state: dict[str, Any] | None = None,
     ) -> Tokenizer:
-        """BERT's WordPieces."""
+        """BERT's WordPieces, which must be those of a checkpoint's ``state``, if it has one."""
         from lib.models.common.bert import BertTokenizer  # imports torch
 
-        return BertTokenizer(config.bert)
+        tokenizer = BertTokenizer(config.bert)
+        found = tokenizer.state()
+        differing = [key for key in found if (state or {}).get(key, found[key]) != found[key]]
+        if differing:
+            raise InputError(
+                f"BERT {config.bert!r}: is not the one that the checkpoint was trained with; its "
+                f"{' and '.join(differing)} differ"
+            )
+        return tokenizer

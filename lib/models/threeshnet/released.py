@@ -142,13 +142,20 @@ def _infer_config(image: State, opt: dict[str, Any]) -> Config:
     )
 
 
+def _count(layers: set[int]) -> int:
+    """The number of layers that are numbered without a gap."""
+    if layers != set(range(len(layers))):
+        raise ValueError(f"its BERT has {len(layers)} layers, one of them number {max(layers)}")
+    return len(layers)
+
+
 def _infer_bert(text: State) -> BertConfig:
     vocabulary, hidden = text["bert.embeddings.word_embeddings.weight"].shape
     layers = {int(k.split(".")[3]) for k in text if k.startswith("bert.encoder.layer.")}
     return BertConfig(
         vocab_size=vocabulary,
         hidden_size=hidden,
-        num_hidden_layers=max(layers, default=-1) + 1,
+        num_hidden_layers=_count(layers),
         num_attention_heads=1,  # leaves no trace in the tensors
         intermediate_size=text["bert.encoder.layer.0.intermediate.dense.weight"].shape[0],
         max_position_embeddings=text["bert.embeddings.position_embeddings.weight"].shape[0],

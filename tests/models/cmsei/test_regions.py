@@ -142,6 +142,8 @@ def test_scene_graphs_become_relations(world, tmp_path):
     found = np.load(folder / "test_rels.npy")
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected)
+    assert "test_rels.npy: exists already" in fail(*command, "--min_score", "0.95")
+    command += ("--overwrite",)
     succeed(*command, "--min_score", "0.95")
     assert not np.load(folder / "test_rels.npy").any()
     before = (folder / "test_rels.npy").read_bytes()

@@ -181,4 +181,4 @@ def test_pictures_that_cannot_be_used(pixels, world, tmp_path):
     with pytest.raises(InputError, match=r"image 000003: no picture named 000003"):
         Run(settings, resume=False, overwrite=True)
     with pytest.raises(InputError, match="no such folder of pictures"):
-        Run(pixels("features.folder=none"), False, False)
+        Run(pixels("features.folder=none"), resume=False, overwrite=True)

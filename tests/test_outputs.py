@@ -1,0 +1,108 @@
+"""What outputs may replace, and one writer at a time."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from lib.errors import InputError
+from lib.outputs import check_outputs, exclusive, new_file, require_different
+from tests.support import ROOT
+
+
+def anything(_):
+    """A rule that lets every file be replaced."""
+
+
+def test_an_input_is_no_output_by_any_name(tmp_path):
+    model = tmp_path / "m.pth"
+    model.write_text("weights")
+    (tmp_path / "link").symlink_to(model)
+    os.link(model, tmp_path / "hard")
+    for name in ("m.pth", "link", "hard", "./m.pth"):
+        with pytest.raises(InputError, match="is read by this command"):
+            check_outputs([(f"{tmp_path}/{name}", anything)], [model])
+    check_outputs([(tmp_path / "new", anything), (None, new_file)], [model])
+
+
+def test_two_outputs_are_two_files(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    for names in (("a", "a"), ("a", "link"), ("a", "./a")):
+        with pytest.raises(InputError, match="is named for two outputs"):
+            check_outputs([(f"{tmp_path}/{name}", anything) for name in names])
+
+
+def test_the_rule_of_an_output_sees_a_file_that_is_there(tmp_path):
+    (tmp_path / "theirs").write_text("precious")
+    (tmp_path / "empty").touch()
+    with pytest.raises(InputError, match="exists already"):
+        check_outputs([(tmp_path / "theirs", new_file)])
+    check_outputs([(tmp_path / "empty", new_file)])  # nothing is lost with it
+
+
+def test_only_regular_files_are_written(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for name, message in (
+        ("pipe", "no regular file"),
+        ("null", "no regular file"),
+        ("loop", "loop of links"),
+        (".", "is a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_outputs([(f"{tmp_path}/{name}", anything)])
+    with pytest.raises(InputError, match="is empty"):
+        check_outputs([("", anything)])
+
+
+def test_members_are_different_files(tmp_path):
+    (tmp_path / "a").touch()
+    os.link(tmp_path / "a", tmp_path / "b")
+    require_different([tmp_path / "a", tmp_path / "c"])
+    for other in ("a", "b"):
+        with pytest.raises(InputError, match=f"{other}: is named twice; and so"):
+            require_different([tmp_path / "a", tmp_path / other], "and so")
+
+
+HOLDS = """
+import sys, time
+from pathlib import Path
+from lib.outputs import exclusive
+with exclusive(Path(sys.argv[1]), sys.argv[2]):
+    print("held", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def holder(folder, name, seconds=100):
+    words = [sys.executable, "-c", HOLDS, str(folder), name, str(seconds)]
+    process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_the_second_is_told_who_holds_it(tmp_path):
+    with holder(tmp_path / "new", "grid") as other:
+        with pytest.raises(InputError, match=rf"new: is in use by process {other.pid} on .*"), \
+                exclusive(tmp_path / "new", "grid"):  # fmt: skip
+            pass
+        with exclusive(tmp_path / "new", "regions"):
+            pass
+        other.kill()
+    with exclusive(tmp_path / "new", "grid"):  # the system let go of it
+        assert (tmp_path / "new" / ".grid.lock").exists()
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_waiting_for_it(tmp_path):
+    with holder(tmp_path, "", 0.5) as other, exclusive(tmp_path, wait=True):
+        assert other.wait(10) == 0
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"), \
+            exclusive(tmp_path / "file" / "x"):  # fmt: skip
+        pass
