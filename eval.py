@@ -58,7 +58,7 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Targ
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
     split = args.split or DEFAULT_SPLITS[args.dataset]
     options = {name: getattr(args, name) for name in names}
-    options["locations"] = {"bert": args.bert} if args.bert else {}
+    options["locations"] = {"bert": args.bert} if args.bert is not None else {}
     return Target(args.data_path, args.dataset, split, **options)
 
 

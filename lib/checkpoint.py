@@ -24,6 +24,16 @@ VERSION = 2
 PARTS = ("config", "model", "tokenizer", "progress", "training", "released")
 
 
+class _Extractor(BaseModel):
+    """As :meth:`lib.data.provenance.Provenance.extracted_by` gives it."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    extractor: str
+    weights: str
+    sha256: str | None
+    preprocessing: Any
+
+
 class _Progress(BaseModel):
     """What ``progress`` may hold; a run of ours has all of it."""
 
@@ -34,7 +44,7 @@ class _Progress(BaseModel):
     rsum: float | None = None
     best_rsum: float = -1.0
     best_epoch: int | None = None
-    extractors: dict[str, dict[str, Any]] = {}
+    extractors: dict[str, _Extractor] = {}
     splits: dict[str, dict[str, str]] = {}
 
 

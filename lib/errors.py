@@ -1,6 +1,7 @@
 """The exception that means: what the user gave is at fault, and the message says how."""
 
 import pickle
+import re
 import sys
 import tempfile
 import traceback
@@ -42,6 +43,13 @@ def exit_on_error() -> Iterator[None]:
         sys.stderr.close()
         sys.exit(141)
     except Exception as error:
+        if "embedded null" in str(error):
+            sys.exit("error: a path holds a NUL character, which no file's name can")
+        if ended := re.search(r"DataLoader worker \(pid.*|CUDA out of memory", str(error)):
+            sys.exit(
+                f"error: {one_line(ended[0], 200)}; fewer workers, or a smaller batch or "
+                "train.micro_batch, take less memory"
+            )
         if isinstance(error, OSError) and error.filename is not None:
             sys.exit(f"error: {one_line(f'{error.filename}: {error.strerror}')}")
         sys.exit(f"error: {one_line(_unexpected(error))}")

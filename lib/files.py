@@ -104,6 +104,8 @@ def reserved_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
 def read_json(path: str | Path, kind: str) -> Any:
     """What a JSON file holds; ``kind`` says what it should be. Raises InputError: it cannot be
     read, or is no JSON."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{path}: is no regular file, expected a {kind}")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:

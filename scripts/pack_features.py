@@ -121,8 +121,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--overwrite", action="store_true", help="pack again")
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     args = parser.parse_intermixed_args(words)
-    if args.workers < 0:
-        parser.error("--workers must be at least 0")
+    if args.workers < 0 or args.out == "":
+        parser.error("--workers must be at least 0, and --out no empty name")
     with exit_on_error():
         config = load_config(args.config, args.overrides)
         folder = dataset_folder(config.data.root, config.data.dataset)

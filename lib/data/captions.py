@@ -23,6 +23,8 @@ def read_captions(path: str | Path) -> list[str]:
     Raises InputError: no such file, or a line that is not UTF-8, by its number."""
     captions = []
     number = 0
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"{path}: is no regular file, expected captions")
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):

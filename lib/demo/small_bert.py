@@ -46,7 +46,10 @@ def write_small_bert(
     """Save a randomly initialised BERT of heads 32 wide, with a vocabulary of at most so many
     entries (or the characters alone) made from a caption file, into a new folder. Raises
     InputError: no such captions, or ``folder`` is there already or cannot be written."""
-    entries = word_pieces(read_captions(captions), vocabulary)
+    lines = read_captions(captions)
+    if not any(line.strip() for line in lines):
+        raise InputError(f"{captions}: holds no caption")
+    entries = word_pieces(lines, vocabulary)
     disable_progress_bar()  # one small file
     torch.manual_seed(seed)
     config = BertConfig(

@@ -56,7 +56,8 @@ def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise InputError(f"{path}: {name} are NaN or infinite; the model is broken")
-    about = about | {"crc32": {name: crc_of(array) for name, array in arrays.items()}}
+    sums = {name: crc_of(array) for name, array in arrays.items()}
+    about = about | {"crc32": sums | {"about": _crc_of_text(about)}}
     with atomic_write(path) as temporary:
         try:
             # One key: safetensors writes several in any order, and equal results are equal files.
@@ -70,6 +71,10 @@ def crc_of(rows: np.ndarray, crc: int = 0) -> int:
     return zlib.crc32(np.ascontiguousarray(rows).data, crc)
 
 
+def _crc_of_text(about: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(about, sort_keys=True).encode())
+
+
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """What a file of ours says it is of. Raises InputError: no such file, or not a whole one."""
     try:
@@ -77,6 +82,8 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
             raise FileNotFoundError
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
+        said = {key: value for key, value in about.items() if key != "crc32"}
+        _require_crc(path, about, "about", _crc_of_text(said))
         about["image_ids"] = [str(image_id) for image_id in about["image_ids"]]
         require_usable_ids(path, about["image_ids"])
         return about

@@ -80,7 +80,10 @@ def main(words: list[str] | None = None) -> None:
     if args.k < 1 or not all(query.strip() for query in args.query):
         parser.error("-k must be at least 1, and no query empty")
     with exit_on_error():
-        locations = {"bert": args.bert} if args.bert else {}
+        for query in args.query:
+            if any("\ud800" <= sign <= "\udfff" for sign in query):
+                raise InputError(f"--query {query!r}: is not UTF-8 text")
+        locations = {"bert": args.bert} if args.bert is not None else {}
         about = (args.checkpoint, args.embeddings, args.query, args.k)
         found = search(*about, locations, args.device)
         for query, results in zip(args.query, found, strict=True):

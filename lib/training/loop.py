@@ -160,12 +160,13 @@ class Run:
                 while progress["epoch"] < config.train.epochs:
                     self._begin_epoch()
                     started = time.perf_counter()
-                    loss = self._train_epoch(pairs, curves, stop)
+                    loss, part = self._train_epoch(pairs, curves, stop)
                     if world_size() > 1:  # a launcher that stops them does not wait for validation
                         self._save(best=False)
                     with stop.interruptible():
                         metrics = self._validate()
-                    self._finish_epoch(metrics, loss, time.perf_counter() - started, curves)
+                    told = f"{loss:.4f} per pair{part}"
+                    self._finish_epoch(metrics, told, time.perf_counter() - started, curves)
             except Stopped as stopped:
                 self._save(best=False)
                 message = (
@@ -200,8 +201,11 @@ class Run:
         size, seed = self.config.train.batch_size, self.config.run.seed
         return epoch_batches(len(self.train_captions), size, seed, epoch)
 
-    def _train_epoch(self, pairs: TrainingPairs, curves: Curves, stop: StopSignal) -> float:
-        """The rest of the current epoch; returns its mean loss per pair over the steps taken."""
+    def _train_epoch(
+        self, pairs: TrainingPairs, curves: Curves, stop: StopSignal
+    ) -> tuple[float, str]:
+        """The rest of the current epoch; returns its mean loss per pair over the steps taken, and
+        which these are, where a resumed run has not taken all."""
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
         batches = self._batches(epoch)
@@ -230,7 +234,8 @@ class Run:
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         taken = max(len(batches) - first, 1)
-        return total / taken / config.train.batch_size
+        part = f" in its last {taken} of {len(batches)} steps" if first else ""
+        return total / taken / config.train.batch_size, part
 
     def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
@@ -280,7 +285,7 @@ class Run:
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
     def _finish_epoch(
-        self, metrics: RetrievalMetrics, loss: float, seconds: float, curves: Curves
+        self, metrics: RetrievalMetrics, loss: str, seconds: float, curves: Curves
     ) -> None:
         progress = self.progress
         epoch = progress["epoch"]
@@ -296,7 +301,7 @@ class Run:
         curves.add(points, progress["updates"])
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
         self.log.info(
-            f"epoch {epoch} ({form}): loss {loss:.4f} per pair, dev i2t R@1 {metrics.i2t.r1:.1f}, "
+            f"epoch {epoch} ({form}): loss {loss}, dev i2t R@1 {metrics.i2t.r1:.1f}, "
             f"t2i R@1 {metrics.t2i.r1:.1f}, rSum {metrics.rsum:.1f}"
             f"{' (best)' if best else ''}, {seconds:.1f} s"
         )

@@ -33,11 +33,11 @@ def restore_optimizer(optimizer: AdamW, state: Any, source: str) -> None:
     of its shape, finite float32. An optimizer that is given anything else fails in native code.
     Raises InputError, which begins with ``source``."""
     fresh = optimizer.state_dict()
-    groups = [{k: v for k, v in g.items() if k != "lr"} for g in fresh["param_groups"]]
+    groups = list(map(_typed, fresh["param_groups"]))
     found: Any = state.get("param_groups") if isinstance(state, dict) else None
     moments: Any = state.get("state") if isinstance(state, dict) else None
     lists = isinstance(found, list) and all(isinstance(group, dict) for group in found)
-    if not lists or [{k: v for k, v in g.items() if k != "lr"} for g in found] != groups:
+    if not lists or list(map(_typed, found)) != groups:
         raise InputError(f"{source}: its optimizer's groups are not those of this run")
     if not all(type(group.get("lr")) is float and math.isfinite(group["lr"]) for group in found):
         raise InputError(f"{source}: its optimizer's rates are no numbers")
@@ -55,6 +55,11 @@ def restore_optimizer(optimizer: AdamW, state: Any, source: str) -> None:
             if not tensor.isfinite().all():
                 raise InputError(f"{source}: its optimizer's {name} {number} is NaN or infinite")
     optimizer.load_state_dict(state)
+
+
+def _typed(group: dict[str, Any]) -> dict[str, tuple[type, Any]]:
+    """A group's settings but its rate, with their types: a tensor would not compare."""
+    return {key: (type(value), value) for key, value in group.items() if key != "lr"}
 
 
 def set_trainable(model: RetrievalModel, epoch: int, config: TrainConfig) -> None:

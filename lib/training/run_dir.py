@@ -133,7 +133,7 @@ class RunDir:
 
     def _discard(self) -> None:
         """Remove what a run of ours wrote, and nothing else."""
-        for path in (self.last, self.best, self.log, self.environment):
+        for path in (self.last, self.best, self.log):
             path.unlink(missing_ok=True)
         for path in self.tensorboard.glob(EVENTS):
             path.unlink()
@@ -157,12 +157,14 @@ class RunDir:
             return logger
         session = environment(command)
         remove_stale(self.path)
+        earlier = [] if fresh else _sessions(self.environment)
         if fresh:
             self._discard()
+        # First: it tells a run's folder from others, however early the run ends.
+        with atomic_write(self.environment) as temporary:
+            temporary.write_text(json.dumps([*earlier, session], indent=1) + "\n")
         with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(self.config.to_yaml(), encoding="utf-8")
-        with atomic_write(self.environment) as temporary:
-            temporary.write_text(json.dumps([*_sessions(self.environment), session], indent=1))
         for handler in list(logger.handlers):  # of an earlier run in this process
             logger.removeHandler(handler)
             handler.close()

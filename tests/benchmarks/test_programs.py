@@ -10,6 +10,7 @@ from tests.support import ROOT
 
 HELPERS = {"literal", "measure", "splits"}  # have no command of their own
 RUNS = {
+    "checks": ["--images 50 --small"],
     "encoder": ["forward --batch_size 4 --repeats 1", "backward --batch_size 4 --repeats 1",
                 "memory --batch_size 4"],
     "ensemble": ["--members 2 --images 100"],

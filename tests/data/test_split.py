@@ -256,3 +256,26 @@ def test_grid_features_need_a_folder(tmp_path):
     write(tmp_path)
     with pytest.raises(InputError, match=r"name the folder inside .* features\.folder=FOLDER"):
         load(tmp_path, features={"type": "grid"})
+
+
+@pytest.mark.parametrize(
+    ("stem", "value", "message"),
+    [("segmentations", 3.0, "a share of 3"), ("seg_maps", 7, "the label 7, expected 0 to 4"),
+     ("cat_onehots", 2, "2, expected 0 or 1")],
+)  # fmt: skip
+def test_values_outside_their_range_are_refused(tmp_path, stem, value, message):
+    array = write(tmp_path)[stem]
+    array[4].flat[1] = value
+    write(tmp_path, **{stem: array})
+    split = load(tmp_path)
+    (name,) = (n for n, a in split.arrays.items() if a.path.stem == f"train_{stem}")
+    split.arrays[name][3]
+    with pytest.raises(InputError, match=f"train_{stem}.npy: entry 4 holds {message}"):
+        split.arrays[name][4]
+
+
+@pytest.mark.parametrize("ids", [["a"] * N, ["a/b", *"bcdef"], ["a\x00", *"bcdef"]])
+def test_ids_that_no_file_can_have_are_refused(tmp_path, ids):
+    write(tmp_path, ids=ids)
+    with pytest.raises(InputError, match=r"train_ids\.txt: "):
+        load(tmp_path)

@@ -110,3 +110,8 @@ def test_a_family_that_scores_pairs_has_no_vectors(cmsei_settings, tmp_path):
     error = refusal("--checkpoint", tmp_path / "model_best.pth", "--embeddings",
                     tmp_path / "e.safetensors", "--device", "cpu", "--query", "a dog")  # fmt: skip
     assert "scores pairs, and has no vectors to search among" in error
+
+
+def test_a_query_of_other_bytes_is_refused(saved):
+    error = refusal(*command(saved, "--query", "caf\udce9"))
+    assert "is not UTF-8 text" in error

@@ -1,7 +1,14 @@
 """Parameter groups and the schedule of learning rates."""
 
+import copy
+
+import pytest
+import torch
+
+from lib.errors import InputError
 from lib.training.loop import Run
-from lib.training.optim import build_optimizer, rate_factor
+from lib.training.optim import build_optimizer, rate_factor, restore_optimizer
+from tests.support import fit
 
 
 def test_three_groups_and_the_schedule(config):
@@ -15,3 +22,48 @@ def test_three_groups_and_the_schedule(config):
     assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
     factors = [rate_factor(epoch, 0.5, settings.train) for epoch in (0, 14, 15, 24)]
     assert factors == [1, 1, 0.1, 0.1]
+
+
+def _changed(state, change):
+    change(state)
+    return state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda s: s["state"][2].update(exp_avg=torch.zeros(3)),
+        lambda s: s["state"][2].update(exp_avg=torch.zeros(1).expand(10**9)),
+        lambda s: s["state"][2].update(exp_avg_sq=s["state"][2]["exp_avg_sq"].double()),
+        lambda s: s["state"][2].update(exp_avg=s["state"][2]["exp_avg"] * torch.nan),
+        lambda s: s["state"][2].pop("step"),
+        lambda s: s["state"].update({2: "x"}),
+        lambda s: s["state"].update({9999: s["state"][2]}),
+        lambda s: s.update(state=[]),
+        lambda s: s.update(param_groups=[]),
+        lambda s: s["param_groups"][0].update(betas=(0.9,)),
+        lambda s: s["param_groups"][0].update(lr="x"),
+        lambda s: s["param_groups"][0].update(params=[0]),
+    ],
+)
+def test_a_state_of_other_shapes_is_refused(config, change):
+    run = fit(config("train.epochs=1"))
+    state = _changed(copy.deepcopy(run.optimizer.state_dict()), change)
+    with pytest.raises(InputError, match=r"c\.pth: its optimizer's"):
+        restore_optimizer(run.optimizer, state, "c.pth")
+
+
+@pytest.mark.parametrize("state", [None, 3, {}])
+def test_what_is_no_state_is_refused(config, state):
+    run = Run(config(), False, False)
+    with pytest.raises(InputError, match=r"c\.pth: its optimizer's"):
+        restore_optimizer(run.optimizer, state, "c.pth")
+
+
+def test_a_state_comes_back(config):
+    run = fit(config("train.epochs=1"))
+    state = copy.deepcopy(run.optimizer.state_dict())
+    other = build_optimizer(run.model, run.config.train)
+    restore_optimizer(other, state, "c.pth")
+    for number, kept in other.state_dict()["state"].items():
+        assert all(torch.equal(value, state["state"][number][k]) for k, value in kept.items())

@@ -160,3 +160,13 @@ def test_overwriting_removes_a_run_and_nothing_else(config):
     assert len(list((folder / "tensorboard").glob("events*"))) == 1
     same(before, load_checkpoint(folder / "checkpoint.pth"))
     assert (folder / "train.log").read_text().count("started") == 1
+
+
+def test_a_damaged_record_of_sessions_does_not_stop_a_run(config):
+    run = fit(config("train.epochs=1"))
+    for epochs, text in enumerate(("{", "[1]", "[" * 100_000), 2):
+        run.run_dir.environment.write_text(text)
+        again = fit(config(f"train.epochs={epochs}"), resume=True)
+        assert again.progress["epoch"] == epochs
+        (session,) = json.loads(run.run_dir.environment.read_text())
+        assert session["torch"]

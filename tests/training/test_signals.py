@@ -109,3 +109,28 @@ def test_the_same_signal_twice_interrupts():
     assert stop.requested == signal.SIGTERM
     with pytest.raises(KeyboardInterrupt):
         stop._handle(signal.SIGTERM, None)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_saves(settings, tmp_path, signum):
+    """Loading workers get it too, and go on until the run has saved."""
+    out = tmp_path / "run"
+    words = [*TRAIN[1:], *settings, "data.workers=2", "train.epochs=100000", f"run.out={out}"]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import signal; {DEFAULT}; import sys, train; train.main()",
+             *words[1:]],
+            cwd=ROOT, stdout=file, stderr=file, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while "epoch 0" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signum)
+    assert process.wait(60) == 128 + signum, log.read_text()
+    assert "Traceback" not in log.read_text()
+    assert f"stopped by signal {int(signum)}" in log.read_text()
+    assert load_checkpoint(out / "checkpoint.pth").progress["updates"] > 0
+
+
+DEFAULT = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background

@@ -1,7 +1,10 @@
 """The curves of a run, beside what was computed."""
 
+from pathlib import Path
+
 import pytest
 
+from lib.checkpoint import load_checkpoint
 from lib.training.loop import Run
 from tests.support import fit
 
@@ -50,3 +53,25 @@ def test_resuming_keeps_the_curves(config):
     events = EventAccumulator(str(run.run_dir.tensorboard))
     events.Reload()
     assert [point.step for point in events.Scalars("dev/rSum")] == [7, 14, 21]
+
+
+def test_a_folder_that_cannot_be_written_does_not_end_training(config):
+    settings = config()
+    Path(settings.run.out).mkdir()
+    run = Run(settings, False, False)
+    run.run_dir.tensorboard.write_text("in the way")
+    run.fit(["test"])
+    assert load_checkpoint(run.run_dir.last).progress["epoch"] == 2
+    log = (run.run_dir.path / "train.log").read_text()
+    assert log.count("curves cannot be written") == 1
+
+
+def test_a_full_disk_ends_the_curves_with_one_warning(config, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    run = Run(config(), False, False)
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    run.fit(["test"])
+    assert load_checkpoint(run.run_dir.last).progress["epoch"] == 2
+    assert (run.run_dir.path / "train.log").read_text().count("curves cannot be written") == 1

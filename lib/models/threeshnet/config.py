@@ -1,8 +1,10 @@
 """3SHNet's settings, its switches for VSE-infinity and the ablations, and the arrays it reads."""
 
+from functools import partial
 from typing import Literal
 
 from lib.models.family import FamilyConfig, Float, Input, setting
+from lib.models.threeshnet.arrays import label_problem, presence_problem, share_problem
 
 
 class Config(FamilyConfig):
@@ -30,10 +32,24 @@ def inputs(config: Config) -> list[Input]:
     side = (config.map_size, config.map_size)
     arrays = [
         # (categories, cells, cells) float32, shares in [0, 1]
-        Input("semantic", "segmentations", shares, "categories, cells (model.cells)"),
+        Input(
+            "semantic",
+            "segmentations",
+            shares,
+            "categories, cells (model.cells)",
+            problem=share_problem,
+        ),
         # (categories,) float32, one where present
-        Input("categories", "cat_onehots", (config.categories,), "categories (model.categories)"),
+        Input(
+            "categories",
+            "cat_onehots",
+            (config.categories,),
+            "categories (model.categories)",
+            problem=presence_problem,
+        ),
     ]
     if config.vspm:  # (map_size, map_size) float32, raw category numbers
-        arrays.append(Input("seg_map", "seg_maps", side, "rows, columns (model.map_size)"))
+        problem = partial(label_problem, config.categories)
+        meaning = "rows, columns (model.map_size)"
+        arrays.append(Input("seg_map", "seg_maps", side, meaning, problem=problem))
     return arrays
