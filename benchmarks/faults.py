@@ -103,12 +103,12 @@ def campaign(
     root: Path, seed: int, share: float, seconds: float | None, groups: list[str] | None
 ) -> list[Result]:
     """All results; several processes share the work."""
+    preload()
     shared = world.build(root)
     pending = [job for job in jobs(shared, seed, share) if not groups or job[0] in groups]
     # What takes longest first; the rest in any order, so that a limit cuts all groups alike.
     order = np.random.default_rng(seed).permutation(len(pending)).tolist()
     pending = sorted((pending[i] for i in order), key=lambda job: job[1] != "ending")
-    preload()
     started, results, servers = time.monotonic(), [], []
     for _ in range(os.cpu_count() or 1):
         here, there = multiprocessing.Pipe()

@@ -1,6 +1,7 @@
 """What a user is told, and what stays a traceback."""
 
 import pickle
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,14 @@ def test_a_closed_pipe_is_no_error():
         done.stdout.close()
         assert done.stderr.read() == b""
         assert done.wait() == 141
+
+
+def test_ctrl_c_during_imports_is_quiet():
+    words = [sys.executable, "-c", "import lib; raise KeyboardInterrupt"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    words = [sys.executable, "-c", "import lib; raise ZeroDivisionError"]
+    assert "Traceback" in subprocess.run(words, cwd=ROOT, capture_output=True, text=True).stderr
 
 
 PRINTS = """

@@ -1,16 +1,14 @@
 """What the campaign puts faults into: a tiny world, its BERT, runs and everything they write."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.campaign.server import ROOT
+from benchmarks.campaign.server import program, run_forked
 
 SIZES = ("--train", 12, "--dev", 5, "--test", 5, "--regions", 4, "--img_dim", 16, "--map_size", 8)
 
@@ -69,13 +67,12 @@ def build(root: Path) -> Shared:
     """Make the world; every command of it must succeed."""
     shared = Shared(root)
 
+    root.mkdir(parents=True, exist_ok=True)
+
     def command(*words: object) -> None:
-        done = subprocess.run(
-            [sys.executable, *map(str, words)], cwd=ROOT, capture_output=True, text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
-        if done.returncode:
-            sys.exit(f"the world could not be made: {done.stderr}")
+        done = run_forked(program([str(word) for word in words]), root)
+        if done.code:
+            sys.exit(f"the world could not be made: {done.err}")
 
     command("-m", "lib.demo.scenes", "--out", shared.data, *SIZES)
     command("-m", "lib.demo.small_bert", "--captions", shared.data / "train_caps.txt", "--out",

@@ -26,6 +26,7 @@ from transformers.utils.hub import cached_file
 from lib.errors import InputError, few, first_line
 from lib.extraction.categories import COCO_NAMES, THINGS_COUNT, upsnet_labels
 from lib.files import file_sha256, text_sha256
+from lib.models.common.hub import refuse_code
 
 DEFAULT = "facebook/mask2former-swin-base-coco-panoptic"
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")  # the first kind that is there is read
@@ -98,9 +99,10 @@ def load_panoptic_model(name: str) -> PanopticModel:
         positions = _positions(model.config.id2label, name)
         return PanopticModel(model, processor, positions, "random, seed 0", None)
     try:
-        processor = AutoImageProcessor.from_pretrained(name)
+        refuse_code(name)
+        processor = AutoImageProcessor.from_pretrained(name, trust_remote_code=False)
         model, report = AutoModelForUniversalSegmentation.from_pretrained(
-            name, output_loading_info=True
+            name, output_loading_info=True, trust_remote_code=False
         )
         if report["missing_keys"]:  # transformers would leave them random
             missing = sorted(report["missing_keys"])

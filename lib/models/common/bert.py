@@ -13,8 +13,9 @@ from transformers.utils.logging import disable_progress_bar
 
 from lib.batch import TextBatch
 from lib.errors import InputError, first_line
-from lib.files import read_json, text_sha256
+from lib.files import text_sha256
 from lib.models.common.gpo import GeneralizedPooling
+from lib.models.common.hub import refuse_code
 from lib.models.common.layers import unit
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
@@ -44,7 +45,7 @@ class BertTokenizer(Tokenizer):
         """Load by hub name, or from a local folder with ``config.json`` and ``vocab.txt``. Raises
         InputError: not found, or its vocabulary is larger than BERT's."""
         try:
-            _refuse_code(name)
+            refuse_code(name)
             tokenizer = WordPieceTokenizer.from_pretrained(name, trust_remote_code=False)
             if len(tokenizer) <= len(tokenizer.all_special_tokens):
                 raise ValueError("no vocab.txt")  # transformers accepts an empty vocabulary
@@ -102,18 +103,6 @@ class BertTokenizer(Tokenizer):
         return dict(self._state)
 
 
-def _refuse_code(name: str) -> None:
-    """A folder that brings code is refused here: transformers would ask whether to run it."""
-    for file in ("config.json", "tokenizer_config.json"):
-        path = Path(name) / file
-        if path.is_file():
-            content = read_json(path, "configuration")
-            if not isinstance(content, dict):
-                raise ValueError(f"{file} holds no JSON object")
-            if "auto_map" in content:
-                raise ValueError(f"{file} asks to run code of its own (auto_map), which is refused")
-
-
 def _require_wordpieces(name: str, backend: Any) -> None:
     """Refuse a tokenizer that cuts text otherwise than BERT's does."""
     kinds = {
@@ -131,7 +120,7 @@ def _require_wordpieces(name: str, backend: Any) -> None:
 
 def _load_config(name: str, needs: str) -> BertConfig:
     try:
-        _refuse_code(name)
+        refuse_code(name)
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if not isinstance(config, BertConfig):
             raise ValueError(f"its config.json is of {config.model_type!r}, expected 'bert'")
