@@ -5,11 +5,6 @@ from pathlib import Path
 from lib.files import read_json
 
 FILES = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
-    "config.json",
-    "tokenizer_config.json",
-    "preprocessor_config.json",
-    "processor_config.json",
-)
 
 
 def refuse_code(name: str) -> None:
