@@ -12,6 +12,7 @@ from pydantic import SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from lib.errors import InputError
+from lib.files import require_regular
 from lib.models import DEFAULT, FAMILIES, family_of
 from lib.models.family import FamilyConfig, Float, Settings, setting
 
@@ -231,6 +232,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _read_yaml(path: Path) -> Any:
+    require_regular(path, "a config")
     try:
         return _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:

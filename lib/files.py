@@ -21,6 +21,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def require_regular(path: str | Path, kind: str) -> None:
+    """Refuse a pipe, a device or a folder where a file is to be read: a pipe that nobody writes to
+    would be waited for without end. Raises InputError; a file that is missing is for the reader."""
+    path = Path(path)
+    if not is_file(path) and path.exists():
+        raise InputError(f"{path}: is no regular file, expected {kind}")
+
+
 def real_path(path: str | Path) -> Path:
     """Where a file is, links followed. Raises InputError: an empty path, one that leads nowhere, or
     to what is no regular file: a device, a pipe, a folder."""
@@ -104,8 +112,7 @@ def reserved_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
 def read_json(path: str | Path, kind: str) -> Any:
     """What a JSON file holds; ``kind`` says what it should be. Raises InputError: it cannot be
     read, or is no JSON."""
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"{path}: is no regular file, expected a {kind}")
+    require_regular(path, f"a {kind}")
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:

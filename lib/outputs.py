@@ -12,7 +12,7 @@ from lib.files import check_writable, real_path
 
 try:
     import fcntl
-except ImportError:  # Windows
+except ImportError:  # pragma: no cover - Windows
     fcntl = None  # type: ignore[assignment]
 
 # Raises InputError where the file at the path is not an earlier version of the same output.

@@ -8,6 +8,7 @@ import numpy as np
 from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.data.pictures import SUFFIXES
 from lib.errors import InputError, first_line
+from lib.files import require_regular
 
 Splits = dict[str, tuple[list[str], list[str]]]
 
@@ -25,6 +26,7 @@ def read_table(path: Path, images: Path) -> dict[str, list[str]]:
     """
     if not images.is_dir():
         raise InputError(f"{images}: no such folder of pictures")
+    require_regular(path, "a table")
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ kept, and refused where its files have changed since; --overwrite packs again.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -79,7 +80,7 @@ def pack_split(
             f"features.folder={features.folder}: is not a folder of one file per image"
         )
     folder = split.folder / (out or f"{str(features.folder).rstrip('/')}_packed")
-    if folder.resolve() == files.folder.resolve():
+    if os.path.realpath(folder) == os.path.realpath(files.folder):
         raise InputError(f"{folder}: is the folder to pack; choose another --out")
     pooled = features.type == "grid" and features.grid_size is not None
     lossless = "float16" if files.first_dtype == "float16" and not pooled else "float32"

@@ -28,6 +28,8 @@ def find_records(paths: list[Path]) -> list[Record]:
         inside = (file for file in path.rglob("*.json") if not file.name.startswith("."))
         files = sorted(filter(Path.is_file, inside)) if path.is_dir() else [path]
         found = [record for file in files if (record := read_record(file)) is not None]
+        if not found and path.is_file():
+            raise InputError(f"{path}: holds no results; eval.py --json writes them")
         if not found:
             print(f"note: {path} holds no results; eval.py --json writes them", file=sys.stderr)
         records += found

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from lib.checkpoint import FORMAT, load_checkpoint, load_weights, save_checkpoint
+from lib.checkpoint import FORMAT, holds_checkpoint, load_checkpoint, load_weights, save_checkpoint
 from lib.errors import InputError
 from tests.support import fail, small_model
 
@@ -122,3 +122,35 @@ def test_what_torch_says_of_a_full_disk_is_explained(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"is the disk full\? unexpected pos"):
         save_checkpoint(tmp_path / "c.pth", small_model()[1])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": {"w": 3}}, "model is not a dict of tensors"),
+        ({"model": [1]}, "model is not a dict of tensors"),
+        ({"tokenizer": 3}, "tokenizer is not a dict"),
+        ({"training": [1]}, "training is not a dict"),
+        ({"progress": {"epoch": "x"}}, r"progress\.epoch: Input should be a valid integer"),
+        ({"progress": {"epoch": -1}}, r"progress\.epoch: .*greater than or equal to 0"),
+        ({"progress": {"best_rsum": float("nan")}}, r"progress\.best_rsum: .*finite"),
+        ({"training": {}}, "progress lacks best_epoch"),
+    ],
+)
+def test_fields_of_other_types_are_named(tmp_path, change, message):
+    path = tmp_path / "c.pth"
+    save_checkpoint(path, small_model()[1])
+    torch.save(torch.load(path, weights_only=True) | change, path)
+    with pytest.raises(InputError, match=rf"c\.pth: is damaged: {message}"):
+        load_checkpoint(path)
+
+
+def test_a_checkpoint_of_ours_is_known_by_its_beginning(tmp_path):
+    path = tmp_path / "c.pth"
+    assert not holds_checkpoint(path)
+    save_checkpoint(path, small_model()[1])
+    assert holds_checkpoint(path)
+    torch.save({"weights": torch.zeros(3)}, path)
+    assert not holds_checkpoint(path)
+    path.write_text("somebody's")
+    assert not holds_checkpoint(path)

@@ -205,3 +205,12 @@ def test_the_papers_configs_are_the_published_recipe(name, changes):
 def test_an_override_that_is_no_yaml_is_text():
     with pytest.raises(InputError, match=r"train\.lr.*number"):
         load_config(None, ["train.lr=[1"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("data.root=", r"data\.root is empty"), ("run.out=a\tb", "out holds a control character")],
+)
+def test_texts_hold_something_that_can_be_seen(override, message):
+    with pytest.raises(InputError, match=message):
+        load_config(None, [override])

@@ -90,3 +90,8 @@ def test_the_first_line_says_something():
 def test_many_names_become_few():
     assert few("abcde") == "a, b, c, d, e"
     assert few("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+def test_a_name_with_nul_is_told(tmp_path):
+    with pytest.raises(SystemExit, match="error: a path holds a NUL character"), exit_on_error():
+        Path("a\0b").stat()

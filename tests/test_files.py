@@ -1,11 +1,20 @@
 """Atomic writes, what they leave behind, and what is said before anything is written."""
 
 import os
+from pathlib import Path
 
 import pytest
 
 from lib.errors import InputError
-from lib.files import atomic_write, check_writable, file_sha256, remove_stale
+from lib.files import (
+    atomic_write,
+    check_writable,
+    file_sha256,
+    is_file,
+    read_json,
+    remove_stale,
+    reserved_array,
+)
 from tests.support import run
 
 
@@ -65,3 +74,39 @@ def test_a_folder_without_permission(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may always write
     with pytest.raises(InputError, match="does not allow it"):
         check_writable(tmp_path / "a.json")
+
+    def unknown(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "access", unknown)
+    with pytest.raises(InputError, match=r"cannot be written .*Input/output"):
+        check_writable(tmp_path / "a.json")
+
+
+def test_names_that_no_file_can_have_are_no_files():
+    for name in ("x" * 5000, "a\0b"):
+        assert not is_file(Path(name))
+        with pytest.raises(InputError, match="cannot be written"):
+            check_writable(name)
+
+
+def test_json_is_read_or_refused(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('\ufeff{"a": 1}')
+    assert read_json(path, "record") == {"a": 1}
+    for text, message in (("{", "Expecting"), ("[" * 100_000, "nested too deeply")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=f"is not a record .*{message}"):
+            read_json(path, "record")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_json(tmp_path / "none", "record")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is no regular file, expected a record"):
+        read_json(tmp_path / "pipe", "record")
+
+
+def test_room_is_reserved(tmp_path):
+    array = reserved_array(tmp_path / "a.npy", (1000, 100), "float32")
+    assert array.shape == (1000, 100)
+    assert not array.any()
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 400_000

@@ -1,5 +1,6 @@
 """What outputs may replace, and one writer at a time."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -106,3 +107,26 @@ def test_a_folder_that_cannot_be_made(tmp_path):
     with pytest.raises(InputError, match="cannot be written"), \
             exclusive(tmp_path / "file" / "x"):  # fmt: skip
         pass
+
+
+def test_a_file_system_without_locks_is_noted(tmp_path, monkeypatch, capsys):
+    def unsupported(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.lockf", unsupported)
+    with exclusive(tmp_path):
+        assert "its file system has no locks" in capsys.readouterr().err
+
+
+def test_a_lock_that_its_holder_removes_meanwhile_is_taken_anew(tmp_path, monkeypatch):
+    lockf, tries = fcntl.lockf, []
+
+    def removed_first(descriptor, flags):
+        tries.append(flags)
+        if len(tries) == 1:
+            (tmp_path / ".in-use.lock").unlink()
+        lockf(descriptor, flags)
+
+    monkeypatch.setattr("fcntl.lockf", removed_first)
+    with exclusive(tmp_path):
+        assert len(tries) == 2

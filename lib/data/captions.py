@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lib.errors import InputError, first_line
+from lib.files import require_regular
 from lib.models.family import Tokenizer
 
 CAPTIONS_PER_IMAGE = 5
@@ -23,8 +24,7 @@ def read_captions(path: str | Path) -> list[str]:
     Raises InputError: no such file, or a line that is not UTF-8, by its number."""
     captions = []
     number = 0
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"{path}: is no regular file, expected captions")
+    require_regular(path, "captions")
     try:
         with Path(path).open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -46,6 +46,7 @@ def read_ids(path: Path, images: int | None = None) -> tuple[list[str], int]:
     """A split's image ids, one per image, and how often the file repeats each: 1 or 5, told by the
     number of ``images``, or by the ids themselves. Raises InputError: no such file, not UTF-8,
     another count, or five captions of different ids."""
+    require_regular(path, "image ids")
     try:
         ids = path.read_text(encoding="utf-8-sig").split()
     except FileNotFoundError:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lib.data.checksums import KEY
+from lib.data.memmap import read_header
 from lib.errors import InputError, first_line
 from lib.files import atomic_write, file_sha256, read_json, reserved_array
 from lib.outputs import exclusive
@@ -103,7 +104,9 @@ def _write(
 def _opened(partial: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
     """A killed packing's array, or None where it is none of this shape."""
     try:
-        rows = np.lib.format.open_memmap(partial, "r+")
-    except ValueError:  # cut short
+        header = read_header(partial)
+    except InputError:  # cut short, which a map that may be written to would fill up with zeros
         return None
-    return rows if (rows.shape, rows.dtype) == (shape, np.dtype(dtype)) else None
+    if (header.shape, header.dtype) != (shape, np.dtype(dtype)):
+        return None
+    return np.lib.format.open_memmap(partial, "r+")

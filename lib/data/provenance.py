@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lib.errors import InputError, first_line
-from lib.files import atomic_write
+from lib.files import atomic_write, require_regular
 
 PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow")
 Extractor = dict[str, Any]  # what decides whether weights suit features
@@ -90,6 +90,7 @@ def read_provenance(path: Path) -> Provenance | None:
     try:
         if not path.exists():
             return None
+        require_regular(path, "a manifest")
         return _PROVENANCE.validate_json(path.read_bytes())
     except ValidationError as error:
         first = error.errors()[0]

@@ -18,6 +18,7 @@ from lib.distributed import all_gather_object, interleave, rank, world_size
 from lib.models.common.retrieval_model import RetrievalModel
 
 SCORE_ROWS = 512  # images scored at once
+Guard = Callable[[Iterable[Any]], Iterable[Any]]  # what work is passed through, piece by piece
 PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family that scores pairs
 
 
@@ -28,21 +29,25 @@ class Embeddings:
     images: Any  # (n, D) float32, or n sets in a family that scores pairs
     captions: Any  # (5n, D) float32, or 5n sets
 
-    def scores(self, model: RetrievalModel, precision: str = "fp32") -> np.ndarray:
+    def scores(
+        self, model: RetrievalModel, precision: str = "fp32", guard: Guard = iter
+    ) -> np.ndarray:
         """(n, 5n) float32 by ``model.score``; ``precision`` is of what precedes the score in a
-        family that scores pairs."""
+        family that scores pairs. ``guard`` gets the pieces of work and may raise between two."""
         device = next(model.parameters()).device
         if model.pairwise:
-            return self._pair_scores(model, device, precision)
+            return self._pair_scores(model, device, precision, guard)
         with torch.inference_mode(), precision_context(device, "fp32"):
             matrix = np.empty((len(self.images), len(self.captions)), np.float32)
             captions = self.captions.to(device)
-            for rows in _chunks(len(matrix), SCORE_ROWS):
+            for rows in guard(_chunks(len(matrix), SCORE_ROWS)):
                 scores = model.score(self.images[rows].to(device), captions)
                 torch.from_numpy(matrix[rows]).copy_(scores)
         return matrix
 
-    def _pair_scores(self, model: RetrievalModel, device: torch.device, precision: str) -> Any:
+    def _pair_scores(
+        self, model: RetrievalModel, device: torch.device, precision: str, guard: Guard
+    ) -> Any:
         """In chunks that ranks share; only the current chunk is on the device."""
         matrix = np.empty((len(self.images), len(self.captions)), np.float32)
         row_chunks = _chunks(len(matrix), PAIR_ROWS)
@@ -51,7 +56,8 @@ class Embeddings:
         own, loaded = chunks[rank() :: world_size()], None
         title = f"{PAIR_ROWS} images by {PAIR_COLUMNS:,} captions"
         with torch.inference_mode(), precision_context(device, precision):
-            for rows, columns in tqdm(own, title, leave=False, disable=True if rank() else None):
+            shown = tqdm(own, title, leave=False, disable=True if rank() else None)
+            for rows, columns in guard(shown):
                 if columns != loaded:
                     captions, loaded = self.captions[columns].to(device), columns
                 scores = model.score(self.images[rows].to(device), captions)
@@ -75,10 +81,12 @@ def encode_split(
     workers: int,
     images: int | None = None,
     precision: str = "fp32",
+    guard: Guard = iter,
 ) -> Embeddings:
     """Encode a split, or its first so many ``images`` and their captions, in evaluation mode, on
     the model's device; the model's mode is restored, and embeddings are float32 in any precision.
-    Ranks share the batches, and each gets all embeddings, the same as with one process. Raises
+    Ranks share the batches, and each gets all embeddings, the same as with one process. ``guard``
+    is as in :meth:`Embeddings.scores`. Raises
     InputError: NaN or infinite features."""
     images = min(images or len(split.image_ids), len(split.image_ids))
     batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
@@ -90,9 +98,9 @@ def encode_split(
         with torch.inference_mode(), precision_context(device, precision):
             own = slice(rank(), None, world_size())
             loader = image_loader(split, batches[own], workers, device.type == "cuda")
-            encoded = _encode(model.encode_images, loader, f"images of {split.name}", device)
+            encoded = _encode(model.encode_images, guard(loader), f"images of {split.name}", device)
             captions_of = f"captions of {split.name}"
-            by_length = _encode(model.encode_texts, texts[own], captions_of, device)
+            by_length = _encode(model.encode_texts, guard(texts[own]), captions_of, device)
     finally:
         model.train(was_training)
     place = torch.cat([batch.indices for batch in texts]).argsort()

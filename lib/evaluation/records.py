@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from lib.errors import InputError, first_line
 from lib.evaluation.protocols import ProtocolResult
-from lib.files import atomic_write
+from lib.files import atomic_write, require_regular
 from lib.models.family import Whole
 
 UNKNOWN = "unknown"
@@ -85,6 +85,7 @@ def write_record(path: str | Path, record: Record) -> None:
 def read_record(path: Path) -> Record | None:
     """A record, or None for a JSON file of something else. Raises InputError: the file cannot be
     read, or is a damaged record."""
+    require_regular(path, "a record")
     try:
         text = path.read_bytes()
         found = TypeAdapter(Any).validate_json(text)

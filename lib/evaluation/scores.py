@@ -18,7 +18,7 @@ from lib.errors import InputError, first_line
 from lib.evaluation.metrics import CHUNK_ROWS
 from lib.evaluation.records import ORIGIN, Evaluated, Origin, require_same_evaluation
 from lib.evaluation.released_scores import read_released_scores
-from lib.files import atomic_write
+from lib.files import atomic_write, require_regular
 
 ABOUT = "image-sentence scores"  # the key of the metadata
 
@@ -57,7 +57,7 @@ def _save(path: str | Path, arrays: dict[str, np.ndarray], about: dict[str, Any]
         if not np.isfinite(array).all():
             raise InputError(f"{path}: {name} are NaN or infinite; the model is broken")
     sums = {name: crc_of(array) for name, array in arrays.items()}
-    about = about | {"crc32": sums | {"about": _crc_of_text(about)}}
+    about = about | {"crc32": sums | {"metadata": _crc_of_text(about)}}
     with atomic_write(path) as temporary:
         try:
             # One key: safetensors writes several in any order, and equal results are equal files.
@@ -83,7 +83,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         with safe_open(path, "numpy") as file:
             about = json.loads((file.metadata() or {})[ABOUT])
         said = {key: value for key, value in about.items() if key != "crc32"}
-        _require_crc(path, about, "about", _crc_of_text(said))
+        _require_crc(path, about, "metadata", _crc_of_text(said))
         about["image_ids"] = [str(image_id) for image_id in about["image_ids"]]
         require_usable_ids(path, about["image_ids"])
         return about
@@ -150,6 +150,7 @@ class SavedScores:
         unsafe, or not an (n, 5n) matrix of floats."""
         self.path = Path(path)
         self._released: BinaryIO | None = None
+        require_regular(path, "a result file")
         try:
             with self.path.open("rb") as file:
                 is_released = file.read(6) == np.lib.format.MAGIC_PREFIX

@@ -156,6 +156,7 @@ class Run:
         curves = Curves(self.run_dir.tensorboard, kept, log)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
         with StopSignal() as stop:
+            self._between = stop.between
             try:
                 while progress["epoch"] < config.train.epochs:
                     self._begin_epoch()
@@ -163,8 +164,8 @@ class Run:
                     loss, part = self._train_epoch(pairs, curves, stop)
                     if world_size() > 1:  # a launcher that stops them does not wait for validation
                         self._save(best=False)
-                    with stop.interruptible():
-                        metrics = self._validate()
+                    stop.stop_if_requested()
+                    metrics = self._validate()
                     told = f"{loss:.4f} per pair{part}"
                     self._finish_epoch(metrics, told, time.perf_counter() - started, curves)
             except Stopped as stopped:
@@ -280,8 +281,10 @@ class Run:
         broadcast([*self.model.parameters(), *self.model.buffers()])
         size, precision = encoding_batch(self.device), self.config.train.precision
         about = (self.dev_split, self.dev_captions, size, self.workers)
-        embeddings = encode_split(self.model, *about, images=DEV_IMAGES, precision=precision)
-        scores = embeddings.scores(self.model, precision)
+        embeddings = encode_split(
+            self.model, *about, images=DEV_IMAGES, precision=precision, guard=self._between
+        )
+        scores = embeddings.scores(self.model, precision, self._between)
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
     def _finish_epoch(

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from types import FrameType
 from typing import TypeVar
 
@@ -27,7 +26,6 @@ class StopSignal:
     def __init__(self) -> None:
         self.requested: int | None = None
         self._process = os.getpid()
-        self._interruptible = False
 
     def __enter__(self) -> "StopSignal":
         signals = (signal.SIGINT, signal.SIGTERM)
@@ -49,26 +47,25 @@ class StopSignal:
                 if not self.requested:
                     raise
             # Once per batch and at the end, on every rank: it is a collective.
-            self._stop_if_requested()
+            self.stop_if_requested()
             if batch is None:
                 return
             yield batch
 
-    def _stop_if_requested(self) -> None:
+    def stop_if_requested(self) -> None:
+        """Raise :class:`Stopped` on every rank if any has got a signal; a collective."""
         if found := all_reduce_max(self.requested or 0):
             self.requested = found
             raise Stopped(found)
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """A block that changes no training state: a signal raises :class:`Stopped` inside it. With
-        several ranks none may leave alone: they finish the block."""
-        self._stop_if_requested()
-        self._interruptible = world_size() == 1
-        try:
-            yield
-        finally:
-            self._interruptible = False
+    def between(self, things: Iterable[Batch]) -> Iterator[Batch]:
+        """The same things, of work that changes no training state: a signal raises
+        :class:`Stopped` between two of them. With several ranks none may leave alone: they finish
+        the work."""
+        for thing in things:
+            if self.requested and world_size() == 1:
+                raise Stopped(self.requested)
+            yield thing
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         if os.getpid() != self._process:  # a loading worker that has just been forked
@@ -76,5 +73,3 @@ class StopSignal:
         if self.requested == signum:
             raise KeyboardInterrupt
         self.requested = signum
-        if self._interruptible:
-            raise Stopped(signum)

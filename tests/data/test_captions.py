@@ -133,3 +133,14 @@ def test_an_empty_caption_has_nothing_to_augment(tokenizer):
     generator = np.random.default_rng(0)
     assert found.augmented(0, 1.0, generator).tolist() == [101, 102]
     assert generator.random() == np.random.default_rng(0).random()  # nothing was drawn
+
+
+def test_captions_that_may_not_be_read(tmp_path, monkeypatch):
+    (tmp_path / "caps.txt").write_text("a dog\n")
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "open", refused)
+    with pytest.raises(InputError, match=r"caps\.txt: cannot be read .*Permission denied"):
+        read_captions(tmp_path / "caps.txt")

@@ -9,6 +9,7 @@ import pytest
 
 from lib.data.checksums import append_sum, array_problem, files_problems, read_sums, write_sums
 from lib.data.pack import write_pack
+from lib.errors import InputError
 from lib.files import file_sha256
 from tests.support import fail, succeed
 
@@ -71,3 +72,9 @@ def test_check_data_says_it(world, settings, tmp_path, what):
     assert "all files can be used" in succeed(*command, *words)
     flip(path)
     assert f"{path}: differs from its checksum" in fail(*command, *words)
+
+
+def test_checksums_that_cannot_be_read(tmp_path):
+    (tmp_path / "dev.sha256").mkdir()
+    with pytest.raises(InputError, match=r"dev\.sha256: cannot be read"):
+        read_sums(tmp_path / "dev.sha256")

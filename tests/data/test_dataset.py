@@ -1,12 +1,14 @@
 """What a split becomes on its way to the model: dropped rows, batches, epochs, workers."""
 
 import os
+import signal
 import subprocess
 
 import numpy as np
 import pytest
 import torch
 
+from lib.data import dataset
 from lib.data.captions import tokenise
 from lib.data.dataset import (
     ImageItem,
@@ -104,3 +106,12 @@ def children():
     """Process numbers of this process's children."""
     words = ["pgrep", "-P", str(os.getpid())]
     return subprocess.run(words, capture_output=True, text=True).stdout.split()
+
+
+def test_a_worker_s_signals_are_its_parent_s_to_send(monkeypatch):
+    set_to, group = {}, []
+    monkeypatch.setattr(signal, "signal", set_to.__setitem__)
+    monkeypatch.setattr(os, "setpgid", lambda *numbers: group.append(numbers))
+    dataset._leave_signals_to_the_parent(0)
+    assert group == [(0, 0)]
+    assert set_to == {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}

@@ -211,3 +211,14 @@ def test_folders_that_cannot_be_listed_and_files_that_go(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "iterdir", refused)
     with pytest.raises(InputError, match="cannot be listed"):
         read(tmp_path)
+
+
+def test_odd_tensors_are_refused(tmp_path):
+    for tensor, message in (
+        (torch.zeros(3, C).to_sparse(), "cannot be read as a tensor"),
+        (torch.zeros(3, C, dtype=torch.complex64), "expected numbers"),
+        ({"a": torch.zeros(3, C)}, "cannot be read as one array"),
+    ):
+        torch.save(tensor, tmp_path / "7.pth")
+        with pytest.raises(InputError, match=message):
+            read(tmp_path, ["7"])

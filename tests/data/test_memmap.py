@@ -85,3 +85,15 @@ def test_an_array_says_what_it_is(tmp_path):
     array = MemmapArray(tmp_path / "a.npy", 2, (None, 8), "rows, channels")
     assert len(array) == 2
     assert array.describe() == "(10, 3, 8) float16, one entry per caption row, every fifth is read"
+
+
+def test_other_versions_of_the_format_and_files_that_go(tmp_path):
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x03\x00" + bytes(60))
+    with pytest.raises(InputError, match=r"it has \.npy version \(3, 0\)"):
+        read_header(path)
+    np.save(path, np.ones((2, 3)))
+    array = MemmapArray(path, 2, (3,), "numbers")
+    path.unlink()
+    with pytest.raises(InputError, match=r"a\.npy: cannot be read"):
+        array[0]

@@ -13,7 +13,7 @@ from lib.data import pack as pack_module
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.feature_files import FeatureFiles
-from lib.data.pack import is_pack, write_pack
+from lib.data.pack import is_pack, require_source, write_pack
 from lib.data.split import open_split
 from lib.errors import InputError
 from scripts import pack_features
@@ -269,3 +269,59 @@ def test_a_pack_that_cannot_be_written(tmp_path):
     with pytest.raises(InputError, match=r"file: cannot be written"):
         write_pack(tmp_path / "file" / "train.npy", tmp_path / "file" / "train.json", {}, (1, 2),
                    "float32", lambda _: iter([np.zeros(2)]))  # fmt: skip
+
+
+def test_a_packing_begins_anew_where_its_partial_array_is_cut_short(tmp_path, monkeypatch):
+    monkeypatch.setattr(pack_module, "SYNC_EVERY", 1)
+    rows = np.arange(12, dtype=np.float32).reshape(6, 2)
+    about = (tmp_path / "a.npy", tmp_path / "a.json", {"x": 1}, rows.shape, "float32")
+
+    def stopped(first):
+        yield from rows[first:4]
+        raise InputError("stopped")
+
+    with pytest.raises(InputError, match="stopped"):
+        write_pack(*about, stopped)
+    partial = tmp_path / ".a.packing.npy"
+    partial.write_bytes(partial.read_bytes()[:140])
+    taken = []
+    write_pack(*about, lambda first: (taken.append(first), iter(rows[first:]))[1])
+    assert taken == [0]
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), rows)
+
+
+def test_a_disk_without_room_for_a_pack(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(InputError, match=r"a\.npy: cannot be written \(.*No space left"):
+        write_pack(
+            tmp_path / "a.npy", tmp_path / "a.json", {}, (2, 2), "float32", lambda _: iter(())
+        )
+
+
+def test_a_sidecar_of_another_shape_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    (tmp_path / "a.json").write_text("[1]")
+    with pytest.raises(InputError, match=r"a\.json: is not a pack's sidecar"):
+        require_source(tmp_path / "a.npy", {}, "pack again")
+
+
+def test_somebody_s_array_is_no_pack_to_replace(overrides, data):
+    folder = data / "scenes_precomp" / "packed"
+    folder.mkdir()
+    np.save(folder / "dev.npy", np.zeros(3))
+    for flags in ((), ("--overwrite",)):
+        error = refusal([*overrides, "features.folder=grids"], "--out", "packed", "--splits", "dev",
+                        *flags)  # fmt: skip
+        assert "dev.npy: is there and is no pack of this command" in error
+    assert np.load(folder / "dev.npy").shape == (3,)
+
+
+def test_a_partial_array_of_another_shape_is_not_gone_on_with(tmp_path):
+    partial = tmp_path / "a.npy"
+    np.save(partial, np.zeros((3, 2), np.float32))
+    assert pack_module._opened(partial, (3, 2), "float32").shape == (3, 2)
+    assert pack_module._opened(partial, (3, 3), "float32") is None
+    assert pack_module._opened(partial, (3, 2), "float16") is None

@@ -87,3 +87,16 @@ def test_a_manifest_of_other_types_is_damaged(tmp_path):
     (tmp_path / "m.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="settings: Input should be an object"):
         read_provenance(tmp_path / "m.json")
+
+
+def test_what_is_no_file_is_no_manifest(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="is no regular file, expected a manifest"):
+        read_provenance(tmp_path)
+    (tmp_path / "m.json").write_text("{}")
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "read_bytes", refused)
+    with pytest.raises(InputError, match=r"is not a readable manifest .*Permission denied"):
+        read_provenance(tmp_path / "m.json")

@@ -1,6 +1,9 @@
 """The demo's BERT: small, random, and the same each time."""
 
+import pytest
+
 from lib.demo.small_bert import write_small_bert
+from lib.errors import InputError
 from lib.models.common.bert import BertTokenizer
 from tests.support import fail, succeed
 
@@ -23,3 +26,9 @@ def test_the_command(tmp_path):
     assert "cannot be written" in error
     assert "is it there already" in error
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bert", "caps.txt"]
+
+
+def test_captions_of_no_word_are_refused(tmp_path):
+    (tmp_path / "caps.txt").write_text("\n \n")
+    with pytest.raises(InputError, match="holds no caption"):
+        write_small_bert(tmp_path / "bert", tmp_path / "caps.txt")

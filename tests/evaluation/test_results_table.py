@@ -275,4 +275,4 @@ def test_bad_folders(tmp_path):
         assert "bad.json: is damaged" in fail(*command, tmp_path / "bad.json")
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "bad.json").write_text(json.dumps({"format": "other"}))
-    assert "no results among these" in fail(*command, tmp_path / "bad.json")
+    assert "bad.json: holds no results" in fail(*command, tmp_path / "bad.json")

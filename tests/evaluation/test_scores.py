@@ -1,13 +1,24 @@
 """Score matrices of result files, ours and the release's: read in chunks, and never run."""
 
+import json
+import zlib
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from lib.errors import InputError
 from lib.evaluation.ensemble import mean_scores
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Origin
-from lib.evaluation.scores import SavedScores, save_results
+from lib.evaluation.scores import (
+    ABOUT,
+    SavedScores,
+    crc_of,
+    read_embeddings,
+    read_metadata,
+    save_results,
+)
 from tests.support import noisy_scores as scores
 from tests.support import released_scores as released
 from tests.support import write_embeddings
@@ -92,3 +103,29 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"cannot be written \(SafetensorError.*untouched"):
         write(path, 1)
     assert path.read_bytes() == before
+
+
+def test_a_changed_value_is_noticed(tmp_path):
+    path = write(tmp_path / "a.safetensors")
+    whole = path.read_bytes()
+    for place in (-1, -500, 200):  # scores, scores, metadata
+        changed = bytearray(whole)
+        changed[place] ^= 1
+        path.write_bytes(bytes(changed))
+        with pytest.raises(InputError, match=r"a\.safetensors: "):
+            SavedScores(path)
+    path.write_bytes(whole)
+    about = read_metadata(path)
+    assert about["image_ids"] == [str(i) for i in range(N)]
+    with pytest.raises(InputError, match="no such file"):
+        read_metadata(tmp_path / "none")
+
+
+def test_embeddings_of_nan_are_refused(tmp_path):
+    arrays = {"images": np.full((1, 2), np.nan, np.float32), "captions": np.zeros((5, 2), "f4")}
+    about = {"image_ids": ["1"]}
+    sums = {name: crc_of(array) for name, array in arrays.items()}
+    sums["metadata"] = zlib.crc32(json.dumps(about, sort_keys=True).encode())
+    save_file(arrays, tmp_path / "e", {ABOUT: json.dumps(about | {"crc32": sums})})
+    with pytest.raises(InputError, match="holds NaN"):
+        read_embeddings(tmp_path / "e")

@@ -142,3 +142,13 @@ def test_a_batch_that_ranks_cannot_share_is_refused(config, monkeypatch):
     monkeypatch.setattr("lib.training.loop.world_size", lambda: 3)
     with pytest.raises(InputError, match="which 3 processes cannot share equally"):
         Run(config("train.batch_size=16"), False, False)
+
+
+def test_a_bert_that_reads_text_otherwise_is_told_in_the_log(config, world, tmp_path):
+    bert = shutil.copytree(world / "scenes_precomp" / "bert", tmp_path / "bert")
+    (bert / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    run = fit(config(f"model.bert={bert}", "train.epochs=1"))
+    assert (
+        "with lowercase=False, as bert-base-uncased does not"
+        in (run.run_dir.path / "train.log").read_text()
+    )

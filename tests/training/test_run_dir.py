@@ -170,3 +170,24 @@ def test_a_damaged_record_of_sessions_does_not_stop_a_run(config):
         assert again.progress["epoch"] == epochs
         (session,) = json.loads(run.run_dir.environment.read_text())
         assert session["torch"]
+
+
+def test_a_damaged_step_is_refused(config):
+    run = fit(config("train.epochs=1"))
+    checkpoint = load_checkpoint(run.run_dir.last)
+    checkpoint.progress["step"] = 999
+    save_checkpoint(run.run_dir.last, checkpoint)
+    with pytest.raises(InputError, match="is damaged: an epoch has no step 999"):
+        Run(config(), resume=True, overwrite=False)
+
+
+def test_a_folder_that_cannot_be_listed(config, monkeypatch):
+    settings = config()
+    Path(settings.run.out).mkdir()
+
+    def refused(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(Path()), "iterdir", refused)
+    with pytest.raises(InputError, match="run: cannot be listed"):
+        Run(settings, False, False)

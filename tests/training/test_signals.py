@@ -12,7 +12,7 @@ import pytest
 from lib.checkpoint import load_checkpoint
 from lib.training.loop import Run
 from lib.training.signals import Stopped, StopSignal
-from tests.support import ROOT, TRAIN, fit, run, same, succeed
+from tests.support import ROOT, TRAIN, fail, fit, run, same, succeed
 
 
 def test_killed_and_resumed_equals_uninterrupted(settings, tmp_path):
@@ -134,3 +134,45 @@ def test_a_signal_to_the_whole_group_saves(settings, tmp_path, signum):
 
 
 DEFAULT = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
+
+
+def test_a_loading_worker_that_is_killed_ends_the_run_in_one_line(settings, tmp_path):
+    """As the system does where memory runs out."""
+    kills = """
+import os, signal, sys
+import train
+from lib.data.dataset import TrainingPairs
+plain = TrainingPairs.__getitem__
+
+def item(self, key):
+    if key[0] == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(self, key)
+
+TrainingPairs.__getitem__ = item
+train.main()
+"""
+    words = [*TRAIN[2:], *settings, "data.workers=1", f"run.out={tmp_path / 'run'}"]
+    error = fail("python", "-c", kills, *words)
+    assert "error: DataLoader worker (pid" in error
+    assert "take less memory" in error
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pth").progress["epoch"] == 1
+
+
+def test_work_that_changes_nothing_stops_between_two_pieces(monkeypatch):
+    stop, seen = StopSignal(), []
+    with pytest.raises(Stopped):
+        for piece in stop.between(range(9)):
+            seen.append(piece)
+            if piece == 2:
+                stop._handle(signal.SIGTERM, None)
+    assert seen == [0, 1, 2]
+    monkeypatch.setattr("lib.training.signals.world_size", lambda: 2)
+    assert list(stop.between(range(9))) == list(range(9))  # all ranks finish it together
+
+
+def test_a_forked_worker_answers_no_signal(monkeypatch):
+    stop = StopSignal()
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    stop._handle(signal.SIGTERM, None)
+    assert stop.requested is None

@@ -30,6 +30,7 @@ NORMALIZER = {
 }
 # Settings of a BERT that its tensors do not show.
 SHAPING = ("num_attention_heads", "hidden_act", "layer_norm_eps", "max_position_embeddings")
+MOST_PARAMETERS, MOST_LAYERS = 3 * 10**9, 200  # BERT-large has 0.3 billion, in 24 layers
 ADVICE = (
     "Where the hub cannot be reached, pass a local folder (model.bert=FOLDER to train.py, "
     "--bert FOLDER to eval.py) with "
@@ -124,9 +125,23 @@ def _load_config(name: str, needs: str) -> BertConfig:
         config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if not isinstance(config, BertConfig):
             raise ValueError(f"its config.json is of {config.model_type!r}, expected 'bert'")
+        _require_size(config)
     except Exception as error:  # a damaged file fails in ways that transformers does not list
         raise _unavailable(name, error, needs) from error
     return config
+
+
+def _require_size(config: BertConfig) -> None:
+    """Refuse sizes that no BERT has: a damaged config would ask for any amount of memory. Raises
+    ValueError."""
+    h, i = config.hidden_size, config.intermediate_size
+    sizes = (config.num_hidden_layers, h, i, config.vocab_size, config.max_position_embeddings)
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"its config.json asks for sizes {sizes}")
+    words = (config.vocab_size + config.max_position_embeddings) * h
+    count = words + config.num_hidden_layers * (4 * h * h + 2 * h * i)
+    if count > MOST_PARAMETERS or config.num_hidden_layers > MOST_LAYERS:
+        raise ValueError(f"its config.json asks for {count:,} parameters")
 
 
 def _unavailable(name: str, error: Exception, needs: str) -> InputError:

@@ -175,3 +175,14 @@ def test_a_checkpoint_knows_its_vocabulary(tmp_path, bert_folder, tokenizer):
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     with pytest.raises(InputError, match="trained with; its vocabulary differ"):
         family.tokenizer(Config(bert=str(folder)), state=state)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"num_hidden_layers": 10**9}, {"vocab_size": 10**9}, {"hidden_size": -1}]
+)
+def test_sizes_that_no_bert_has_are_refused(tmp_path, bert_folder, sizes):
+    folder = shutil.copytree(bert_folder, tmp_path / "bert")
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | sizes))
+    with pytest.raises(InputError, match=r"config\.json asks for|cannot be loaded"):
+        load_bert(str(folder), pretrained=False)

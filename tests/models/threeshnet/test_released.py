@@ -163,3 +163,13 @@ def test_options_become_plain_values(tmp_path):
     opt = load_checkpoint(tmp_path / "m.pth").released["opt"]
     assert opt["workers"] == [4, [0.5]]
     assert opt["device"] is None
+
+
+def test_layers_with_a_gap_are_refused(tmp_path):
+    def change(raw):
+        name = "module.bert.encoder.layer.999999999.output.dense.bias"
+        raw["model"][1][name] = torch.zeros(3)
+
+    save_small(tmp_path / "m.pth", change)
+    with pytest.raises(InputError, match="3 layers, one of them number 999999999"):
+        load_checkpoint(tmp_path / "m.pth")
