@@ -9,7 +9,7 @@ from lib.config import PRECISIONS
 from lib.device import default_workers
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.evaluator import FeatureChoice, Scored, Target, score_checkpoint
+from lib.evaluation.evaluator import FeatureChoice, Scored, Target, origin_to_be, score_checkpoint
 from lib.evaluation.protocols import DEFAULT_SPLITS, evaluate
 from lib.evaluation.records import require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
@@ -73,12 +73,15 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     target = target_of(parser, args)
     with exit_on_error():
-        wanted = (args.checkpoint, target.dataset, target.split)
-        saved = partial(require_replaceable_file, wanted)
-        outputs = [(args.json, partial(require_replaceable_record, wanted))]
-        outputs += [(args.save_results, saved), (args.save_embeddings, saved)]
-        check_outputs(outputs, [args.checkpoint])
         choice = FeatureChoice(args.features, args.features_folder, args.grid_size)
+        wanted = (args.checkpoint, target.dataset, target.split)
+        same = (wanted, partial(origin_to_be, args.checkpoint, target, choice))
+        outputs = [
+            (args.json, partial(require_replaceable_record, *same)),
+            (args.save_results, partial(require_replaceable_file, "scores", *same)),
+            (args.save_embeddings, partial(require_replaceable_file, "images", *same)),
+        ]
+        check_outputs(outputs, [args.checkpoint])
         with process_group(target.device):
             vectors = bool(args.save_embeddings)
             scored = score_checkpoint(args.checkpoint, target, choice, vectors)

@@ -36,7 +36,8 @@ def main(words: list[str] | None = None) -> None:
     ]
     with exit_on_error():
         require_different(paths)
-        check_outputs([(args.json, partial(require_members, paths))], paths)
+        weights, about = [1 / len(paths)] * len(paths), (target.dataset, target.split)
+        check_outputs([(args.json, partial(require_members, paths, weights, about))], paths)
         check_members(paths, choices, target.dataset)
         with process_group(target.device):
             members, mean = score_members(paths, target, choices)

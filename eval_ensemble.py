@@ -30,9 +30,12 @@ def main(words: list[str] | None = None) -> None:
     with exit_on_error():
         require_different(args.results, "--weights changes a member's share")
         weights = normalised_weights(args.weights, len(args.results))
-        check_outputs([(args.json, partial(require_members, args.results))], args.results)
+        rule = partial(require_members, args.results, weights)
+        check_outputs([(args.json, partial(rule, None))], args.results)
         record = score_ensemble(args.results, weights, args.dataset, args.split)
         if args.json is not None:
+            about = (record.dataset, record.split)
+            check_outputs([(args.json, partial(rule, about))], args.results)
             write_record(args.json, record)
 
 

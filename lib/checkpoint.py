@@ -45,7 +45,7 @@ class _Progress(BaseModel):
     best_rsum: float = -1.0
     best_epoch: int | None = None
     extractors: dict[str, _Extractor] = {}
-    splits: dict[str, dict[str, str]] = {}
+    splits: dict[str, str | dict[str, str]] = {}  # earlier versions had one checksum each
 
 
 @dataclass
@@ -141,7 +141,8 @@ def holds_checkpoint(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
             (name,) = (name for name in file.namelist() if name.endswith("/data.pkl"))
-            return FORMAT.encode() in file.read(name)
+            with file.open(name) as member:
+                return FORMAT.encode() in member.read(1 << 20)
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
 

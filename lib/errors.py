@@ -47,8 +47,8 @@ def exit_on_error() -> Iterator[None]:
             sys.exit("error: a path holds a NUL character, which no file's name can")
         if ended := re.search(r"DataLoader worker \(pid.*|CUDA out of memory", str(error)):
             sys.exit(
-                f"error: {one_line(ended[0], 200)}; fewer workers, or a smaller batch or "
-                "train.micro_batch, take less memory"
+                f"error: {one_line(ended[0], 200)}; fewer workers or a smaller "
+                "batch take less memory"
             )
         if isinstance(error, OSError) and error.filename is not None:
             sys.exit(f"error: {one_line(f'{error.filename}: {error.strerror}')}")

@@ -91,7 +91,8 @@ def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None
 def _locked(lock: Path, wait: bool) -> int | None:
     """A locked file's descriptor, or None where another process has it."""
     while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        # Never through a link, which could lead to anything.
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             if fcntl is not None:
                 # Of this process alone: a flock would pass to its forked loading workers.
@@ -107,6 +108,9 @@ def _locked(lock: Path, wait: bool) -> int | None:
             print(f"note: {lock.parent}: its file system has no locks", file=sys.stderr)
             break
         os.close(descriptor)
+    if (found := os.read(descriptor, 100)) and not found.startswith(b"process "):
+        os.close(descriptor)
+        raise InputError(f"{lock}: is no lock of this project; rename it")
     command = one_line(" ".join(sys.argv), 200)
     text = f"process {os.getpid()} on {platform.node()} ({command})\n"
     os.truncate(descriptor, 0)

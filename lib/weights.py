@@ -69,6 +69,10 @@ def _changed(path: Path) -> str | None:
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as file:
+        size = path.stat().st_size
+        for member in file.infolist():  # PyTorch compresses nothing; what is compressed may be huge
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > size:
+                raise InputError(f"{path}: is no PyTorch file: {member.filename} is compressed")
         return file.testzip()
 
 

@@ -197,3 +197,12 @@ def test_a_bomb_is_refused(world, tmp_path):
     error = fail(*evaluate(tmp_path / "m.pth", world, "--dataset", "scenes"))
     assert "refused" in error
     assert "print" in error
+
+
+def test_scores_are_no_embeddings_to_replace(checkpoint, world, tmp_path):
+    path = tmp_path / "s.safetensors"
+    score(checkpoint, world, "--dataset", "scenes", "--save_results", path)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match="holds no results"):
+        score(checkpoint, world, "--dataset", "scenes", "--save_embeddings", path)
+    assert path.read_bytes() == before

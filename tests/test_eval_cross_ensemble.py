@@ -161,10 +161,12 @@ def test_the_grid_may_be_pooled_otherwise(runs, data, tmp_path):
     matrices = {}
     for size in ("7", "off", "2"):
         flags = ("--dataset", "scenes_b", "--grid_size", size, "--save_results")
-        score(grid, data, *flags, tmp_path / "r.npz")
-        matrices[size] = SavedScores(tmp_path / "r.npz")[:]
+        score(grid, data, *flags, tmp_path / f"{size}.safetensors")
+        matrices[size] = SavedScores(tmp_path / f"{size}.safetensors")[:]
     assert (matrices["7"] == matrices["off"]).all()  # the tiny world's grids are 7 x 7
     assert (matrices["7"] != matrices["2"]).any()
+    with pytest.raises(SystemExit, match="choose another place for these"):  # another evaluation
+        score(grid, data, "--dataset", "scenes_b", "--save_results", tmp_path / "2.safetensors")
 
 
 def test_a_released_file_says_neither_features_nor_always_its_dataset(world, tmp_path, capsys):

@@ -130,3 +130,18 @@ def test_a_lock_that_its_holder_removes_meanwhile_is_taken_anew(tmp_path, monkey
     monkeypatch.setattr("fcntl.lockf", removed_first)
     with exclusive(tmp_path):
         assert len(tries) == 2
+
+
+def test_a_lock_follows_no_link_and_replaces_no_file(tmp_path):
+    (tmp_path / "theirs").write_text("precious")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    lock = folder / ".in-use.lock"
+    lock.symlink_to(tmp_path / "theirs")
+    with pytest.raises(InputError, match="cannot be written"), exclusive(folder):
+        pass
+    lock.unlink()
+    lock.write_text("precious")
+    with pytest.raises(InputError, match="is no lock of this project"), exclusive(folder):
+        pass
+    assert lock.read_text() == (tmp_path / "theirs").read_text() == "precious"

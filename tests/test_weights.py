@@ -1,5 +1,7 @@
 """PyTorch files from elsewhere: tensors and plain values, and nothing that runs."""
 
+import zipfile
+
 import pytest
 import torch
 
@@ -72,3 +74,12 @@ def test_weights_become_wider_and_nothing_else(dtype, fits):
             require_same_dtypes(own, found, "m.pth")
     with pytest.raises(InputError, match="n holds"):
         require_same_dtypes({"n": torch.zeros((), dtype=torch.int64)}, {"n": torch.zeros(())}, "m")
+
+
+def test_a_compressed_archive_is_no_pytorch_file(tmp_path):
+    """Which could unpack to any size."""
+    path = tmp_path / "c.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", bytes(10_000_000))
+    with pytest.raises(InputError, match=r"archive/data\.pkl is compressed"):
+        read_torch(path, "checkpoint")

@@ -158,9 +158,12 @@ def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.n
 
 def _leave_signals_to_the_parent(_: int) -> None:
     # A signal to the process group is for the parent, which goes on loading until it has saved.
-    os.setpgid(0, 0)
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the parent's way to end a worker
+    # A worker that SIGTERM killed would raise an error in the parent at any point; one that leaves
+    # by itself does not.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 
 def _loader(dataset: Any, workers: int, pin: bool, **batching: Any) -> DataLoader:

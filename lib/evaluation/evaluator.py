@@ -90,6 +90,14 @@ def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig
     )
 
 
+def origin_to_be(path: str, target: Target, choice: FeatureChoice) -> Origin:
+    """The origin of scores that are still to be made. Raises InputError: no such checkpoint, or
+    one of other features."""
+    checkpoint = load_checkpoint(path)
+    _require_features(path, checkpoint, choice)
+    return origin_of(path, checkpoint, _retarget(checkpoint.config, target, choice).features)
+
+
 def score_checkpoint(
     path: str, target: Target, choice: FeatureChoice, needs_vectors: bool = False
 ) -> Scored:
@@ -99,9 +107,7 @@ def score_checkpoint(
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
     checkpoint = load_checkpoint(path).relocated(target.locations)
-    trained = checkpoint.config.features.type
-    if checkpoint.released is None and choice.type not in (None, trained):
-        raise InputError(f"{path}: was trained on {trained} features, not on {choice.type}")
+    _require_features(path, checkpoint, choice)
     notes = []
     if checkpoint.released is not None and choice.type is None:
         notes.append(
@@ -129,6 +135,13 @@ def score_checkpoint(
     )
     origin = origin_of(path, checkpoint, config.features)
     return Scored(origin, split, embeddings.scores(model, target.precision), embeddings)
+
+
+def _require_features(path: str, checkpoint: Checkpoint, choice: FeatureChoice) -> None:
+    """Refuse features of another type than a run of ours was trained on."""
+    trained = checkpoint.config.features.type
+    if checkpoint.released is None and choice.type not in (None, trained):
+        raise InputError(f"{path}: was trained on {trained} features, not on {choice.type}")
 
 
 def _retarget(config: Config, target: Target, choice: FeatureChoice) -> Config:

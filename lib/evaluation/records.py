@@ -1,6 +1,7 @@
 """Records: one JSON file per evaluation, of a single model or an ensemble alike."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class Origin:
     def title(self) -> str:
         """As in "VSE-infinity region"."""
         return self.model if self.features == UNKNOWN else f"{self.model} {self.features}"
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What tells one training and what it is given from another's, but for how long it went,
+        and where its features are."""
+        features = dict((self.config or {}).get("features") or {})
+        features.pop("folder", None)
+        return self.model, self.features, self.source, self.seed, features
 
     def is_cross_dataset(self, dataset: str) -> bool:
         """Whether ``dataset`` is another than the one trained on."""
@@ -103,32 +112,46 @@ def read_record(path: Path) -> Record | None:
         ) from error
 
 
-def require_same_evaluation(path: Path, found: Evaluated | None, wanted: Evaluated) -> None:
-    """Refuse to replace what is not results (None), or those of another evaluation; raises
-    InputError."""
+def require_same_evaluation(
+    path: Path, found: tuple[Origin, str, str] | None, wanted: Evaluated, origin: Origin
+) -> None:
+    """Refuse to replace what is not results (None), or those of another evaluation: of another
+    dataset or split, of another checkpoint, or of another training or other features that went by
+    the same name. Raises InputError."""
     if found is None:
         raise InputError(f"{path}: is there and holds no results; choose another name")
-    if found != wanted:
+    theirs, dataset, split = found
+    same_file = os.path.realpath(theirs.checkpoint) == os.path.realpath(wanted[0])
+    if not same_file or (dataset, split) != wanted[1:] or theirs.identity != origin.identity:
         raise InputError(
-            f"{path}: holds results of {found[0]} on {found[1]} {found[2]}; choose another "
-            "place for these (OUT=FOLDER for scripts/eval_*.sh), or remove them"
+            f"{path}: holds results of {theirs.checkpoint}, {theirs.title} of seed {theirs.seed}, "
+            f"on {dataset} {split}; choose another place for these (OUT=FOLDER for "
+            "scripts/eval_*.sh), or remove them"
         )
 
 
-def require_replaceable_record(wanted: Evaluated, path: Path) -> None:
-    """The rule for a record's output: an earlier one of the same evaluation."""
-    record = _record_or_none(path)
-    names = [] if record is None else [origin.checkpoint for origin in record.origins]
-    found = None if record is None else (" and ".join(names), record.dataset, record.split)
-    require_same_evaluation(path, found, wanted)
+def require_replaceable_record(wanted: Evaluated, origin: Callable[[], Origin], path: Path) -> None:
+    """The rule for a record's output: an earlier one of the same evaluation; ``origin`` tells what
+    is about to be scored."""
+    record, found = _record_or_none(path), None
+    if record is not None and len(record.members) == 1:
+        found = (record.origins[0], record.dataset, record.split)
+    require_same_evaluation(path, found, wanted, origin())
 
 
-def require_members(members: Sequence[str], path: Path) -> None:
-    """The rule for an ensemble's record: an earlier one of the same members."""
+def require_members(
+    members: Sequence[str], weights: Sequence[float], about: tuple[str, str] | None, path: Path
+) -> None:
+    """The rule for an ensemble's record: an earlier one of the same members and weights and, where
+    they are known, of the same dataset and split."""
     record = _record_or_none(path)
-    if record is None or {member.name for member in record.members} != set(map(str, members)):
+    found = {} if record is None else {m.name: round(m.weight, 6) for m in record.members}
+    wanted = {str(name): round(weight, 6) for name, weight in zip(members, weights, strict=True)}
+    other = record is not None and about not in (None, (record.dataset, record.split))
+    if found != wanted or other:
         raise InputError(
-            f"{path}: is there and holds no record of these members; choose another name"
+            f"{path}: is there and holds no record of these members, weights, dataset and split; "
+            "choose another name"
         )
 
 

@@ -5,11 +5,13 @@ A COCO 5K matrix takes 500 MB; averaging any number of them holds one and a chun
 import json
 import tempfile
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import ValidationError
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
@@ -118,13 +120,19 @@ def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     return arrays["images"], arrays["captions"], ids
 
 
-def require_replaceable_file(wanted: Evaluated, path: Path) -> None:
-    """The rule for the output of scores or embeddings: earlier ones of the same evaluation."""
+def require_replaceable_file(
+    array: str, wanted: Evaluated, origin: Callable[[], Origin], path: Path
+) -> None:
+    """The rule for the output of scores or embeddings: earlier ones of the same evaluation, of the
+    same kind, which ``array`` tells; ``origin`` as for records."""
     found = None
-    with suppress(InputError, KeyError, TypeError):
+    with suppress(InputError, KeyError, TypeError, ValidationError):
         about = read_metadata(path)
-        found = (about["origin"]["checkpoint"], about["dataset"], about["split"])
-    require_same_evaluation(path, found, wanted)
+        with safe_open(path, "numpy") as file:
+            if array in file.keys():  # noqa: SIM118
+                theirs = ORIGIN.validate_python(about["origin"])
+                found = (theirs, about["dataset"], about["split"])
+    require_same_evaluation(path, found, wanted, origin())
 
 
 def _require_crc(path: str | Path, about: dict[str, Any], name: str, found: int) -> None:

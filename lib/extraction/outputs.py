@@ -61,6 +61,8 @@ class FileOutput:
                     write_provenance(self.manifest, provenance)
         self.provenance = found or provenance
         remove_stale(folder)
+        # Files of an earlier version have no checksums, and the rest of theirs get none either.
+        self._summed = self.sums.is_file() or len(self.pending()) == len(image_ids)
 
     def path(self, number: int) -> Path:
         """Image ``number``'s file."""
@@ -81,7 +83,8 @@ class FileOutput:
         with atomic_write(path) as temporary:
             np.save(temporary, array)
             sha256 = file_sha256(temporary)
-        append_sum(self.sums, path.name, sha256)
+        if self._summed:
+            append_sum(self.sums, path.name, sha256)
 
     def finish(self) -> None:
         """Count the images that have a file."""

@@ -121,11 +121,17 @@ class Run:
 
     def _require_same_splits(self, checkpoint: Checkpoint) -> None:
         """Refuse to resume on other data or features of another extractor."""
+        kept = checkpoint.progress["splits"]
+        if not all(isinstance(kept.get(name), dict) for name in self.progress["splits"]):
+            raise InputError(
+                f"{self.run_dir.last}: was written by an earlier version, which kept no record of "
+                "features and arrays; it can be evaluated, but not resumed"
+            )
         changed = [
             f"{kind} of {name}"
             for name, now in self.progress["splits"].items()
             for kind, value in now.items()
-            if value != checkpoint.progress["splits"].get(name, {}).get(kind)
+            if value != kept[name].get(kind)
         ]
         trained = checkpoint.progress["extractors"]
         changed += mismatches(trained, self.progress["extractors"])

@@ -135,17 +135,27 @@ class RunDir:
         """Remove what a run of ours wrote, and nothing else."""
         for path in (self.last, self.best, self.log):
             path.unlink(missing_ok=True)
-        for path in self.tensorboard.glob(EVENTS):
-            path.unlink()
+        if not self.tensorboard.is_symlink():
+            for path in self.tensorboard.glob(EVENTS):
+                path.unlink()
         # Results are of the discarded weights; a table would take them for the new run's.
-        record = self.path / RESULTS[1]
-        with suppress(InputError):
-            if record.is_file() and read_record(record) is not None:
-                record.unlink()
-        for name in (RESULTS[0], RESULTS[2]):
-            with suppress(InputError):
-                if (self.path / name).is_file() and read_metadata(self.path / name):
-                    (self.path / name).unlink()
+        for name in RESULTS:
+            if self._is_of_this_run(self.path / name):
+                (self.path / name).unlink()
+
+    def _is_of_this_run(self, path: Path) -> bool:
+        """Whether a file of results is of this run's weights, by the checkpoint that it names."""
+        with suppress(InputError, KeyError, TypeError):
+            if not path.is_file():
+                return False
+            if path.suffix == ".json":
+                record = read_record(path)
+                named = [origin.checkpoint for origin in record.origins] if record else []
+            else:
+                named = [read_metadata(path)["origin"]["checkpoint"]]
+            mine = {(self.path.name, own.name) for own in (self.last, self.best)}
+            return bool(named) and {tuple(Path(n).absolute().parts[-2:]) for n in named} <= mine
+        return False
 
     def start(self, command: list[str], fresh: bool) -> logging.Logger:
         """Open the held folder for a run; ``fresh`` discards an overwritten run. Rank 0 alone

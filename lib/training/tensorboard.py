@@ -1,6 +1,7 @@
 """A run's curves in TensorBoard."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ class Curves:
     def __init__(self, folder: Path, updates: int | None, log: logging.Logger):
         """Write to ``folder``; what a killed run wrote there after ``updates`` is dropped."""
         self._log, self._folder = log, folder
+        self._excepthook, threading.excepthook = threading.excepthook, self._unless_ours
         self._writer: SummaryWriter | None = None
         with self._warning_once():
             purge = None if updates is None else updates + 1
@@ -36,6 +38,12 @@ class Curves:
         with self._warning_once():
             if self._writer is not None:
                 self._writer.close()
+        threading.excepthook = self._excepthook
+
+    def _unless_ours(self, error: threading.ExceptHookArgs) -> None:
+        """No traceback of TensorBoard's thread, whose error the next point brings."""
+        if type(error.thread).__module__.split(".")[0] != "tensorboard":
+            self._excepthook(error)
 
     @contextmanager
     def _warning_once(self) -> Iterator[None]:

@@ -114,4 +114,8 @@ def test_a_worker_s_signals_are_its_parent_s_to_send(monkeypatch):
     monkeypatch.setattr(os, "setpgid", lambda *numbers: group.append(numbers))
     dataset._leave_signals_to_the_parent(0)
     assert group == [(0, 0)]
-    assert set_to == {signal.SIGINT: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}
+    assert set_to[signal.SIGINT] is signal.SIG_IGN
+    left = []
+    monkeypatch.setattr(os, "_exit", left.append)
+    set_to[signal.SIGTERM](signal.SIGTERM, None)
+    assert left == [0]

@@ -1,6 +1,7 @@
 """Records: what is written comes back, and other files are told apart."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -62,21 +63,41 @@ def test_damaged_records_are_explained(tmp_path, change, message):
         read_record(path)
 
 
-def test_records_of_other_evaluations_are_not_replaced(tmp_path):
-    path = tmp_path / "a.json"
+def test_records_of_other_evaluations_are_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, same = tmp_path / "a.json", lambda: ORIGIN
     write_record(path, single_record(ORIGIN, "coco", "testall", RESULTS))
-    require_replaceable_record(("a.pth", "coco", "testall"), path)
-    with pytest.raises(InputError, match=r"holds results of a\.pth on coco testall"):
-        require_replaceable_record(("a.pth", "f30k", "test"), path)
-    with pytest.raises(InputError, match="holds no record of these members"):
-        require_members(["a.safetensors"], path)
-    members = [Member(f"{n}.safetensors", ORIGIN, 0.5, RESULTS) for n in "ab"]
-    write_record(path, Record("coco", "testall", members, RESULTS))
-    require_members(["b.safetensors", "a.safetensors"], path)
+    for name in ("a.pth", "./a.pth", str(tmp_path / "a.pth")):
+        require_replaceable_record((name, "coco", "testall"), same, path)
+    longer = replace(ORIGIN, epoch=9)  # the same run, resumed
+    require_replaceable_record(("a.pth", "coco", "testall"), lambda: longer, path)
+    for wanted in (("a.pth", "f30k", "test"), ("b.pth", "coco", "testall")):
+        with pytest.raises(InputError, match=r"holds results of a\.pth, .* on coco testall"):
+            require_replaceable_record(wanted, same, path)
+    other = replace(ORIGIN, seed=4)  # another run of the same name
+    with pytest.raises(InputError, match="of seed 3"):
+        require_replaceable_record(("a.pth", "coco", "testall"), lambda: other, path)
     for text in ("precious", '{"precious": 1}', "{"):
         path.write_text(text)
         with pytest.raises(InputError, match="holds no results"):
-            require_replaceable_record(("a.pth", "coco", "testall"), path)
+            require_replaceable_record(("a.pth", "coco", "testall"), same, path)
+
+
+def test_an_ensemble_s_record_is_of_its_members(tmp_path):
+    path = tmp_path / "a.json"
+    members = [Member(f"{n}.safetensors", ORIGIN, 0.5, RESULTS) for n in "ab"]
+    write_record(path, Record("coco", "testall", members, RESULTS))
+    names, half = ["b.safetensors", "a.safetensors"], [0.5, 0.5]
+    require_members(names, half, None, path)
+    require_members(names, half, ("coco", "testall"), path)
+    for changed in (
+        (names[:1], half[:1], None),
+        (names, [0.3, 0.7], None),
+        (names, half, ("coco", "dev")),
+        (names, half, ("f30k", "testall")),
+    ):
+        with pytest.raises(InputError, match="holds no record of these members"):
+            require_members(*changed, path)
 
 
 def test_an_origin_s_title():

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,7 +16,7 @@ from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Origin, single_record, write_record
 from lib.training.loop import Run
 from lib.training.run_dir import RESULTS
-from tests.support import ROOT, TRAIN, fail, fit, noisy_scores, same, write_scores
+from tests.support import ROOT, TRAIN, fail, fit, noisy_scores, same, write_embeddings, write_scores
 
 
 def test_a_run_keeps_what_it_is_a_function_of(trained):
@@ -148,15 +149,19 @@ def test_overwriting_removes_a_run_and_nothing_else(config):
     first = fit(config())
     folder, before = first.run_dir.path, load_checkpoint(first.run_dir.last)
     results = evaluate(noisy_scores(0), "f30k", "test")
-    write_record(folder / "results.json", single_record(Origin("x"), "f30k", "test", results))
-    write_scores(folder / "results.safetensors")
-    (folder / "embeddings.safetensors").write_text("somebody's")
+    mine = Origin(str(first.run_dir.best))
+    write_record(folder / "results.json", single_record(mine, "f30k", "test", results))
+    write_scores(folder / "results.safetensors", checkpoint=str(first.run_dir.best))
+    write_embeddings(folder / "embeddings.safetensors", np.zeros((1, 2), np.float32),
+                     np.zeros((5, 2), np.float32), ["1"])  # fmt: skip
+    embeddings = (folder / "embeddings.safetensors").read_bytes()
     for name in ("notes.txt", "tensorboard/mine"):
         (folder / name).write_text("somebody's")
     fit(config(), overwrite=True)
     assert not any((folder / name).exists() for name in RESULTS[:2])
-    for name in ("notes.txt", "tensorboard/mine", "embeddings.safetensors"):
+    for name in ("notes.txt", "tensorboard/mine"):
         assert (folder / name).read_text() == "somebody's"
+    assert (folder / "embeddings.safetensors").read_bytes() == embeddings  # of another's weights
     assert len(list((folder / "tensorboard").glob("events*"))) == 1
     same(before, load_checkpoint(folder / "checkpoint.pth"))
     assert (folder / "train.log").read_text().count("started") == 1

@@ -1,5 +1,6 @@
 """Killed or signalled and resumed is uninterrupted, and a signal ends the command cleanly."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -176,3 +177,21 @@ def test_a_forked_worker_answers_no_signal(monkeypatch):
     monkeypatch.setattr(os, "getpid", lambda: 1)
     stop._handle(signal.SIGTERM, None)
     assert stop.requested is None
+
+
+def test_a_signal_to_every_process_saves(settings, tmp_path):
+    """As pkill -f and service managers send it: to the loading workers one by one."""
+    out, log = tmp_path / "run", tmp_path / "log"
+    words = [*TRAIN[1:], *settings, "data.workers=2", "train.epochs=100000", f"run.out={out}"]
+    with log.open("w") as file:
+        process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=file, stderr=file)
+    deadline = time.monotonic() + 120
+    while "epoch 0" not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout
+    for pid in [*map(int, found.split()), process.pid]:
+        with contextlib.suppress(ProcessLookupError):  # a worker of the epoch before
+            os.kill(pid, signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM, log.read_text()
+    assert "stopped by signal 15" in log.read_text()
+    assert load_checkpoint(out / "checkpoint.pth").progress["updates"] > 0

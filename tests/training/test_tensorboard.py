@@ -1,5 +1,6 @@
 """The curves of a run, beside what was computed."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,15 @@ def test_a_folder_that_cannot_be_written_does_not_end_training(config):
     assert log.count("curves cannot be written") == 1
 
 
-def test_a_full_disk_ends_the_curves_with_one_warning(config, monkeypatch):
+def test_a_full_disk_ends_the_curves_with_one_warning(config, monkeypatch, capsys):
     def full(*_):
         raise OSError(28, "No space left on device")
 
     run = Run(config(), False, False)
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    before = threading.excepthook
     run.fit(["test"])
     assert load_checkpoint(run.run_dir.last).progress["epoch"] == 2
     assert (run.run_dir.path / "train.log").read_text().count("curves cannot be written") == 1
+    assert "Traceback" not in capsys.readouterr().err
+    assert threading.excepthook is before
