@@ -73,6 +73,8 @@ def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = _locked(lock, wait)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot be written ({first_line(error)})") from error
     if descriptor is None:
@@ -114,5 +116,6 @@ def _locked(lock: Path, wait: bool) -> int | None:
     command = one_line(" ".join(sys.argv), 200)
     text = f"process {os.getpid()} on {platform.node()} ({command})\n"
     os.truncate(descriptor, 0)
+    os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, text.encode("utf-8", "replace"))
     return descriptor
