@@ -14,6 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
+
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d

@@ -50,55 +50,44 @@ def write_pack(
     InputError: an entry has another shape, or the folder cannot be written, or is being written
     by another process."""
     with exclusive(array.parent, f"{array.stem}.packing"):
-        _write(array, sidecar, source, shape, dtype, entries_from)
-
-
-def _write(
-    array: Path,
-    sidecar: Path,
-    source: dict[str, Any],
-    shape: tuple[int, ...],
-    dtype: str,
-    entries_from: Callable[[int], Iterable[np.ndarray]],
-) -> None:
-    partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
-    wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))
-    done = 0
-    try:
-        state = read_json(progress, "record of progress") if partial.is_file() else {}
-        if {key: state.get(key) for key in wanted} == wanted:
-            done = int(state["done"])
-    except (ValueError, KeyError, AttributeError, TypeError):
-        pass  # without a record of its progress a packing starts anew
-    try:
-        array.parent.mkdir(parents=True, exist_ok=True)
-        rows = _opened(partial, shape, dtype) if 0 < done <= shape[0] else None
-        if rows is None:
-            progress.unlink(missing_ok=True)  # first: it is of another array than the next one
-            rows, done = reserved_array(partial, shape, dtype), 0
-        for number, entry in enumerate(entries_from(done), done):
-            if entry.shape != shape[1:]:
-                raise InputError(
-                    f"{array}: image {number + 1} has shape {entry.shape}, the others "
-                    f"{shape[1:]}; only images with equally many rows can be packed "
-                    "(set features.grid_size)"
-                )
-            rows[number] = entry
-            if (number + 1) % SYNC_EVERY == 0:
-                rows.flush()
-                with atomic_write(progress) as temporary:
-                    temporary.write_text(json.dumps({**wanted, "done": number + 1}))
-        rows.flush()
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        source = source | {KEY: file_sha256(partial)}
-        sidecar.unlink(missing_ok=True)  # without it nobody takes the old array for the new
-        partial.replace(array)
-        with atomic_write(sidecar) as temporary:
-            temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
-        progress.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{array}: cannot be written ({first_line(error)})") from error
+        partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
+        wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))
+        done = 0
+        try:
+            state = read_json(progress, "record of progress") if partial.is_file() else {}
+            if {key: state.get(key) for key in wanted} == wanted:
+                done = int(state["done"])
+        except (ValueError, KeyError, AttributeError, TypeError):
+            pass  # without a record of its progress a packing starts anew
+        try:
+            array.parent.mkdir(parents=True, exist_ok=True)
+            rows = _opened(partial, shape, dtype) if 0 < done <= shape[0] else None
+            if rows is None:
+                progress.unlink(missing_ok=True)  # first: it is of another array than the next one
+                rows, done = reserved_array(partial, shape, dtype), 0
+            for number, entry in enumerate(entries_from(done), done):
+                if entry.shape != shape[1:]:
+                    raise InputError(
+                        f"{array}: image {number + 1} has shape {entry.shape}, the others "
+                        f"{shape[1:]}; only images with equally many rows can be packed "
+                        "(set features.grid_size)"
+                    )
+                rows[number] = entry
+                if (number + 1) % SYNC_EVERY == 0:
+                    rows.flush()
+                    with atomic_write(progress) as temporary:
+                        temporary.write_text(json.dumps({**wanted, "done": number + 1}))
+            rows.flush()
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            source = source | {KEY: file_sha256(partial)}
+            sidecar.unlink(missing_ok=True)  # without it nobody takes the old array for the new
+            partial.replace(array)
+            with atomic_write(sidecar) as temporary:
+                temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+            progress.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(f"{array}: cannot be written ({first_line(error)})") from error
 
 
 def _opened(partial: Path, shape: tuple[int, ...], dtype: str) -> np.memmap | None:
