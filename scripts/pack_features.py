@@ -23,7 +23,7 @@ from lib.config import Config, load_config
 from lib.data.dataset import entry_loader
 from lib.data.feature_files import FeatureFiles
 from lib.data.memmap import MemmapArray
-from lib.data.pack import is_pack, require_source, write_pack
+from lib.data.pack import is_pack, progress_of, require_source, write_pack
 from lib.data.provenance import read_provenance, write_provenance
 from lib.data.split import dataset_folder, open_split, pack_source, splits_of
 from lib.device import default_workers
@@ -58,10 +58,13 @@ class Exact:
 
 
 def is_ours(array: Path) -> bool:
-    """Whether a pack at ``array`` was made by this command."""
-    with suppress(InputError):
-        found = read_json(array.with_suffix(".json"), "pack's sidecar")
-        return isinstance(found, dict) and "files_sha256" in found
+    """Whether this command made the array, which it may have been stopped in finishing."""
+    for path in (array.with_suffix(".json"), progress_of(array)):
+        with suppress(InputError):
+            found = read_json(path, "record of a pack")
+            source = found.get("source", found) if isinstance(found, dict) else None
+            if isinstance(source, dict) and "files_sha256" in source:
+                return True
     return False
 
 

@@ -25,6 +25,11 @@ def is_pack(array: Path) -> bool:
     return array.is_file() and array.with_suffix(".json").is_file()
 
 
+def progress_of(array: Path) -> Path:
+    """The record of a packing that has not ended."""
+    return array.with_name(f".{array.stem}.packing.json")
+
+
 def require_source(array: Path, wanted: dict[str, Any], advice: str) -> None:
     """Refuse a pack whose sidecar is damaged or differs from ``wanted``; it may say
     more. Raises InputError: what differs, and ``advice``."""
@@ -50,7 +55,7 @@ def write_pack(
     InputError: an entry has another shape, or the folder cannot be written, or is being written
     by another process."""
     with exclusive(array.parent, f"{array.stem}.packing"):
-        partial, progress = (array.with_name(f".{array.stem}.packing.{s}") for s in ("npy", "json"))
+        partial, progress = array.with_name(f".{array.stem}.packing.npy"), progress_of(array)
         wanted = json.loads(json.dumps({"source": source, "shape": shape, "dtype": dtype}))
         done = 0
         try:
@@ -73,7 +78,8 @@ def write_pack(
                         "(set features.grid_size)"
                     )
                 rows[number] = entry
-                if (number + 1) % SYNC_EVERY == 0:
+                # The last one too: the record tells an array without a sidecar from somebody's.
+                if (number + 1) % SYNC_EVERY == 0 or number + 1 == shape[0]:
                     rows.flush()
                     with atomic_write(progress) as temporary:
                         temporary.write_text(json.dumps({**wanted, "done": number + 1}))

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,3 +326,27 @@ def test_a_partial_array_of_another_shape_is_not_gone_on_with(tmp_path):
     assert pack_module._opened(partial, (3, 2), "float32").shape == (3, 2)
     assert pack_module._opened(partial, (3, 3), "float32") is None
     assert pack_module._opened(partial, (3, 2), "float16") is None
+
+
+def test_a_packing_that_is_stopped_before_its_sidecar_is_finished_again(
+    overrides, data, monkeypatch
+):
+    words = [*overrides, "features.folder=grids"]
+    pack(words, "--out", "packed", "--splits", "dev")
+    folder = data / "scenes_precomp" / "packed"
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    shutil.rmtree(folder)
+    replace = Path.replace
+
+    def once(self, target):
+        if str(target).endswith("dev.json"):
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", once)
+    assert refusal(words, "--out", "packed", "--splits", "dev") == 130
+    monkeypatch.undo()
+    assert (folder / "dev.npy").exists()
+    assert not (folder / "dev.json").exists()
+    pack(words, "--out", "packed", "--splits", "dev")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
