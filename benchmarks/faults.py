@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
@@ -23,12 +23,22 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from benchmarks.campaign import endings, inputs, mutations, world
+from benchmarks.campaign import inputs, mutations, world
+from benchmarks.campaign.disks import full_disks
+from benchmarks.campaign.endings import Result as Ending
+from benchmarks.campaign.kills import killed_extractions, killed_trainings
+from benchmarks.campaign.races import races
 from benchmarks.campaign.server import run_cases
 
 FIELDS = 500  # of some thousands, by seed
 PER_FORMAT = 450  # mutated files of each format
 ENDINGS = {"killed trainings": 18, "killed extractions": 6, "races": 3, "full disks": 6}
+GROUPS: dict[str, Callable[..., Iterator[Ending]]] = {
+    "killed trainings": killed_trainings,
+    "killed extractions": killed_extractions,
+    "races": races,
+    "full disks": full_disks,
+}
 BATCH = 25  # cases that a process takes at once
 Result = tuple[str, str, str | None]  # group, case, what did not hold
 
@@ -86,9 +96,9 @@ def work(job: tuple[str, str, list[int]], root: Path, seed: int) -> list[Result]
 
 def _ending(
     group: str, shared: world.Shared, place: Path, count: int, seed: int
-) -> Iterator[endings.Result]:
+) -> Iterator[Ending]:
     more = (seed,) if group.startswith("killed") else ()
-    yield from endings.GROUPS[group](shared, place, count, *more)
+    yield from GROUPS[group](shared, place, count, *more)
 
 
 def _server(connection: object, root: Path, seed: int) -> None:
