@@ -10,6 +10,8 @@ CDPATH='' cd -- "$(dirname -- "$0")/.."
 DATA_PATH=${DATA_PATH:-data}
 OUT=${OUT:-runs/demo}
 started=$(date +%s)
+# An override that cannot be used is told before anything is made.
+"$PYTHON" train.py --config configs/scenes_region.yaml --settings "$@" > /dev/null
 
 echo "== 1 of 7: rendering the world, and one of another domain (other colours, words, mixtures)"
 . scripts/scenes.sh

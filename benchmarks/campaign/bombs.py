@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.campaign.paths import folders
+from benchmarks.campaign.programs import folders
 from benchmarks.campaign.server import Case
 from benchmarks.campaign.world import Shared
 

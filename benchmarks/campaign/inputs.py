@@ -1,8 +1,9 @@
 """All bad inputs, by group."""
 
+from benchmarks.campaign.aliases import alias_cases
 from benchmarks.campaign.bombs import bomb_cases
 from benchmarks.campaign.contents import field_cases, setting_cases, text_cases
-from benchmarks.campaign.paths import alias_cases, path_cases
+from benchmarks.campaign.paths import path_cases
 from benchmarks.campaign.server import Case
 from benchmarks.campaign.world import Shared
 

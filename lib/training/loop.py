@@ -18,7 +18,6 @@ from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import Images, TrainingPairs, epoch_batches, training_loader
-from lib.data.provenance import mismatches
 from lib.data.split import open_split
 from lib.device import default_workers, encoding_batch, precision_context, resolve_device
 from lib.distributed import (
@@ -45,6 +44,7 @@ from lib.training.optim import (
     set_rates,
     set_trainable,
 )
+from lib.training.resume import require_same_data
 from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
@@ -93,7 +93,8 @@ class Run:
             last, training = self.run_dir.last, checkpoint.training
             load_weights(self.model, checkpoint, last)
             restore_optimizer(self.optimizer, training.get("optimizer"), str(last))
-            self._require_same_splits(checkpoint)
+            folder, found = self.train_split.folder, checkpoint.progress
+            require_same_data(last, folder, found, self.progress)
             self.progress = dict(checkpoint.progress)
             if self.progress["step"] > len(self._batches(0)):
                 raise InputError(
@@ -118,29 +119,6 @@ class Run:
             )
         share = size // ranks
         return slice(rank() * share, (rank() + 1) * share)
-
-    def _require_same_splits(self, checkpoint: Checkpoint) -> None:
-        """Refuse to resume on other data or features of another extractor."""
-        kept = checkpoint.progress["splits"]
-        if not all(isinstance(kept.get(name), dict) for name in self.progress["splits"]):
-            raise InputError(
-                f"{self.run_dir.last}: was written by an earlier version, which kept no record of "
-                "features and arrays; it can be evaluated, but not resumed"
-            )
-        changed = [
-            f"{kind} of {name}"
-            for name, now in self.progress["splits"].items()
-            for kind, value in now.items()
-            if value != kept[name].get(kind)
-        ]
-        trained = checkpoint.progress["extractors"]
-        changed += mismatches(trained, self.progress["extractors"])
-        if changed:
-            raise InputError(
-                f"{self.run_dir.last}: was trained on other data in {self.train_split.folder}; "
-                f"changed since: {', '.join(changed)}. Pass --overwrite to train anew, or another "
-                "run.out"
-            )
 
     def fit(self, command: list[str]) -> None:
         """Train to the last epoch. Raises Stopped: on SIGINT or SIGTERM, after saving. Raises

@@ -40,20 +40,17 @@ class StopSignal:
         """The same batches, until a signal raises :class:`Stopped` between two of them."""
         iterator = iter(batches)
         while True:
-            batch = self._next(iterator)
+            batch = None
+            try:
+                batch = next(iterator, None)
+            except RuntimeError:  # the signal may have ended the loader's workers
+                if not self.requested:
+                    raise
             # Once per batch and at the end, on every rank: it is a collective.
             self.stop_if_requested()
             if batch is None:
                 return
             yield batch
-
-    def _next(self, iterator: Iterator[Batch]) -> Batch | None:
-        try:
-            return next(iterator, None)
-        except RuntimeError:  # the signal may have ended the loader's workers
-            if not self.requested:
-                raise
-            return None
 
     def stop_if_requested(self) -> None:
         """Raise :class:`Stopped` on every rank if any has got a signal; a collective."""
@@ -65,14 +62,18 @@ class StopSignal:
         """The same things, of work that changes no training state: a signal raises
         :class:`Stopped` between two of them. With several ranks none may leave alone: they finish
         the work."""
-        iterator = iter(things)
-        while True:
-            thing = self._next(iterator)
-            if self.requested and world_size() == 1:
-                raise Stopped(self.requested)
-            if thing is None:
-                return
-            yield thing
+        try:
+            for thing in things:
+                self._stop_alone()
+                yield thing
+        except RuntimeError:  # as above; with several ranks the lost batch is an error
+            self._stop_alone()
+            raise
+        self._stop_alone()
+
+    def _stop_alone(self) -> None:
+        if self.requested and world_size() == 1:
+            raise Stopped(self.requested)
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         if os.getpid() != self._process:  # a loading worker that has just been forked

@@ -195,3 +195,19 @@ def test_a_signal_to_every_process_saves(settings, tmp_path):
     assert process.wait(60) == 128 + signal.SIGTERM, log.read_text()
     assert "stopped by signal 15" in log.read_text()
     assert load_checkpoint(out / "checkpoint.pth").progress["updates"] > 0
+
+
+def test_a_lost_batch_is_no_end_of_the_work(monkeypatch):
+    """With several ranks a signal does not stop it: half an encoding would pass for a whole one."""
+
+    def pieces():
+        yield 1
+        raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    stop = StopSignal()
+    stop.requested = signal.SIGTERM
+    with pytest.raises(Stopped):
+        list(stop.between(pieces()))
+    monkeypatch.setattr("lib.training.signals.world_size", lambda: 2)
+    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+        list(stop.between(pieces()))
