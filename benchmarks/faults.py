@@ -62,7 +62,8 @@ def jobs(shared: world.Shared, seed: int, share: float) -> list[tuple[str, str, 
     """(group, kind, first, last) of all pieces of work; ``share`` of the whole campaign."""
     generator = np.random.default_rng(seed)
     found = []
-    for group, cases in inputs.all_cases(shared).items():
+    for group, cases_of in inputs.GROUPS.items():
+        cases = list(cases_of(shared))
         count = min(len(cases), FIELDS) if group == "fields" else len(cases)
         count = max(1, round(count * share))
         chosen = generator.permutation(len(cases))[:count].tolist()
@@ -83,7 +84,7 @@ def work(job: tuple[str, str, list[int]], root: Path, seed: int) -> list[Result]
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
         place = Path(name)
         if kind == "cases":
-            cases = inputs.all_cases(shared)[group]
+            cases = list(inputs.GROUPS[group](shared))
             results = run_cases([cases[number] for number in numbers], place)
         elif kind == "format":
             which, first, count = numbers
@@ -165,7 +166,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop after these; default: all of it")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations and samples")
     parser.add_argument("--share", type=float, default=1.0, help="of the cases of each group")
-    parser.add_argument("--groups", nargs="+", help="default: all")
+    names = [*inputs.GROUPS, "mutated files", *GROUPS]
+    parser.add_argument("--groups", nargs="+", choices=names, help="default: all")
     parser.add_argument("--list", type=Path, help="write what did not hold as JSON lines")
     args = parser.parse_args()
     seconds = None if args.minutes is None else 60 * args.minutes

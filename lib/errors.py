@@ -81,6 +81,8 @@ def first_line(error: BaseException) -> str:
         return "it is not a PyTorch file of tensors and plain values"
     if isinstance(error, pydantic.ValidationError):  # whose first line only counts the errors
         return error.errors()[0]["msg"]
+    if isinstance(error, OSError) and error.strerror:  # a message names the file already
+        return error.strerror
     return one_line((str(error).strip() or type(error).__name__).splitlines()[0], 300)
 
 

@@ -6,6 +6,8 @@
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
+# An override that cannot be used is told before anything is made.
+"$PYTHON" train.py --config configs/scenes_region.yaml --settings "$@" > /dev/null
 DATA_PATH=${DATA_PATH:-data}
 . scripts/scenes.sh
 out=${OUT:-runs/ablation}
