@@ -20,6 +20,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
+
 import numpy as np
 from tqdm import tqdm
 
