@@ -10,6 +10,7 @@ from lib.device import default_workers
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.evaluator import FeatureChoice, Scored, Target, origin_to_be, score_checkpoint
+from lib.evaluation.locations import add_locations, locations_in
 from lib.evaluation.protocols import DEFAULT_SPLITS, evaluate
 from lib.evaluation.records import require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
         **several,
     )
     parser.add_argument("--grid_size", help="side that grids are pooled to, or off")
-    parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
+    add_locations(parser)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument(
         "--batch_size", type=int, help="encoded at once; default: 128 on a GPU, 32 on a CPU"
@@ -58,8 +59,7 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Targ
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
     split = args.split or DEFAULT_SPLITS[args.dataset]
     options = {name: getattr(args, name) for name in names}
-    options["locations"] = {"bert": args.bert} if args.bert is not None else {}
-    return Target(args.data_path, args.dataset, split, **options)
+    return Target(args.data_path, args.dataset, split, locations_in(args), **options)
 
 
 def main(words: list[str] | None = None) -> None:

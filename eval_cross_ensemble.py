@@ -2,6 +2,7 @@
 python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
 
 import argparse
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -38,35 +39,42 @@ def main(words: list[str] | None = None) -> None:
         require_different(paths)
         weights, about = [1 / len(paths)] * len(paths), (target.dataset, target.split)
         check_outputs([(args.json, partial(require_members, paths, weights, about))], paths)
-        check_members(paths, choices, target.dataset)
+        targets = check_members(paths, choices, target)
         with process_group(target.device):
-            members, mean = score_members(paths, target, choices)
+            members, mean = score_members(paths, targets, choices)
             if rank() == 0:
                 report(members, mean, target, args.json)
 
 
-def check_members(paths: list[str], choices: list[FeatureChoice], dataset: str) -> None:
-    """Refuse a model that was trained on the target: its row would not be a cross-dataset one."""
-    kinds = []
+def check_members(paths: list[str], choices: list[FeatureChoice], target: Target) -> list[Target]:
+    """The target of each checkpoint, with the locations that apply to it. Refuses a model that was
+    trained on the target, whose row would not be a cross-dataset one, and what applies to none."""
+    kinds: list[str] = []
+    targets: list[Target] = []
     for path, choice in zip(paths, choices, strict=True):
         checkpoint = load_checkpoint(path)
         kinds.append(choice.apply(checkpoint.config.features).type)
-        if checkpoint.source == dataset:
+        given = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
+        targets.append(replace(target, locations=given))
+        if checkpoint.source == target.dataset:
             raise InputError(
-                f"{path}: was trained on {dataset} itself; score it there with eval.py and "
+                f"{path}: was trained on {target.dataset} itself; score it there with eval.py and "
                 "eval_ensemble.py"
             )
+    if unused := target.locations.keys() - {name for one in targets for name in one.locations}:
+        raise InputError(f"--{min(unused)} does not apply to any of these checkpoints")
     if choices[0].grid_size is not None and "grid" not in kinds:
         raise InputError("--grid_size is for grid features; none of these checkpoints gets any")
+    return targets
 
 
 def score_members(
-    paths: list[str], target: Target, choices: list[FeatureChoice]
+    paths: list[str], targets: list[Target], choices: list[FeatureChoice]
 ) -> tuple[list[Member], np.ndarray]:
     """Each checkpoint's results, and the mean matrix, (n, 5n) float32."""
     members, mean = [], np.zeros((), np.float32)
     weight = 1 / len(paths)  # nothing is tuned on the target, the weights included
-    for path, choice in zip(paths, choices, strict=True):
+    for path, target, choice in zip(paths, targets, choices, strict=True):
         scored = score_checkpoint(path, target, choice)
         mean = mean + np.float32(weight) * scored.scores
         results = evaluate(scored.scores, target.dataset, target.split)

@@ -2,6 +2,7 @@
 
 import argparse
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,12 +68,17 @@ class Checkpoint:
             return None
         return self.config.data.dataset
 
-    def relocated(self, locations: dict[str, str]) -> "Checkpoint":
+    @property
+    def locations(self) -> set[str]:
+        """The settings that say where files of this model are."""
+        return family_of(self.config.model).locations_of(self.config.model)
+
+    def relocated(self, locations: Mapping[str, str | None]) -> "Checkpoint":
         """The same with files of the model in other places, setting by setting. Raises InputError:
         the family has no such setting."""
-        family = family_of(self.config.model)
-        if unknown := locations.keys() - family.locations:
-            raise InputError(f"--{min(unknown)} does not apply to a model of family {family.name}")
+        if unknown := locations.keys() - self.locations:
+            title = family_of(self.config.model).title(self.config.model)
+            raise InputError(f"--{min(unknown)} does not apply to {title}, which has no such file")
         model = self.config.model.model_copy(update=locations)
         return replace(self, config=self.config.model_copy(update={"model": model}))
 
@@ -147,12 +153,21 @@ def holds_checkpoint(path: Path) -> bool:
         return False
 
 
-def load_model(checkpoint: Checkpoint, path: str | Path) -> tuple[RetrievalModel, Tokenizer]:
-    """The model of a checkpoint of either format on the CPU, and its tokenizer; ``path`` is for
-    errors. Raises InputError: files of the text side are not found, or tensors do not fit."""
-    config = checkpoint.config.model
-    tokenizer = family_of(config).tokenizer(config, state=checkpoint.tokenizer)
-    model = build_model(config, tokenizer, pretrained=False)
+def load_tokenizer(checkpoint: Checkpoint, path: str | Path, root: str | Path) -> Tokenizer:
+    """The tokenizer of a checkpoint read from ``path``; files that it needs are sought beside it
+    and in ``vocab/`` of the data's folder ``root``. Raises InputError: not found."""
+    config, folders = checkpoint.config.model, (Path(path).parent, Path(root) / "vocab")
+    return family_of(config).tokenizer(config, None, checkpoint.tokenizer, folders)
+
+
+def load_model(
+    checkpoint: Checkpoint, path: str | Path, root: str | Path = "data"
+) -> tuple[RetrievalModel, Tokenizer]:
+    """The model of a checkpoint of either format on the CPU, and its tokenizer, both as
+    :func:`load_tokenizer` and :func:`load_weights` have it. Raises InputError: files of the text
+    side are not found, or tensors do not fit."""
+    tokenizer = load_tokenizer(checkpoint, path, root)
+    model = build_model(checkpoint.config.model, tokenizer, pretrained=False)
     load_weights(model, checkpoint, path)
     return model, tokenizer
 
@@ -190,12 +205,25 @@ def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoi
     sections = {"data": data, "model": found.config.model_dump(), "train": train}
     config = from_dict(sections, str(path))
     progress = {"epoch": metadata.get("epoch"), "best_rsum": metadata.get("best_rsum")}
-    return Checkpoint(config, found.state, progress=progress, released=metadata, is_released=True)
+    parts = (config, found.state, found.tokenizer, progress)
+    return Checkpoint(*parts, released=metadata, is_released=True)
+
+
+def released_files(checkpoint: Checkpoint) -> dict[str, str]:
+    """Name and content of the text files that belong beside the checkpoint's released file."""
+    layout = family_of(checkpoint.config.model).released
+    opt = (checkpoint.released or {}).get("opt") or _data_options(checkpoint.config)
+    return {} if layout is None else layout.files(checkpoint.tokenizer, opt)
+
+
+def _data_options(config: Config) -> dict[str, Any]:
+    return {"data_path": config.data.root, "data_name": f"{config.data.dataset}_precomp"}
 
 
 def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint as its family's public release saves and loads it, atomically. Raises
-    InputError: a model that the release has no place for, or the file cannot be written."""
+    """Write a checkpoint as its family's public release saves and loads it, atomically, without
+    :func:`released_files`. Raises InputError: a model that the release has no place for, or the
+    file cannot be written."""
     config = checkpoint.config
     family = family_of(config.model)
     layout = family.released
@@ -204,7 +232,7 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
         raise InputError(f"{path}: the release has no place for {refused}")
     metadata = dict(checkpoint.released or {})
     states, opt = layout.write(config.model, checkpoint.model, metadata.pop("extras", {}))
-    opt |= {"data_path": config.data.root, "data_name": f"{config.data.dataset}_precomp"}
+    opt |= _data_options(config)
     opt = metadata.pop("opt", None) or opt | {"margin": config.train.margin}
     if not metadata:  # of a run of ours
         done = checkpoint.progress

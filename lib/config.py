@@ -5,10 +5,10 @@ The ``model:`` section is the settings class of the family that ``model.family``
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import SerializeAsAny, ValidationError, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from lib.errors import InputError
@@ -21,6 +21,7 @@ FeatureType = Literal["region", "grid", "images"]
 DropScheme = Literal["each", "vse_infinity"]
 Precision = Literal["fp32", "tf32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
+Epoch = Annotated[int, Field(ge=1)]
 DATASETS: tuple[str, ...] = get_args(Dataset)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", type(None): "null"}
@@ -58,9 +59,12 @@ class TrainConfig(Settings):
     backbone_lr_scale: Float = setting(0.01, "the backbone's rate is train.lr times this", ge=0)
     backbone_epoch: int = setting(1, "epoch in which the backbone starts and rates warm up", ge=0)
     frozen_stages: int = setting(2, "stages of the backbone that never learn", ge=0, le=4)
-    decay_epoch: int = setting(15, "epoch from which rates are multiplied by decay", ge=1)
+    decay_epoch: Epoch | list[Epoch] = setting(
+        15, "epoch from which rates are multiplied by decay; of a list, once more from each"
+    )
     decay: Float = setting(0.1, "factor on all rates from decay_epoch on", ge=0)
     weight_decay: Float = setting(1e-4, "of AdamW", ge=0)
+    drop_last: bool = setting(True, "leave out an epoch's last batch where it is not full")
     micro_batch: int | None = setting(None, "micro-batch size; null: the whole batch", ge=1)
     sync_batchnorm: bool = setting(False, "on several GPUs: BatchNorm over the whole batch")
     clip: Float = setting(2.0, "largest gradient norm over all parameters", ge=0)
@@ -139,25 +143,35 @@ def describe_settings(family: str) -> list[str]:
 
 
 def _type(info: FieldInfo) -> str:
+    names: list[str] = []
+    for kind in get_args(info.annotation) or (info.annotation,):
+        if get_origin(kind) is Annotated:
+            kind, field = get_args(kind)
+            names.append(" ".join([TYPES[kind], *_bounds(field)]))
+        elif get_origin(kind) is list:
+            names.append("a list of them")
+        else:
+            choices = get_args(kind) if get_origin(kind) is Literal else ()
+            names += map(str, choices) if choices else [TYPES.get(kind, str(kind))]
+    text = " ".join([" or ".join(name for name in names if name != "null"), *_bounds(info)])
+    return f"{text}, or null" if "null" in names else text
+
+
+def _bounds(info: FieldInfo) -> list[str]:
     limits = {"ge": "from", "le": "to"}
-    bounds = [
+    return [
         f"{word} {getattr(part, limit)}"
         for part in info.metadata
         for limit, word in limits.items()
         if hasattr(part, limit)
     ]
-    names: list[str] = []
-    for kind in get_args(info.annotation) or (info.annotation,):
-        choices = get_args(kind) if get_origin(kind) is Literal else ()
-        names += map(str, choices) if choices else [TYPES.get(kind, str(kind))]
-    text = " ".join([" or ".join(name for name in names if name != "null"), *bounds])
-    return f"{text}, or null" if "null" in names else text
 
 
 def _problem(error: ValidationError, prefix: tuple[str, ...] = (), family: str = DEFAULT) -> str:
     """The first of a validation's errors, as a sentence."""
     first = error.errors()[0]
-    *section, key = name = [*prefix, *map(str, first["loc"])] or [""]
+    # Behind section and key stands which type of a union was tried.
+    *section, key = name = [*prefix, *map(str, first["loc"])][:2] or [""]
     dotted = ".".join(name)
     if first["type"] == "value_error":  # of this file's own validators
         return str(first["ctx"]["error"])
@@ -275,6 +289,18 @@ def load_config(path: str | Path | None, overrides: Iterable[str] = ()) -> Confi
 
 def _check_features(config: Config, source: str) -> None:
     kind, backbone = config.features.type, config.model.backbone
+    fixed = family_of(config.model).regions(config.model)
+    if fixed is not None and config.features.drop > 0:
+        raise InputError(
+            f"{source}: features.drop is {config.features.drop:g}, but the model wants all "
+            f"{fixed} regions of every image; set features.drop=0"
+        )
+    cells = None if kind == "region" else config.features.grid_size
+    rows = config.features.regions if cells is None else cells**2
+    if fixed is not None and rows not in (None, fixed):
+        raise InputError(
+            f"{source}: model.regions is {fixed}, but the features have {rows} rows per image"
+        )
     per_region = [i for i in family_of(config.model).inputs(config.model) if i.region_axes]
     if kind != "region" and per_region:
         raise InputError(

@@ -106,6 +106,12 @@ def shapes_of(state: dict[str, Any]) -> Shapes:
 def require_same_shapes(expected: Shapes, found: Shapes, source: str) -> None:
     """Raise InputError, which begins with ``source`` and names the tensors, where a state lacks
     one, has one too many, or one of another shape."""
+    if problems := shape_problems(expected, found):
+        raise InputError(f"{source}; {problems}")
+
+
+def shape_problems(expected: Shapes, found: Shapes) -> str:
+    """What :func:`require_same_shapes` finds wrong, or an empty text."""
 
     def count(names: Iterable[str], problem: str) -> str:
         names = sorted(names)
@@ -121,5 +127,4 @@ def require_same_shapes(expected: Shapes, found: Shapes, source: str) -> None:
         count(found.keys() - expected.keys(), "unexpected"),
         count(other, "of another shape"),
     )
-    if any(problems):
-        raise InputError(f"{source}; {'; '.join(filter(None, problems))}")
+    return "; ".join(filter(None, problems))

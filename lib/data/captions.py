@@ -94,6 +94,7 @@ class TokenisedCaptions:
     tokenizer: Tokenizer
     cut: int  # captions that were longer than the tokenizer's max_length
     empty: int  # captions without a single id
+    unknown: int  # captions of which the vocabulary has no word
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -107,7 +108,9 @@ class TokenisedCaptions:
         limit = self.tokenizer.max_length
         cut = f"{split}: {self.cut} captions are longer than {limit} tokens and were cut"
         empty = f"{split}: {self.empty} captions are empty"
-        return [cut] * bool(self.cut) + [empty] * bool(self.empty)
+        unknown = f"{split}: {self.unknown} captions have no word that the vocabulary knows"
+        lines = ((self.cut, cut), (self.empty, empty), (self.unknown, unknown))
+        return [line for number, line in lines if number]
 
     def ids(self, index: int) -> np.ndarray:
         """(N,) int64: prefix, the caption's ids, suffix."""
@@ -139,14 +142,15 @@ def tokenise(captions: list[str], tokenizer: Tokenizer) -> TokenisedCaptions:
     room = tokenizer.max_length - len(tokenizer.prefix) - len(tokenizer.suffix)
     chunks: list[np.ndarray] = []
     counts: list[int] = []
-    cut = 0
+    cut = unknown = 0
     for start in range(0, len(captions), CHUNK):
         ids = tokenizer.encode(captions[start : start + CHUNK])
         cut += sum(len(i) > room for i in ids)
+        unknown += sum(set(i) == {tokenizer.unknown_id} for i in ids)
         ids = [i[:room] for i in ids]
         counts += map(len, ids)
         chunks.append(np.fromiter(chain.from_iterable(ids), np.int32))
     flat = np.concatenate([np.zeros(0, np.int32), *chunks])
     words = np.cumsum(tokenizer.begins_word[flat], dtype=np.int32)
     starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-    return TokenisedCaptions(flat, words, starts, tokenizer, cut, counts.count(0))
+    return TokenisedCaptions(flat, words, starts, tokenizer, cut, counts.count(0), unknown)

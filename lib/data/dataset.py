@@ -144,8 +144,11 @@ class EvaluationImages(Dataset):
         return evaluation_item(self.split, image)
 
 
-def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.ndarray:
-    """The shuffled captions of an epoch, (batches, batch_size) int64, the partial batch dropped.
+def epoch_batches(
+    captions: int, batch_size: int, seed: int, epoch: int, drop_last: bool = True, ranks: int = 1
+) -> list[np.ndarray]:
+    """The shuffled captions of an epoch, (batch_size,) int64 each. Unless ``drop_last``, a partial
+    batch ends it, cut to what ``ranks`` can share equally, if that leaves two pairs for each.
     Raises InputError: not even one batch fits."""
     if batch_size > captions:
         raise InputError(
@@ -153,7 +156,11 @@ def epoch_batches(captions: int, batch_size: int, seed: int, epoch: int) -> np.n
             "choose a smaller batch"
         )
     order = np.random.default_rng((seed, epoch)).permutation(captions)
-    return order[: captions // batch_size * batch_size].reshape(-1, batch_size)
+    full = captions // batch_size * batch_size
+    batches = list(order[:full].reshape(-1, batch_size))
+    rest = (captions - full) // ranks * ranks
+    # A pair alone has no negative, and BatchNorm no variance over it.
+    return batches if drop_last or rest < 2 * ranks else [*batches, order[full : full + rest]]
 
 
 def _leave_signals_to_the_parent(_: int) -> None:
@@ -179,7 +186,7 @@ def _loader(dataset: Any, workers: int, pin: bool, **batching: Any) -> DataLoade
 
 
 def training_loader(
-    pairs: TrainingPairs, epoch: int, batches: np.ndarray, workers: int, pin: bool
+    pairs: TrainingPairs, epoch: int, batches: Sequence[np.ndarray], workers: int, pin: bool
 ) -> DataLoader:
     """Loads the given batches of an epoch in order: (ImageBatch or PixelBatch, TextBatch) each."""
     keys = [[(epoch, int(caption)) for caption in batch] for batch in batches]
@@ -202,9 +209,15 @@ def _unchanged(entry: Any) -> Any:
     return entry
 
 
-def text_batches(captions: TokenisedCaptions, count: int, batch_size: int) -> list[TextBatch]:
-    """The first ``count`` captions, batched by length, longest first; ``indices`` are their own."""
-    order = np.argsort(-captions.lengths()[:count], kind="stable")
-    chunks = (order[i : i + batch_size] for i in range(0, count, batch_size))
+def text_batches(
+    captions: TokenisedCaptions, count: int, batch_size: int, consecutive: bool = False
+) -> list[TextBatch]:
+    """The first ``count`` captions, batched by length, longest first; ``indices`` are their own.
+    ``consecutive`` batches neighbours instead, and sorts inside each batch alone."""
+    lengths = captions.lengths()[:count]
+    order = np.arange(count) if consecutive else np.argsort(-lengths, kind="stable")
+    chunks = [order[i : i + batch_size] for i in range(0, count, batch_size)]
+    if consecutive:
+        chunks = [chunk[np.argsort(-lengths[chunk], kind="stable")] for chunk in chunks]
     padding_id = captions.tokenizer.padding_id
     return [collate_texts([(int(i), captions.ids(i)) for i in c], padding_id) for c in chunks]

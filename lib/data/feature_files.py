@@ -115,7 +115,8 @@ class FeatureFiles:
         rows = rows.reshape(-1, self.img_dim)
         if features.regions not in (None, len(rows)):
             raise InputError(
-                f"{path}: holds {len(rows)} rows, expected {features.regions} (features.regions)"
+                f"{path}: holds {len(rows)} rows, expected {features.regions} "
+                "(features.regions or model.regions)"
             )
         return np.ascontiguousarray(rows, np.float32)
 

@@ -92,8 +92,8 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
         )
     image_ids, repeats = read_ids(folder / f"{name}_ids.txt", n)
     require_usable_ids(folder / f"{name}_ids.txt", image_ids)
-    features = _open_features(config, folder, name, image_ids)
     family = family_of(config.model)
+    features = _open_features(config, folder, name, image_ids, family.regions(config.model))
     inputs = family.inputs(config.model) if family_inputs else ()
     arrays = {spec.name: _open_input(spec, config, folder, name, n) for spec in inputs}
     for spec in inputs:
@@ -138,10 +138,16 @@ def _extractors(
     return {kind: p.extracted_by() for kind, p in found.items() if p is not None}
 
 
-def _open_features(config: Config, folder: Path, name: str, image_ids: list[str]) -> Entries:
-    """One file per image, their pack, one array per split, or pictures, by ``config.features``."""
+def _open_features(
+    config: Config, folder: Path, name: str, image_ids: list[str], regions: int | None
+) -> Entries:
+    """One file per image, their pack, one array per split, or pictures, by ``config.features``; of
+    each image the model wants so many ``regions``, or any number."""
     features, img_dim = config.features, config.model.img_dim
-    shape, meaning = (features.regions, img_dim), "regions, channels (model.img_dim)"
+    own = ""
+    if regions is not None:
+        features, own = features.model_copy(update={"regions": regions}), " (model.regions)"
+    shape, meaning = (features.regions, img_dim), f"regions{own}, channels (model.img_dim)"
     if features.type == "images":
         return Pixels(folder / (features.folder or PICTURES), image_ids, features)
     if features.folder is not None:

@@ -90,7 +90,9 @@ def encode_split(
     InputError: NaN or infinite features."""
     images = min(images or len(split.image_ids), len(split.image_ids))
     batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
-    texts = text_batches(captions, images * CAPTIONS_PER_IMAGE, batch_size)
+    together = model.caption_batch
+    count = images * CAPTIONS_PER_IMAGE
+    texts = text_batches(captions, count, together or batch_size, consecutive=together is not None)
     device = next(model.parameters()).device
     was_training = model.training
     model.eval()

@@ -117,7 +117,7 @@ def score_checkpoint(
     config = _retarget(checkpoint.config, target, choice)
     split = open_split(config, target.split)
     check_split(target.dataset, target.split, len(split.image_ids))
-    model, tokenizer = load_model(checkpoint, path)
+    model, tokenizer = load_model(checkpoint, path, target.data_path)
     if needs_vectors and model.pairwise:
         raise InputError(
             f"{path}: {family_of(config.model).title(config.model)} scores pairs and has no "

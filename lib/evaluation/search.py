@@ -17,6 +17,7 @@ from lib.data.captions import tokenise
 from lib.data.dataset import text_batches
 from lib.device import resolve_device
 from lib.errors import InputError, exit_on_error
+from lib.evaluation.locations import add_locations, locations_in
 from lib.evaluation.scores import read_embeddings
 
 Found = list[tuple[float, str]]  # score and image id, best first
@@ -74,7 +75,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
     parser.add_argument("-k", type=int, default=10, help="pictures per sentence")
-    parser.add_argument("--bert", help="hub name or folder; needs only a config and a vocabulary")
+    add_locations(parser)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     args = parser.parse_args(words)
     if args.k < 1 or not all(query.strip() for query in args.query):
@@ -83,9 +84,8 @@ def main(words: list[str] | None = None) -> None:
         for query in args.query:
             if any("\ud800" <= sign <= "\udfff" for sign in query):
                 raise InputError(f"--query {query!r}: is not UTF-8 text")
-        locations = {"bert": args.bert} if args.bert is not None else {}
         about = (args.checkpoint, args.embeddings, args.query, args.k)
-        found = search(*about, locations, args.device)
+        found = search(*about, locations_in(args), args.device)
         for query, results in zip(args.query, found, strict=True):
             print(query)
             for number, (score, image_id) in enumerate(results, 1):

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib.models import cmsei, threeshnet
+from lib.models import cmsei, lhsc, threeshnet
 from lib.models.family import Family, FamilyConfig, Tokenizer
 
 if TYPE_CHECKING:
     from lib.models.common.retrieval_model import RetrievalModel
 
-FAMILIES: dict[str, Family] = {"threeshnet": threeshnet.Family(), "cmsei": cmsei.Family()}
+FAMILIES: dict[str, Family] = {
+    "threeshnet": threeshnet.Family(),
+    "cmsei": cmsei.Family(),
+    "lhsc": lhsc.Family(),
+}
 DEFAULT = next(iter(FAMILIES))  # the family of a config that names none
 
 
 def family_of(config: FamilyConfig) -> Family:
     """The family that a model's settings belong to."""
     return FAMILIES[config.family]
+
+
+def location_options() -> dict[str, str]:
+    """Every family's settings that say where files are, with a line of help each."""
+    return {name: line for family in FAMILIES.values() for name, line in family.locations.items()}
 
 
 def build_model(

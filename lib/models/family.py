@@ -6,8 +6,9 @@ file and the families' settings need no torch, so that tables and ensembles do w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -90,6 +91,7 @@ class Tokenizer(Protocol):
     suffix: tuple[int, ...]  # ids that end every caption, such as [SEP]
     padding_id: int
     mask_id: int
+    unknown_id: int | None = None  # of a word that the vocabulary lacks, if it has such an id
     random_ids: tuple[int, int]  # a random replacement is drawn from [low, high)
     begins_word: np.ndarray  # (vocabulary,) bool; false for WordPieces that continue a word
     max_length: int  # of a caption in ids, with prefix and suffix
@@ -102,6 +104,10 @@ class Tokenizer(Protocol):
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep to make the same tokenizer again, as plain values."""
         ...
+
+    def vocabulary_file(self) -> str | None:
+        """The content of ``vocab.json`` in a run's folder, if the run has its own vocabulary."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class ReleasedModel:
     state: State
     shapes: dict[str, tuple[int, ...]]  # what the model expects
     extras: dict[str, Any] = field(default_factory=dict)  # plain; kept for the way back
+    tokenizer: Plain = field(default_factory=dict)  # the state that the tokenizer is made from
 
 
 class ReleasedLayout(ABC):
@@ -133,7 +140,8 @@ class ReleasedLayout(ABC):
     @abstractmethod
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
         """Our settings, names and tensors of a file's states and options; unknown tensors keep
-        their names, to be reported. Raises KeyError: a tensor lacks that a size is read from."""
+        their names, to be reported. Raises KeyError: a tensor lacks that a size is read from.
+        Raises ValueError: the states are not as the layout says."""
 
     @abstractmethod
     def write(self, config: Any, state: State, extras: Plain) -> tuple[list[State], Plain]:
@@ -147,14 +155,20 @@ class ReleasedLayout(ABC):
     def refusal(self, config: Any) -> str | None:
         """What the layout has no place for, or None."""
 
+    def files(self, tokenizer: Plain, opt: Plain) -> dict[str, str]:
+        """Name and content of what belongs beside a released file: what ``tokenizer``, a state,
+        keeps and the layout has no place for."""
+        return {}
+
 
 class Family(ABC):
     """One family; ``config`` is always its own ``Config``."""
 
     name: ClassVar[str]
     Config: ClassVar[type[FamilyConfig]]
-    # Settings that only say where files are: they may differ when a run is resumed or evaluated.
-    locations: frozenset[str] = frozenset()
+    # Settings that only say where files are, with a line for the programs' option of that name:
+    # they may differ when a run is resumed or evaluated.
+    locations: ClassVar[Mapping[str, str]] = {}
 
     @property
     def released(self) -> ReleasedLayout | None:
@@ -169,9 +183,18 @@ class Family(ABC):
         """The model that this one is a version of, if it is."""
         return None
 
+    def locations_of(self, config: Any) -> set[str]:
+        """Those of ``locations`` that this model has files at."""
+        return set(self.locations)
+
     def inputs(self, config: Any) -> Sequence[Input]:
         """The arrays it reads beside the features."""
         return ()
+
+    def regions(self, config: Any) -> int | None:
+        """How many regions, or cells, every image must have, of which training drops none; None:
+        any number."""
+        return None
 
     def seen_through(self, window: Window, arrays: Arrays) -> Arrays:
         """One image's arrays as training from pixels sees them, cropped and mirrored."""
@@ -183,9 +206,11 @@ class Family(ABC):
         config: Any,
         captions: Sequence[str] | None = None,
         state: dict[str, Any] | None = None,
+        folders: Sequence[Path] = (),
     ) -> Tokenizer:
         """The text side's tokenizer: of a new run, which may build a vocabulary from its training
-        ``captions``, or of a checkpoint's ``state``. Raises InputError: its files are not found."""
+        ``captions``, or of a checkpoint's ``state``, whose files are in one of ``folders``. Raises
+        InputError: its files are not found."""
 
     @abstractmethod
     def build(self, config: Any, tokenizer: Tokenizer, pretrained: bool) -> RetrievalModel:

@@ -65,7 +65,7 @@ class Run:
         checkpoint = self.run_dir.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
         self.workers = default_workers(config.data.workers, local_world_size())
-        self._share = self._batch_share()
+        self._require_equal_shares()
         self.train_split, self.dev_split = (open_split(config, name) for name in ("train", "dev"))
         state = None if checkpoint is None else checkpoint.tokenizer
         family = family_of(config.model)
@@ -109,16 +109,13 @@ class Run:
         set_trainable(self.model, self.progress["epoch"], self.config.train)
         self.encoders = wrap_encoders(self.model)
 
-    def _batch_share(self) -> slice:
-        """Which pairs of every batch are this rank's."""
+    def _require_equal_shares(self) -> None:
         size, ranks = self.config.train.batch_size, world_size()
         if size % ranks:
             raise InputError(
                 f"train.batch_size is {size}, over all processes together, which {ranks} processes "
                 f"cannot share equally; choose a multiple of {ranks}"
             )
-        share = size // ranks
-        return slice(rank() * share, (rank() + 1) * share)
 
     def fit(self, command: list[str]) -> None:
         """Train to the last epoch. Raises Stopped: on SIGINT or SIGTERM, after saving. Raises
@@ -129,7 +126,8 @@ class Run:
                 print(f"{self.run_dir.path}: all {config.train.epochs} epochs are done")
             return
         with self.run_dir.held():
-            self.log = self.run_dir.start(command, fresh=not self.resumed)
+            vocabulary = self.tokenizer.vocabulary_file()
+            self.log = self.run_dir.start(command, not self.resumed, vocabulary)
             self._introduce(self.log)
             self._fit()
 
@@ -182,9 +180,15 @@ class Run:
         for note in self.tokenizer.notes:
             log.warning(note)
 
-    def _batches(self, epoch: int) -> np.ndarray:
-        size, seed = self.config.train.batch_size, self.config.run.seed
-        return epoch_batches(len(self.train_captions), size, seed, epoch)
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        train, captions = self.config.train, len(self.train_captions)
+        about = (train.batch_size, self.config.run.seed, epoch, train.drop_last, world_size())
+        return epoch_batches(captions, *about)
+
+    @staticmethod
+    def _share(batch: np.ndarray) -> np.ndarray:
+        """This rank's pairs of a batch."""
+        return np.split(batch, world_size())[rank()]
 
     def _train_epoch(
         self, pairs: TrainingPairs, curves: Curves, stop: StopSignal
@@ -194,7 +198,8 @@ class Run:
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
         batches = self._batches(epoch)
-        own, pin = batches[first:, self._share], self.device.type == "cuda"
+        own = [self._share(batch) for batch in batches[first:]]
+        pin = self.device.type == "cuda"
         loader = training_loader(pairs, epoch, own, self.workers, pin)
         self.model.train()
         total, ready = 0.0, time.perf_counter()
@@ -218,9 +223,8 @@ class Run:
                     curves.add(scalars, progress["updates"])
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
-        taken = max(len(batches) - first, 1)
-        part = f" in its last {taken} of {len(batches)} steps" if first else ""
-        return total / taken / config.train.batch_size, part
+        part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
+        return total / max(sum(map(len, batches[first:])), 1), part
 
     def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
         """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""

@@ -77,7 +77,8 @@ def rate_factor(epoch: int, share: float, config: TrainConfig, backbone: bool = 
     in [0, 1) is done. With a backbone all rates rise linearly from 0 in the epoch in which it
     begins to learn, unless that is epoch 0."""
     warming = backbone and 0 < config.backbone_epoch == epoch
-    factor = config.decay if epoch >= config.decay_epoch else 1.0
+    decays = config.decay_epoch if isinstance(config.decay_epoch, list) else [config.decay_epoch]
+    factor = config.decay ** sum(epoch >= first for first in decays)
     return factor * (share if warming else 1.0)
 
 

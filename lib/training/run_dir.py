@@ -39,13 +39,14 @@ class _Console(logging.Handler):
 
 
 class RunDir:
-    """``config.yaml``, ``environment.json``, ``train.log``, ``tensorboard/``, two checkpoints."""
+    """``config.yaml``, ``environment.json``, ``train.log``, ``tensorboard/``, two checkpoints, and
+    ``vocab.json`` of a run that has its own vocabulary."""
 
     def __init__(self, config: Config):
         self.config, self.path = config, Path(config.run.out)
         self.last, self.best = self.path / "checkpoint.pth", self.path / "model_best.pth"
         self.tensorboard, self.log = self.path / "tensorboard", self.path / "train.log"
-        self.environment = self.path / "environment.json"
+        self.environment, self.vocabulary = self.path / "environment.json", self.path / "vocab.json"
 
     def resume_point(self, resume: bool, overwrite: bool) -> Checkpoint | None:
         """The checkpoint to resume from, or None to start; writes nothing. Raises InputError: the
@@ -133,7 +134,7 @@ class RunDir:
 
     def _discard(self) -> None:
         """Remove what a run of ours wrote, and nothing else."""
-        for path in (self.last, self.best, self.log):
+        for path in (self.last, self.best, self.log, self.vocabulary):
             path.unlink(missing_ok=True)
         if not self.tensorboard.is_symlink():
             for path in self.tensorboard.glob(EVENTS):
@@ -157,9 +158,9 @@ class RunDir:
             return bool(named) and {tuple(Path(n).absolute().parts[-2:]) for n in named} <= mine
         return False
 
-    def start(self, command: list[str], fresh: bool) -> logging.Logger:
-        """Open the held folder for a run; ``fresh`` discards an overwritten run. Rank 0 alone
-        writes."""
+    def start(self, command: list[str], fresh: bool, vocabulary: str | None) -> logging.Logger:
+        """Open the held folder for a run, whose own ``vocabulary`` it keeps; ``fresh`` discards an
+        overwritten run. Rank 0 alone writes."""
         logger = logging.getLogger(f"run.{self.path}")
         logger.setLevel(logging.INFO if rank() == 0 else logging.CRITICAL)
         logger.propagate = False
@@ -175,6 +176,9 @@ class RunDir:
             temporary.write_text(json.dumps([*earlier, session], indent=1) + "\n")
         with atomic_write(self.path / "config.yaml") as temporary:
             temporary.write_text(self.config.to_yaml(), encoding="utf-8")
+        if vocabulary is not None:
+            with atomic_write(self.vocabulary) as temporary:
+                temporary.write_text(vocabulary, encoding="utf-8")
         for handler in list(logger.handlers):  # of an earlier run in this process
             logger.removeHandler(handler)
             handler.close()

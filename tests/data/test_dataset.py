@@ -50,12 +50,24 @@ def test_collated_rows_are_padded_with_zeros():
 
 def test_epochs_shuffle_everything_once():
     batches = epoch_batches(103, 10, seed=1, epoch=0)
-    assert batches.shape == (10, 10)
-    assert len(set(batches.ravel().tolist())) == 100
-    assert (batches != epoch_batches(103, 10, seed=1, epoch=1)).any()
-    assert (batches == epoch_batches(103, 10, seed=1, epoch=0)).all()
+    assert [len(batch) for batch in batches] == [10] * 10
+    assert len({int(caption) for batch in batches for caption in batch}) == 100
+    other, again = (np.stack(epoch_batches(103, 10, seed=1, epoch=e)) for e in (1, 0))
+    assert (np.stack(batches) != other).any()
+    assert (np.stack(batches) == again).all()
     with pytest.raises(InputError, match="choose a smaller batch"):
         epoch_batches(9, 10, seed=1, epoch=0)
+
+
+@pytest.mark.parametrize(
+    ("captions", "ranks", "last"), [(103, 1, 3), (101, 1, None), (107, 2, 6), (103, 2, None)]
+)
+def test_the_last_batch_may_stay_where_ranks_can_share_it(captions, ranks, last):
+    full = epoch_batches(captions, 10, 1, 0, ranks=ranks)
+    found = epoch_batches(captions, 10, 1, 0, drop_last=False, ranks=ranks)
+    assert [len(batch) for batch in found] == [10] * 10 + [last] * (last is not None)
+    assert all((a == b).all() for a, b in zip(full, found, strict=False))
+    assert len({int(caption) for batch in found for caption in batch}) == 100 + (last or 0)
 
 
 def test_worker_count_does_not_change_what_is_trained_on(config):
@@ -86,6 +98,12 @@ def test_captions_are_batched_by_length(config):
     batches = text_batches(captions, 5, 2)
     assert [b.indices.tolist() for b in batches] == [[1, 4], [3, 0], [2]]
     assert all(b.lengths[0] == b.ids.shape[1] for b in batches)
+
+
+def test_neighbours_are_batched_together_where_a_model_wants_it(config):
+    captions = tokenise(["cat " * n for n in (3, 9, 1, 5, 7)], tokenizer_of(config()))
+    batches = text_batches(captions, 5, 2, consecutive=True)
+    assert [b.indices.tolist() for b in batches] == [[1, 0], [3, 2], [4]]
 
 
 def test_workers_leave_signals_to_their_parent(config):

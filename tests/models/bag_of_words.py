@@ -7,6 +7,7 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +130,7 @@ class Family(family.Family):
         config: Config,
         captions: Sequence[str] | None = None,
         state: dict[str, Any] | None = None,
+        folders: Sequence[Path] = (),
     ) -> Words:
         """The checkpoint's words, or those of the training captions."""
         if state is not None:

@@ -34,7 +34,7 @@ def first_step(config: Config) -> dict[str, torch.Tensor]:
         if name.endswith("norm.weight") and not parameter.any():  # else nothing learns behind
             torch.nn.init.constant_(parameter, 0.7)
     pairs = TrainingPairs(run.train_split, run.train_captions, config)
-    batches = run._batches(0)[:1, run._share]
+    batches = [run._share(run._batches(0)[0])]
     images, texts = next(iter(training_loader(pairs, 0, batches, 0, pin=False)))
     run.model.train()
     # Before AdamW has changed them, and before they are clipped: a limit that none reaches.

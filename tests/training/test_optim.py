@@ -22,6 +22,27 @@ def test_three_groups_and_the_schedule(config):
     assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
     factors = [rate_factor(epoch, 0.5, settings.train) for epoch in (0, 14, 15, 24)]
     assert factors == [1, 1, 0.1, 0.1]
+    twice = config("train.decay_epoch=[20,40]").train
+    factors = [rate_factor(epoch, 0.5, twice) for epoch in (0, 19, 20, 39, 40, 49)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_without_weight_decay_it_is_adam(config):
+    """AdamW, bit for bit."""
+    run = Run(
+        config("train.weight_decay=0", "train.lr=1e-3", "model.bert_lr_scale=1"), False, False
+    )
+    ours, other = run.model, copy.deepcopy(run.model)
+    adam = torch.optim.Adam(other.parameters(), lr=1e-3, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        for one, two in zip(ours.parameters(), other.parameters(), strict=True):
+            one.grad = torch.randn(one.shape, generator=generator)
+            two.grad = one.grad.clone()
+        run.optimizer.step()
+        adam.step()
+    for one, two in zip(ours.parameters(), other.parameters(), strict=True):
+        assert torch.equal(one, two)
 
 
 def _changed(state, change):

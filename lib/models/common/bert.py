@@ -79,6 +79,7 @@ class BertTokenizer(Tokenizer):
         self.prefix = (tokenizer.cls_token_id,)
         self.suffix = (tokenizer.sep_token_id,)
         self.mask_id = tokenizer.mask_token_id
+        self.unknown_id = tokenizer.unk_token_id
         # Never the padding id: the encoder would not see the position.
         self.random_ids = (1, len(tokenizer))
         self.max_length = config.max_position_embeddings

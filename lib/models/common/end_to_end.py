@@ -25,7 +25,7 @@ class EndToEnd(RetrievalModel):
         """Put ``backbone`` in front of ``family``'s image encoder."""
         super().__init__()
         self.backbone, self.normalisation, self.family = backbone, pixels, family
-        self.pairwise = family.pairwise
+        self.pairwise, self.caption_batch = family.pairwise, family.caption_batch
         self.freeze_backbone()
 
     def encoders(self) -> Sequence[nn.Module]:

@@ -14,6 +14,8 @@ class RetrievalModel(nn.Module):
     """Encodes images and captions apart, and scores every image with every caption."""
 
     pairwise = False  # whether a score takes more than a product of two vectors
+    # How many neighbours evaluation encodes at once, where an encoding depends on its batch.
+    caption_batch: int | None = None
     image_encoder: nn.Module
     text_encoder: nn.Module
 

@@ -47,7 +47,9 @@ class Layout(ReleasedLayout):
 
     def recognises(self, states: Sequence[State]) -> bool:
         """Whether there are an image state with a projection and a text state with BERT."""
-        return len(states) == 2 and not any("backbone." in key for key in states[0])
+        if len(states) != 2 or any("backbone." in key for key in states[0]):
+            return False
+        return any(key.removeprefix("module.").startswith("bert.") for key in states[1])
 
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
         """Sizes come from shapes; ``extras`` keeps whether position ids were saved."""
