@@ -48,7 +48,11 @@ def _modules() -> dict[str, tuple[int, tuple[str, ...], bool]]:
             found[f"image_encoder.graph.{i}.{ours}"] = (0, names, ours in CONVOLUTIONS)
     for i in range(ATTENTIONS):
         for ours, name in ATTENTION.items():
-            found[f"text_encoder.attentions.layers.{i}.{ours}"] = (1, (f"W_att{i + 1}.{name}",), False)
+            found[f"text_encoder.attentions.layers.{i}.{ours}"] = (
+                1,
+                (f"W_att{i + 1}.{name}",),
+                False,
+            )
     for ours, name in (POOLING | NORMS).items():
         found[f"image_encoder.pooling.{ours}"] = (2, (f"v_global_w.{name}",), False)
     for ours, name in POOLING.items():

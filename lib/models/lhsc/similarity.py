@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 from torch.utils.checkpoint import checkpoint
 
+from lib.batch import Tensors, concatenate
 from lib.distributed import all_reduce_sum
 from lib.models.common.batchnorm import BatchNorm
 from lib.models.common.layers import unit
@@ -25,12 +26,13 @@ from lib.models.lhsc.pooling import xavier
 from lib.models.lhsc.sentences import Words
 
 SMOOTHING, SLOPE, EPSILON = 9.0, 0.1, 1e-8
+LEAST = 1e-24  # of a squared norm: the root of zero has no gradient
 # Values of D that a word holds at once with an image: without gradients, and with them.
 HELD, HELD_IN_TRAINING = 3, 8
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Tensors):
     """Of C captions' values in the filter, (C,) float32 each."""
 
     mean: Tensor
@@ -92,73 +94,86 @@ class Similarity(nn.Module):
         self.output = xavier(vector, 1)
 
     def forward(self, images: Regions, words: Words, memory: float) -> Tensor:
-        """(I, C) float32 of I images and C sentences, in chunks of ``memory`` bytes. Training takes
-        whole columns, whose statistics the filter needs, and computes a chunk again in the backward
-        pass where they do not all fit."""
+        """(I, C) float32 of I images and C sentences, in chunks of ``memory`` bytes. In training a
+        chunk has all images, whose statistics the filter takes, and at least one sentence; chunks
+        are computed again in the backward pass where they do not all fit."""
         gradients = torch.is_grad_enabled()
-        order = words.mask.sum(dim=1).argsort(descending=True, stable=True)  # the release's order
-        words, held = words[order], HELD_IN_TRAINING if gradients else HELD
-        lengths, size = words.mask.sum(dim=1).tolist(), images.rows.shape[-1]
-        # In a caption's memory with all images: regions by words, and vectors of D by words.
-        pair = 4 * (held * size + 3 * images.rows.shape[1])
-        rows = len(images)
-        if not self.training:
-            rows = max(min(rows, int(memory / (pair * lengths[0]))), 1)
+        # The release's order, and chunks of one length, or a long one would widen every chunk.
+        order = words.mask.sum(dim=1).argsort(descending=True, stable=True)
+        words = words[order]
+        lengths = words.mask.sum(dim=1).tolist()
+        (count, regions, size), held = images.rows.shape, HELD_IN_TRAINING if gradients else HELD
+        cell = 4 * (held * size + 3 * regions)  # bytes of a word with an image
+        wide = count if self.training else min(count, max(int(memory / cell / lengths[0]) // 8, 1))
         starts = [0]
         while starts[-1] < len(words):
-            fits = max(int(memory / (pair * rows * lengths[starts[-1]])), 1)
-            starts.append(min(starts[-1] + fits, len(words)))
-        again = gradients and len(starts) > 2
+            fit = max(int(memory / cell / lengths[starts[-1]]) // wide, 1)
+            starts.append(min(starts[-1] + fit, len(words)))
+        among = images.rows @ images.rows.transpose(1, 2)  # (I, K, K)
+        blocks = [slice(start, start + wide) for start in range(0, count, wide)]
         columns, moments = [], []
         for start, end in pairwise(starts):
             chunk = words[start:end].trimmed()
-            parts = []
-            for first in range(0, len(images), rows):
-                pairs = images[first : first + rows], chunk
-                found = (
-                    checkpoint(self._scores, *pairs, use_reentrant=False)
-                    if again
-                    else self._scores(*pairs)
-                )
-                parts.append(found[0])
-                moments.append(found[1])
-            columns.append(torch.cat(parts))
-        if self.training and self.filter_norm is not None:
-            self.filter_norm.update(
-                Moments(
-                    *(torch.cat([getattr(m, n) for m in moments]) for n in Moments.__annotations__)
-                )
-            )
+            pairs = [(images[block], among[block], chunk) for block in blocks]
+            if gradients and (len(starts) > 2 or len(blocks) > 1):
+                found = [checkpoint(self._scores, *pair, use_reentrant=False) for pair in pairs]
+            else:
+                found = [self._scores(*pair) for pair in pairs]
+            columns.append(torch.cat([scores for scores, _ in found]))
+            moments += [seen for _, seen in found if seen is not None]
+        if moments and self.filter_norm is not None:
+            self.filter_norm.update(concatenate(moments))
         return torch.cat(columns, dim=1)[:, order.argsort()]
 
-    def _scores(self, images: Regions, words: Words) -> tuple[Tensor, Moments | None]:
-        """(I, C) float32, and in training the filter's moments."""
+    def _scores(
+        self, images: Regions, among: Tensor, words: Words
+    ) -> tuple[Tensor, Moments | None]:
+        """(I, C) float32, and in training the filter's moments; ``among``, (I, K, K), are the
+        products of an image's regions."""
         (count, regions, _), (captions, width) = images.rows.shape, words.mask.shape
-        rows = words.rows.flatten(0, 1)  # (C N, D)
+        rows, real = words.rows.flatten(0, 1), words.mask
         # Rows of padding are zero, and so are their products: norms over words do not see them.
         products = leaky_relu((rows @ images.rows.flatten(0, 1).T).float(), SLOPE)
         products = products.view(captions, width, count, regions)
-        weights = (SMOOTHING * products / (products.norm(dim=1, keepdim=True) + EPSILON)).softmax(
-            -1
-        )
-        weights = weights.flatten(0, 1).transpose(0, 1)  # (I, C N, K)
-        attended = (weights.to(images.rows.dtype) @ images.rows).float()  # (I, C N, D)
-        attended = attended / (attended.norm(dim=-1, keepdim=True) + EPSILON)
-        local = self.local((attended - rows).square()).float()
-        vectors = unit(local).unflatten(1, (captions, width))  # (I, C, N, S)
-        real = words.mask
+        products = SMOOTHING * products / (_norm(products, 1) + EPSILON)
+        weights = products.softmax(dim=-1).flatten(0, 1).transpose(0, 1)  # (I, C N, K)
+        # The norm of what is attended, sum_k w_k v_k, by the products of the regions: the weights
+        # are divided by it, instead of the D values of each word.
+        squared = ((weights @ among.float()) * weights).sum(dim=-1, keepdim=True)
+        norm = squared.clamp_min(LEAST).sqrt()
+        weights = (weights / (norm + EPSILON)).to(images.rows.dtype)
+        difference = _square(torch.baddbmm(-rows[None], weights, images.rows))  # (I, C N, D)
+        vectors = self.local(difference).float()
+        # Vectors of unit length are never made: what is made of them is divided by their norms.
+        norms = _norm(vectors, -1) + EPSILON
+        whole = None
         if self.whole is not None:
-            difference = (images.whole[:, None] - words.whole).square()
-            whole = unit(self.whole(difference))[:, :, None]  # (I, C, 1, S)
-            vectors = torch.cat((whole, vectors), dim=2)
+            whole = unit(self.whole(_square(images.whole[:, None] - words.whole)))  # (I, C, S)
             real = torch.cat((real[:, :1], real), dim=1)  # <start> is real
         with torch.autocast(rows.device.type, enabled=False):
             moments, shares = None, real.float().expand(count, -1, -1)
             if self.filter is not None and self.filter_norm is not None:
-                values = self.filter(vectors).squeeze(-1)  # (I, C, V)
+                weight, bias = self.filter.weight[0], self.filter.bias
+                values = ((vectors @ weight)[..., None] / norms).view(count, captions, width) + bias
+                if whole is not None:
+                    values = torch.cat(((whole @ weight + bias)[..., None], values), dim=-1)
                 if self.training:
                     moments = self.filter_norm.moments(values, real)
                 shares = self.filter_norm.normalised(values, moments).sigmoid() * real
-            shares = shares / (shares.sum(dim=-1, keepdim=True) + EPSILON)
-            joint = unit((shares[:, :, None] @ vectors).squeeze(2))
-            return self.output(joint).squeeze(-1).sigmoid(), moments
+            shares = shares / (shares.sum(dim=-1, keepdim=True) + EPSILON)  # (I, C, V)
+            local = shares[..., -width:] / norms.view(count, captions, width)
+            joint = local[:, :, None] @ vectors.unflatten(1, (captions, width))
+            joint = joint.squeeze(2)
+            if whole is not None:
+                joint = joint + shares[..., :1] * whole
+            return self.output(unit(joint)).squeeze(-1).sigmoid(), moments
+
+
+def _norm(values: Tensor, dim: int) -> Tensor:
+    """The norm over one dimension, kept."""
+    return values.square().sum(dim=dim, keepdim=True).clamp_min(LEAST).sqrt()
+
+
+def _square(values: Tensor) -> Tensor:
+    """In place where no gradient needs it."""
+    return values.square() if torch.is_grad_enabled() else values.square_()
