@@ -14,25 +14,13 @@ out=${OUT:-runs/ablation}
 . scripts/jobs.sh
 keep_settings "$@"
 
-one() { # one NAME SEED [section.key=value ...]
-    run=$out/$1-$2
-    seed=$2
-    shift 2
-    if [ ! -f "$run/results.json" ]; then
-        stoppable "$PYTHON" train.py --config configs/scenes_region.yaml --resume \
-            data.root="$DATA_PATH" data.workers=0 model.bert="$DATA_PATH/scenes_precomp/bert" \
-            run.out="$run" run.seed="$seed" "$@"
-        stoppable "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" \
-            --dataset scenes --workers 0 --json "$run/results.json"
-    fi
-}
-
 for seed in ${SEEDS:-0 1 2}; do
     for variant in full: no_vsem:model.vsem=false no_vspm:model.vspm=false \
         no_branches:model.vsem=false,model.vspm=false no_segmentation:model.segmentation=false; do
         settings=$(echo "${variant#*:}" | tr ',' ' ')
         # shellcheck disable=SC2086 # the settings are words of their own
-        start "${variant%%:*}-$seed" one "${variant%%:*}" "$seed" $settings "$@"
+        start "${variant%%:*}-$seed" seeded configs/scenes_region.yaml "${variant%%:*}" "$seed" \
+            model.bert="$DATA_PATH/scenes_precomp/bert" $settings "$@"
     done
 done
 join

@@ -19,6 +19,20 @@ stoppable() { # a command that ends when this subshell is told to
     wait "$child"
 }
 
+seeded() { # seeded CONFIG NAME SEED [section.key=value ...]: trains and scores on scenes, once
+    config=$1
+    run=$out/$2-$3
+    seed=$3
+    shift 3
+    if [ ! -f "$run/results.json" ]; then
+        stoppable "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" \
+            data.workers=0 run.out="$run" run.seed="$seed" "$@"
+        stoppable "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" \
+            --dataset scenes --workers 0 --save_results "$run/results.safetensors" \
+            --json "$run/results.json"
+    fi
+}
+
 join() { # waits for the jobs that run
     for pid in $pids; do
         wait "$pid" || { echo "error: a run failed, see $out/*.log" >&2; exit 1; }

@@ -48,7 +48,7 @@ def _modules() -> dict[str, tuple[int, tuple[str, ...], bool]]:
             found[f"image_encoder.graph.{i}.{ours}"] = (0, names, ours in CONVOLUTIONS)
     for i in range(ATTENTIONS):
         for ours, name in ATTENTION.items():
-            found[f"text_encoder.attentions.layers.{i}.{ours}"] = (
+            found[f"text_encoder.attention.layers.{i}.{ours}"] = (
                 1,
                 (f"W_att{i + 1}.{name}",),
                 False,

@@ -83,7 +83,7 @@ class WordEncoder(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, config.word_dim)  # row 0, <pad>, learns too
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        self.attentions = Attentions(config, config.word_dim)
+        self.attention = Attentions(config, config.word_dim)
         self.gru = nn.GRU(config.word_dim, config.embed_size, batch_first=True, bidirectional=True)
         self.pooling = (
             GlobalPooling(config.embed_size, config.dropout) if config.use_global else None
@@ -91,9 +91,9 @@ class WordEncoder(nn.Module):
 
     def forward(self, batch: TextBatch) -> Words:
         """B captions."""
-        if self.attentions.released:
+        if self.attention.released:
             batch = padded_alike(batch, self.training)
-        words = self.attentions(self.embedding(batch.ids), batch.mask)
+        words = self.attention(self.embedding(batch.ids), batch.mask)
         with torch.autocast(words.device.type, enabled=False):  # a GRU wants float32
             lengths = batch.lengths.cpu()
             packed = pack_padded_sequence(words.float(), lengths, True, enforce_sorted=False)
@@ -108,17 +108,17 @@ class BertEncoder(TokenEncoder):
     def __init__(self, config: Config, bert: BertModel):
         super().__init__(bert, config.embed_size)
         self.projection = xavier(bert.config.hidden_size, config.embed_size)
-        self.attentions = Attentions(config, bert.config.hidden_size)
+        self.attention = Attentions(config, bert.config.hidden_size)
         self.pooling = (
             GlobalPooling(config.embed_size, config.dropout) if config.use_global else None
         )
 
     def forward(self, batch: TextBatch) -> Words:
         """B captions; all real pieces of words count, [CLS] and [SEP] too."""
-        if self.attentions.released:
+        if self.attention.released:
             batch = padded_alike(batch, self.training)
         states = chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
-        rows = self.projection(self.attentions(states, batch.mask))
+        rows = self.projection(self.attention(states, batch.mask))
         return _finished(rows, batch.mask, self.pooling)
 
 
