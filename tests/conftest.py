@@ -55,6 +55,13 @@ def cmsei_settings(settings):
     return [setting for setting in settings if not setting.startswith("model.map_size")]
 
 
+@pytest.fixture(scope="session")
+def lhsc_settings(cmsei_settings):
+    """The same for configs/scenes_lhsc.yaml, whose family has words of its own."""
+    kept = [setting for setting in cmsei_settings if not setting.startswith("model.bert=")]
+    return [*kept, "model.word_dim=16", "model.sim_dim=16", "model.regions=6"]
+
+
 @pytest.fixture
 def config(settings, tmp_path):
     """A function that loads the tiny config with further overrides."""

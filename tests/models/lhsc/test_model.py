@@ -1,0 +1,267 @@
+"""LHSC beside what was recorded from the authors' code; its runs, alone and in ensembles."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import eval as evaluation
+import eval_cross_ensemble as crossing
+from lib.checkpoint import load_checkpoint, save_checkpoint
+from lib.config import load_config
+from lib.errors import InputError
+from lib.models.lhsc.released import _written
+from lib.models.lhsc.sentences import WordEncoder
+from lib.training.loop import Run
+from lib.training.losses import triplet_loss
+from scripts.convert_checkpoint import convert
+from tests.models.lhsc import released as golden
+from tests.models.lhsc.released import SIDES, STRIDE, deviation, golden_captions, golden_images
+from tests.support import GOLDEN, LARGEST, ROOT, TORCHRUN, deviations, fit, same, succeed
+
+LENGTHS, TRAINING_LENGTHS = [12, 7, 3, 1], [11, 9, 8, 6, 4, 2]
+RECORDED, TRAINING = (np.load(GOLDEN / f"{name}.npz") for name in ("lhsc", "lhsc_training"))
+
+
+@torch.no_grad()
+def test_evaluation_is_the_release_s():
+    model = golden.golden_model("ignored")
+    images = model.encode_images(golden_images("lhsc", 3))
+    texts = model.encode_texts(golden_captions("lhsc", LENGTHS))
+    found = {
+        "images": (images.rows[..., ::STRIDE], RECORDED["images"]),
+        "global image": (images.whole[:, ::STRIDE], RECORDED["image_global"]),
+        "global caption": (texts.whole[:, ::STRIDE], RECORDED["caption_global"]),
+        "scores": (model.score(images, texts), RECORDED["scores"]),
+    }
+    for i, length in enumerate(LENGTHS):
+        found[f"caption {i}"] = texts.rows[i, :length, ::STRIDE], RECORDED[f"caption_{i}"]
+    for name, pair in found.items():
+        print(f"LHSC, {name}: {deviation(*pair):.1e} (allowed 2e-6)")
+    assert max(deviation(*pair) for pair in found.values()) < 2e-6
+
+
+@torch.no_grad()
+def test_padding_is_the_release_s():
+    model = golden.golden_model("released")
+    images = model.encode_images(golden_images("lhsc", 3))
+    texts = model.encode_texts(golden_captions("lhsc", LENGTHS))
+    found = {"scores": (model.score(images, texts), TRAINING["padded_scores"])}
+    for i, length in enumerate(LENGTHS):
+        rows = texts.rows[i, :length, ::STRIDE]
+        found[f"caption {i}"] = rows, TRAINING[f"padded_caption_{i}"]
+        # The one captions' padding is felt, or nothing is tested.
+        assert i == 0 or deviation(rows, RECORDED[f"caption_{i}"]) > 1e-5
+    for name, pair in found.items():
+        print(f"LHSC padded, {name}: {deviation(*pair):.1e} (allowed 2e-6)")
+    assert max(deviation(*pair) for pair in found.values()) < 2e-6
+
+
+def test_training_is_the_release_s():
+    model = golden.golden_model("released").train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    images = model.encode_images(golden_images("lhsc_train", 6))
+    texts = model.encode_texts(golden_captions("lhsc_train", TRAINING_LENGTHS))
+    scores = model.score(images, texts)
+    found = {"images": (images.rows[..., ::STRIDE], TRAINING["train_images"], 5e-6)}
+    for i, length in enumerate(TRAINING_LENGTHS):
+        rows = texts.rows[i, :length, ::STRIDE]
+        found[f"caption {i}"] = rows, TRAINING[f"train_caption_{i}"], 5e-6
+    found["scores"] = scores, TRAINING["train_scores"], 2e-6
+    loss = triplet_loss(scores, 0.2, hardest=True)
+    found["loss"] = loss, TRAINING["train_loss"], 1e-5
+    for name, (ours, theirs, allowed) in found.items():
+        print(f"LHSC training, {name}: {deviation(ours, theirs):.1e} (allowed {allowed:.0e})")
+        assert deviation(ours, theirs) < allowed, name
+    loss.backward()
+    gradients = _written({name: p.grad for name, p in model.named_parameters()})
+    norms, noise = {}, 0
+    for side, state in zip(SIDES, gradients, strict=True):
+        for name, gradient in state.items():
+            recorded = float(TRAINING[f"train_grad_norm/{side}/{name}"])
+            if recorded < 1e-5:  # rounding errors alone
+                noise += 1
+                assert gradient.norm() < 2e-5, name
+            else:
+                norms[name] = abs(gradient.norm().item() - recorded) / recorded
+    print(f"LHSC training, {len(norms)} gradient norms: {max(norms.values()):.1e} (allowed 2e-3)")
+    assert max(norms.values()) < 2e-3, max(norms, key=norms.get)
+    assert (len(norms), noise) == (155, 10)
+    statistics = {}
+    for side, state in zip(SIDES, _written(model.state_dict()), strict=True):
+        for name, value in state.items():
+            if (key := f"train_running/{side}/{name}") in TRAINING:
+                recorded = TRAINING[key]
+                statistics[name] = deviation(value, recorded) / np.abs(recorded).max()
+    print(f"LHSC training, {len(statistics)} running statistics: {max(statistics.values()):.1e}")
+    assert len(statistics) == 14
+    assert max(statistics.values()) < 2e-5
+
+
+def test_two_processes_and_pieces_are_one(lhsc_settings, tmp_path):
+    """Two processes and chunks give the loss and gradients of one in one piece, the filter's
+    statistics included."""
+    config = ROOT / "configs" / "scenes_lhsc.yaml"
+    found = []
+    for number, (command, *extra) in enumerate((
+        (("python",),),
+        (TORCHRUN, "train.sync_batchnorm=true"),
+        (("python",), "eval.pair_memory_gb=0.001"),
+    )):  # fmt: skip
+        out = tmp_path / f"{number}.pth"
+        words = [*lhsc_settings, f"run.out={tmp_path / 'run'}", "model.padding=released"]
+        words += ["train.clip=1e9", "train.sum_epochs=0", *extra]
+        succeed(*command, "tests/training/gradients.py", out, config, *words)
+        found.append(torch.load(out, weights_only=True))
+    for name, other in zip(("two processes", "chunks"), found[1:], strict=True):
+        differing = deviations(other, found[0])
+        # A bias before a normalisation has a gradient of rounding errors alone.
+        biases = ("output.bias", "pooling.mean.bias")
+        differing = {n: d for n, d in differing.items() if not n.endswith(biases)}
+        print(f"LHSC, {name}: largest deviation {max(differing.values()):.1e}")
+        # Four cubic layers enlarge what sums in another order differ by.
+        assert max(differing.values()) < 3 * LARGEST, max(differing, key=differing.get)
+
+
+def evaluate(checkpoint, data, *more):
+    """eval.py, in this process."""
+    words = ("--checkpoint", checkpoint, "--data_path", data, "--dataset", "scenes", *more)
+    evaluation.main([*map(str, words), "--device", "cpu", "--workers", "0"])
+
+
+@pytest.fixture(scope="module")
+def trained(lhsc_settings, world, tmp_path_factory):
+    """Two epochs, scored; the last batch of 120 captions is one of 8."""
+    out = tmp_path_factory.mktemp("lhsc") / "run"
+    path = ROOT / "configs" / "scenes_lhsc.yaml"
+    fit(load_config(path, [*lhsc_settings, f"run.out={out}"]))
+    kept = ("--save_results", out / "results.safetensors", "--json", out / "results.json")
+    evaluate(out / "model_best.pth", world, *kept)
+    return out
+
+
+def test_a_run_keeps_its_vocabulary_and_trains_on_every_pair(trained):
+    checkpoint = load_checkpoint(trained / "checkpoint.pth")
+    words = json.loads((trained / "vocab.json").read_text())["word2idx"]
+    assert list(words) == checkpoint.tokenizer["words"]
+    assert checkpoint.progress["updates"] == 2 * 8  # of 16 pairs, and the rest
+
+
+def test_it_is_averaged_with_itself_and_with_another_family(trained, config, world, tmp_path):
+    other = tmp_path / "run"
+    fit(config("train.epochs=1"))
+    evaluate(other / "model_best.pth", world, "--save_results", other / "results.safetensors")
+    shutil.copytree(trained, again := tmp_path / "again")
+    for partner, title in ((other, "3SHNet"), (again, "LHSC")):
+        files = [folder / "results.safetensors" for folder in (trained, partner)]
+        printed = succeed("python", "eval_ensemble.py", *files)
+        assert "ensemble of 2" in printed
+        assert title in printed
+
+
+def test_across_datasets_each_model_gets_its_own_files(trained, config, world, tmp_path, capsys):
+    fit(config("train.epochs=1"))
+    shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_b_precomp")
+    both = [folder / "model_best.pth" for folder in (trained, tmp_path / "run")]
+    words = ["--checkpoints", *both, "--data_path", tmp_path, "--dataset", "scenes_b"]
+    words += ["--device", "cpu", "--workers", "0"]
+    files = ["--bert", world / "scenes_precomp" / "bert", "--vocab", trained / "vocab.json"]
+    crossing.main(list(map(str, [*words, *files])))
+    printed = capsys.readouterr().out
+    assert "cross-dataset: trained on scenes, scored on scenes_b without tuning" in printed
+    assert "LHSC region" in printed
+    words[1:3] = [trained / "model_best.pth"]
+    with pytest.raises(SystemExit, match="--bert does not apply to any of these checkpoints"):
+        crossing.main(list(map(str, [*words, *files])))
+
+
+def test_a_released_file_is_scored_as_it_is(trained, world, tmp_path):
+    """With the vocabulary beside it, or given."""
+    released, beside = tmp_path / "model_best.pth.tar", tmp_path / "scenes_precomp_vocab.json"
+    convert(trained / "model_best.pth", released, {})
+    assert beside.read_bytes() == (trained / "vocab.json").read_bytes()
+    evaluate(released, world, "--json", tmp_path / "results.json")
+    one, other = (json.loads((p / "results.json").read_text()) for p in (tmp_path, trained))
+    assert one["results"] == other["results"]
+    beside.rename(given := tmp_path / "given.json")
+    with pytest.raises(SystemExit, match=r"vocabulary is missing: neither .* is there; pass it by"):
+        evaluate(released, world)
+    evaluate(released, world, "--vocab", given)
+    words = json.loads(given.read_text())
+    last = words["word2idx"].popitem()
+    (short := tmp_path / "short.json").write_text(json.dumps(words))
+    told = f"holds {last[1]} words, but the checkpoint knows {last[1] + 1}; name the vocabulary"
+    with pytest.raises(SystemExit, match=told):
+        evaluate(released, world, "--vocab", short)
+
+
+def test_the_release_s_batches_are_a_hundred_neighbours(world, trained, tmp_path, monkeypatch):
+    """Whatever --batch_size says."""
+    convert(trained / "model_best.pth", tmp_path / "m.pth.tar", {})
+    assert load_checkpoint(tmp_path / "m.pth.tar").config.model.padding == "ignored"
+    checkpoint = load_checkpoint(tmp_path / "m.pth.tar")
+    model = checkpoint.config.model.model_copy(update={"padding": "released"})
+    config = checkpoint.config.model_copy(update={"model": model})
+    save_checkpoint(tmp_path / "r.pth", replace(checkpoint, config=config))
+    widths = []
+    encode = WordEncoder.forward
+    monkeypatch.setattr(
+        WordEncoder, "forward", lambda self, b: (widths.append(b.ids.shape), encode(self, b))[1]
+    )
+    given = ("--vocab", tmp_path / "scenes_precomp_vocab.json", "--batch_size", "7")
+    evaluate(tmp_path / "r.pth", world, *given)
+    assert [count for count, _ in widths] == [50]
+    widths.clear()
+    evaluate(tmp_path / "m.pth.tar", world, *given)
+    assert [count for count, _ in widths] == [7] * 7 + [1]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.regions=36"], r"holds entries of shape (6, 32), expected (36, 32): regions "
+         "(model.regions), channels (model.img_dim)"),
+        (["features.drop=0.2"], "features.drop is 0.2, but the model wants all 6 regions of every"),
+        (["features.regions=4"], "model.regions is 6, but the features have 4 rows per image"),
+        (["model.vocab=nowhere.json"], "nowhere.json: cannot be read (No such file or directory)"),
+        (["model.vocab=README.md"], "README.md: is not a vocabulary"),
+        (["model.graph_layers=5"], "model.graph_layers is 5, expected integer from 1 to 4"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_told_in_one_line(lhsc_settings, tmp_path, overrides, message):
+    path = ROOT / "configs" / "scenes_lhsc.yaml"
+    with pytest.raises(InputError) as error:
+        Run(load_config(path, [*lhsc_settings, f"run.out={tmp_path}", *overrides]), False, False)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_captions_without_a_known_word_are_counted(trained, world, tmp_path, capsys):
+    shutil.copytree(world / "scenes_precomp", folder := tmp_path / "scenes_precomp")
+    captions = (folder / "test_caps.txt").read_text().splitlines()
+    captions[3:5] = ["Xylophones!", "zzz"]
+    (folder / "test_caps.txt").write_text("\n".join(captions) + "\n")
+    evaluate(trained / "model_best.pth", tmp_path)
+    note = "note: test: 2 captions have no word that the vocabulary knows\n"
+    assert capsys.readouterr().err == note
+
+
+def test_what_does_not_apply_says_so(trained, world, tmp_path):
+    best = trained / "model_best.pth"
+    with pytest.raises(SystemExit, match="LHSC scores pairs and has no vector per image to save"):
+        evaluate(best, world, "--save_embeddings", tmp_path / "e.safetensors")
+    with pytest.raises(SystemExit, match="--bert does not apply to LHSC, which has no such file"):
+        evaluate(best, world, "--bert", world / "scenes_precomp" / "bert")
+
+
+@pytest.mark.slow
+def test_a_run_resumes(trained, lhsc_settings, tmp_path):
+    path, changes = ROOT / "configs" / "scenes_lhsc.yaml", [*lhsc_settings, f"run.out={tmp_path}"]
+    fit(load_config(path, [*changes, "train.epochs=1"]))
+    fit(load_config(path, changes), resume=True)
+    same(*(load_checkpoint(run / "checkpoint.pth") for run in (tmp_path, trained)))
