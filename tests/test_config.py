@@ -162,6 +162,7 @@ RECIPE = {  # VSE-infinity's for regions, which 3SHNet's release trains with
     "train.lr": 5e-4,
     "train.decay_epoch": 15,
     "train.decay": 0.1,
+    "train.drop_last": True,
     "train.weight_decay": 1e-4,
     "train.clip": 2.0,
     "train.sum_epochs": 1,
@@ -200,6 +201,64 @@ def test_defaults_are_the_published_recipe():
 def test_the_papers_configs_are_the_published_recipe(name, changes):
     found = load_config(ROOT / "configs" / f"{name}.yaml").flat()
     assert {key: found[key] for key in RECIPE} == RECIPE | changes
+
+
+LHSC = {  # as the commands in its authors' README
+    "train.epochs": 50,
+    "train.batch_size": 128,
+    "train.lr": 2e-4,
+    "train.decay_epoch": [20, 40],
+    "train.decay": 0.1,
+    "train.drop_last": False,
+    "train.weight_decay": 0.0,
+    "train.clip": 2.0,
+    "train.sum_epochs": 0,
+    "train.margin": 0.2,
+    "data.word_augment": 0.0,
+    "features.drop": 0.0,
+    "model.embed_size": 1024,
+    "model.word_dim": 300,
+    "model.sim_dim": 256,
+    "model.img_dim": 2048,
+    "model.regions": 36,
+    "model.graph_layers": 4,
+    "model.dropout": 0.4,
+    "model.min_count": 4,
+    "model.padding": "ignored",
+    "model.bert": None,
+}
+
+
+@pytest.mark.parametrize("dataset", ["coco", "f30k"])
+def test_lhsc_s_configs_are_its_recipe(dataset):
+    found = load_config(ROOT / "configs" / f"{dataset}_lhsc.yaml").flat()
+    assert {key: found[key] for key in LHSC} == LHSC
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.decay_epoch=x", "train.decay_epoch is 'x', expected integer from 1 or a list of"),
+        ("train.decay_epoch=[3,0]", r"train.decay_epoch is \[3, 0\], expected integer from 1 or a"),
+        (
+            "train.decay_epoch=0",
+            "train.decay_epoch is 0, expected integer from 1 or a list of them",
+        ),
+    ],
+)
+def test_a_list_of_epochs(override, message):
+    assert load_config(None, ["train.decay_epoch=[3,5]"]).train.decay_epoch == [3, 5]
+    with pytest.raises(InputError, match=message):
+        load_config(None, [override])
+
+
+def test_a_grid_may_be_what_a_model_of_so_many_regions_wants():
+    grid = ["model.family=lhsc", "features.type=grid", "features.folder=grids", "features.drop=0"]
+    assert load_config(None, [*grid, "model.regions=49"]).model.regions == 49
+    with pytest.raises(
+        InputError, match=r"model\.regions is 36, but the features have 49 rows per"
+    ):
+        load_config(None, grid)
 
 
 def test_an_override_that_is_no_yaml_is_text():

@@ -116,6 +116,7 @@ def test_arguments_end_at_the_programs():
 TESTED_IN = {
     "models/threeshnet/config.py": "test_config.py",
     "models/cmsei/config.py": "test_config.py",
+    "models/lhsc/config.py": "test_config.py",
 }
 
 

@@ -21,9 +21,10 @@ def setting_cases(shared: Shared) -> Iterator[Case]:
     """Each setting of each family with each odd value; none may end in a traceback."""
     from lib.config import settings_of
 
-    for family, config in (("threeshnet", "scenes_region"), ("cmsei", "scenes_cmsei")):
+    families = (("threeshnet", "scenes_region"), ("cmsei", "scenes_cmsei"), ("lhsc", "scenes_lhsc"))
+    for family, config in families:
         for key in settings_of(family):
-            if family == "cmsei" and not key.startswith("model."):
+            if family != "threeshnet" and not key.startswith("model."):
                 continue
             for value in OVERRIDES:
 

@@ -22,6 +22,7 @@ RUNS = {
     "open_features": ["--files 50 --grids 4"],
     "pairs": ["--images 4 --captions 10 --naive 2 --repeats 1",
               "--direction t2i --images 4 --captions 10 --naive 2 --repeats 1"],
+    "pairs_lhsc": ["--images 4 --captions 5 --repeats 1"],
     "ranking": ["--images 200 --repeats 1"],
     "step": ["--device cpu --batch_size 4 --precision fp32 --images 4 --repeats 1"],
 }  # fmt: skip

@@ -9,6 +9,7 @@ from lib.evaluation.published import comparable_rows
 from lib.evaluation.records import Origin
 from lib.models import FAMILIES, family_of
 from lib.models.cmsei.config import Config as Cmsei
+from lib.models.lhsc.config import Config as Lhsc
 from lib.models.threeshnet.config import Config as ThreeSHNet
 
 PARTS = {  # switch of CMSEI -> its name in the paper
@@ -59,6 +60,25 @@ def test_cmsei(direction, version, off):
 VERSIONS = {"I-T", "T-I"}
 
 
+@pytest.mark.parametrize(
+    ("switches", "expected"),
+    [
+        ({}, "LHSC"),
+        ({"graph_layers": 3}, "LHSC of 3 graph layers"),
+        ({"graph_layers": 1}, "LHSC of 1 graph layer"),
+        ({"use_word_attention": False}, "LHSC without word attention"),
+        ({"use_global": False}, "LHSC without the global part"),
+        ({"use_filter": False}, "LHSC without the filter"),
+        ({"bert": "bert-base-uncased", "graph_layers": 2, "use_filter": False},
+         "LHSC on BERT of 2 graph layers without the filter"),
+        ({"padding": "released", "regions": 24}, "LHSC"),  # how it is trained is no ablation
+    ],
+)  # fmt: skip
+def test_lhsc(switches, expected):
+    assert title(Lhsc(**switches)) == expected
+    assert family_of(Lhsc(**switches)).whole(Lhsc(**switches)) is None
+
+
 def test_no_two_models_share_a_title():
     titles = [title(ThreeSHNet(vsem=a, vspm=b)) for a, b in product((True, False), repeat=2)]
     titles.append(title(ThreeSHNet(segmentation=False)))
@@ -66,6 +86,10 @@ def test_no_two_models_share_a_title():
         dict(zip(PARTS, values, strict=True)) for values in product((True, False), repeat=5)
     ]
     titles += [title(Cmsei(direction=d, **s)) for d in ("i2t", "t2i") for s in switches]
+    parts = ("use_word_attention", "use_global", "use_filter")
+    for depth, bert, *values in product((1, 2, 3, 4), (None, "b"), *[(True, False)] * 3):
+        switched = dict(zip(parts, values, strict=True))
+        titles.append(title(Lhsc(graph_layers=depth, bert=bert, **switched)))
     assert len(set(titles)) == len(titles)
 
 

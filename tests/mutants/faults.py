@@ -31,6 +31,10 @@ AUGMENTATION = "tests/data/test_augmentation.py::"
 IMAGES = "tests/data/test_images.py::"
 PROTOCOLS = "tests/evaluation/test_protocols.py::"
 RELEASED = "tests/models/threeshnet/test_released.py::"
+LHSC = "tests/models/lhsc/test_model.py::"
+PAIRS = "tests/models/lhsc/test_similarity.py::"
+SENTENCES = "tests/models/lhsc/test_sentences.py::"
+WORDS = "tests/models/lhsc/test_vocabulary.py::"
 STEP = TRACE + "test_every_step_is_the_recorded_one"
 EPOCH = TRACE + "test_every_epoch_is_the_recorded_one"
 BEST = TRACE + "test_the_best_epoch_is_the_first_of_the_largest_rsum"
@@ -63,13 +67,13 @@ FAULTS = [
         ('share = progress["step"] / len(batches)', "share = 1.0", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("torch.manual_seed(config.run.seed)", "pass", STEP),
         ("DEV_IMAGES = 1000", "DEV_IMAGES = 5000", EPOCH),
-        ("batches[first:, self._share]", "batches[:, self._share]", RESUMED),
+        ("for batch in batches[first:]]", "for batch in batches]", RESUMED),
         ('metrics.rsum > progress["best_rsum"]', 'metrics.rsum >= progress["best_rsum"]', BEST),
         ('metrics.rsum > progress["best_rsum"]', "True", BEST),
         ('"best_rsum": metrics.rsum, "best_epoch": epoch}', '"best_rsum": metrics.rsum, "best_epoch": epoch + 1}', BEST),
         ('"step": 0, "rsum": metrics.rsum}', '"step": 0, "rsum": progress["best_rsum"]}', BEST),
         ("self._save(best)", "self._save(True)", BEST),
-        ("return total / taken / config.train.batch_size, part", "return total / taken, part", LOG),
+        ("return total / max(sum(map(len, batches[first:])), 1), part", "return total / max(len(own), 1), part", LOG),
         ("epoch >= self.config.train.sum_epochs else", "epoch > self.config.train.sum_epochs else", LOG),
         ("f\"t2i R@1 {metrics.t2i.r1:.1f}, ", "f\"t2i R@1 {metrics.i2t.r1:.1f}, ", LOG),
         ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', TENSORBOARD + "test_tensorboard_has_every_curve"),
@@ -95,7 +99,8 @@ FAULTS = [
         ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("weight_decay=config.weight_decay", "weight_decay=0.0", OPTIM + "test_three_groups_and_the_schedule"),
         ("if epoch >= config.backbone_epoch:", "if epoch > config.backbone_epoch:", PIXELS + "test_heads_learn_first_then_the_late_stages"),
-        ("epoch >= config.decay_epoch", "epoch > config.decay_epoch", STEP),
+        ("sum(epoch >= first for", "sum(epoch > first for", STEP),
+        ("config.decay ** sum(", "config.decay ** any(", OPTIM + "test_three_groups_and_the_schedule"),
         ("0 < config.backbone_epoch == epoch", "config.backbone_epoch == epoch", PIXELS + "test_the_schedule_of_rates"),
         ("return factor * (share if warming else 1.0)", "return factor", PIXELS + "test_the_schedule_of_rates"),
         ('group["lr"] = rate * factor', 'group["lr"] *= factor', STEP),
@@ -116,7 +121,8 @@ FAULTS = [
         ('margin: Float = setting(0.2', 'margin: Float = setting(0.1', RECIPE),
         ('clip: Float = setting(2.0', 'clip: Float = setting(1.0', RECIPE),
         ('lr: Float = setting(5e-4', 'lr: Float = setting(5e-5', RECIPE),
-        ('decay_epoch: int = setting(15', 'decay_epoch: int = setting(20', RECIPE),
+        ('15, "epoch from which rates', '20, "epoch from which rates', RECIPE),
+        ('drop_last: bool = setting(True', 'drop_last: bool = setting(False', RECIPE),
         ('epochs: int = setting(25', 'epochs: int = setting(30', RECIPE),
         ('weight_decay: Float = setting(1e-4', 'weight_decay: Float = setting(1e-2', RECIPE),
         ('word_augment: Float = setting(0.2', 'word_augment: Float = setting(0.1', RECIPE),
@@ -224,6 +230,42 @@ FAULTS = [
         ('"VSeM": config.vsem, "VSpM": config.vspm', '"VSeM": config.vspm, "VSpM": config.vsem', TITLES + "test_threeshnet"),
         ("if not config.segmentation:", "if False:", TITLES + "test_threeshnet"),
         ("arrays[\"categories\"] * shares.any(axis=(1, 2))", "arrays[\"categories\"]", PIXELS + "test_a_batch_is_a_function_of_seed_epoch_and_caption"),
+    ),
+    *_in(
+        "lib/models/lhsc/similarity.py",
+        ("SMOOTHING, SLOPE, EPSILON = 9.0, 0.1,", "SMOOTHING, SLOPE, EPSILON = 4.0, 0.1,", LHSC + "test_evaluation_is_the_release_s"),
+        ("SMOOTHING, SLOPE, EPSILON = 9.0, 0.1,", "SMOOTHING, SLOPE, EPSILON = 9.0, 0.2,", LHSC + "test_evaluation_is_the_release_s"),
+        ("_norm(products, 1)", "_norm(products, 2)", LHSC + "test_evaluation_is_the_release_s"),
+        ("argsort(descending=True, stable=True)", "argsort(descending=False, stable=True)", PAIRS + "test_it_is_the_plain_version_s"),
+        ("weights = self.momentum * (1 - self.momentum) ** ages", "weights = torch.full_like(ages, self.momentum, dtype=torch.float32)", LHSC + "test_training_is_the_release_s"),
+        ("moments.variance * moments.count / (moments.count - 1)", "moments.variance", PAIRS + "test_running_statistics_are_those_of_one_caption_after_the_other"),
+        ("count if self.training else", "1 if self.training else", PAIRS + "test_the_chunk_size_changes_no_score"),
+        ("share = all_reduce_sum if self.synchronised else _unchanged", "share = _unchanged", LHSC + "test_two_processes_and_pieces_are_one"),
+        ("normalised(values, moments).sigmoid() * real", "normalised(values, moments).sigmoid()", PAIRS + "test_it_is_the_plain_version_s"),
+        ("            self.filter_norm.update(concatenate(moments))", "            pass", LHSC + "test_training_is_the_release_s"),
+    ),
+    *_in(
+        "lib/models/lhsc/sentences.py",
+        ("words = attention(words, None if self.released else mask)", "words = attention(words, mask)", LHSC + "test_padding_is_the_release_s"),
+        ("            count = mask.sum(dim=1)[:, None, None]", "            pass", SENTENCES + "test_padding_counts_where_it_is_the_release_s"),
+        ("(forward + backward) / 2", "forward + backward * 0", LHSC + "test_evaluation_is_the_release_s"),
+        ("width = all_reduce_max(batch.ids.shape[1]) if training else", "width = batch.ids.shape[1] if training else", LHSC + "test_two_processes_and_pieces_are_one"),
+    ),
+    *_in(
+        "lib/models/lhsc/vocabulary.py",
+        ("if count >= min_count", "if count > min_count", WORDS + "test_words_that_occur_often_enough_are_kept"),
+        ("self.ids.get(word, self.unknown_id)", "self.ids.get(word, self.padding_id)", WORDS + "test_a_caption_s_ids"),
+    ),
+    *_in(
+        "lib/models/lhsc/__init__.py",
+        ("if read_vocabulary(path) != kept:", "if not read_vocabulary(path):", WORDS + "test_a_checkpoint_s_own_words_count"),
+        ('len(words) != state["size"]', 'len(words) < state["size"]', WORDS + "test_a_released_file_s_words_are_sought"),
+        ('"word attention": config.use_word_attention', '"word attention": config.use_filter', TITLES + "test_lhsc"),
+    ),
+    *_in(
+        "lib/models/lhsc/released.py",
+        ('opt.get("padding", "released")', '"ignored"', "tests/models/lhsc/test_released.py::test_what_is_read_of_a_file"),
+        ('"padding": config.padding', '"padding": "released"', "tests/models/lhsc/test_released.py::test_our_run_goes_there_and_back"),
     ),
     *_in(
         "lib/models/cmsei/__init__.py",

@@ -151,6 +151,45 @@ def test_the_scripts_of_cmsei_run_on_a_miniature(dataset, miniature, world, envi
         assert row in printed
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["coco", "f30k"])
+def test_the_scripts_of_lhsc_run_on_a_miniature(dataset, miniature, environment):
+    out = miniature / "runs" / "lhsc"
+    env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
+    train = ("sh", f"scripts/train_lhsc_{dataset}.sh", "train.epochs=1", "train.batch_size=20")
+    succeed(*train, "data.workers=0", "model.embed_size=64", f"run.out={out}", env=env)
+    command = ("sh", f"scripts/eval_lhsc_{dataset}.sh", "--workers", "0")
+    printed = succeed(*command, env=env | {"CHECKPOINT": str(out / "model_best.pth")})
+    assert ("5 folds of 2" if dataset == "coco" else "test, 10 images") in printed
+    assert f"LHSC region on {dataset}" in printed
+    released = miniature / "model_best.pth.tar"
+    succeed("python", "scripts/convert_checkpoint.py", out / "model_best.pth", released)
+    words = miniature / f"{dataset}_precomp_vocab.json"
+    (miniature / "vocab").mkdir()
+    words.rename(miniature / "vocab" / words.name)
+    again = succeed(*command, env=env | {"CHECKPOINT": str(released)})
+    assert again.splitlines()[-1] == printed.splitlines()[-1]
+    other = "f30k" if dataset == "coco" else "coco"
+    crossing = ("python", "eval_cross_ensemble.py", "--checkpoints", released, "--data_path")
+    printed = succeed(*crossing, miniature, "--dataset", other, "--workers", "0", env=env)
+    assert f"trained on {dataset}, scored on {other} without tuning" in printed
+
+
+@pytest.mark.slow
+def test_the_ablation_of_lhsc_runs_on_a_miniature_world(
+    world, lhsc_settings, environment, tmp_path
+):
+    env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
+    printed = succeed("sh", "scripts/ablation_lhsc_scenes.sh", *lhsc_settings, env=env)
+    for title in ("LHSC of 1 graph layer", "LHSC of 2 graph layers", "LHSC of 3 graph layers",
+                  "LHSC without word attention", "LHSC without the global part",
+                  "LHSC without the filter", "LHSC on BERT"):  # fmt: skip
+        assert printed.count(f"| {title} |") == 1, printed
+    assert printed.count("| LHSC") == 9
+    error = fail("sh", "scripts/ablation_lhsc_scenes.sh", env=env | {"ROWS": "other"})
+    assert "ROWS names other" in error
+
+
 def test_the_matrix_is_whole():
     """Every config has its scripts, and every script's config is there."""
     scripts = {path.stem for path in SCRIPTS}
@@ -162,6 +201,8 @@ def test_the_matrix_is_whole():
         assert (ROOT / "configs" / f"{dataset}_cmsei.yaml").is_file()
         directions = {f"train_cmsei_{direction}_{dataset}" for direction in ("i2t", "t2i")}
         assert {*directions, f"eval_cmsei_{dataset}"} <= scripts
+        assert (ROOT / "configs" / f"{dataset}_lhsc.yaml").is_file()
+        assert {f"train_lhsc_{dataset}", f"eval_lhsc_{dataset}"} <= scripts
     assert "eval_cross_f30k" in scripts
 
 

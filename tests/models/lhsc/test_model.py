@@ -115,7 +115,8 @@ def test_two_processes_and_pieces_are_one(lhsc_settings, tmp_path):
     )):  # fmt: skip
         out = tmp_path / f"{number}.pth"
         words = [*lhsc_settings, f"run.out={tmp_path / 'run'}", "model.padding=released"]
-        words += ["train.clip=1e9", "train.sum_epochs=0", *extra]
+        # Each of the cubic layers enlarges what sums in another order differ by: one is enough.
+        words += ["train.clip=1e9", "train.sum_epochs=0", "model.graph_layers=1", *extra]
         succeed(*command, "tests/training/gradients.py", out, config, *words)
         found.append(torch.load(out, weights_only=True))
     for name, other in zip(("two processes", "chunks"), found[1:], strict=True):
@@ -124,8 +125,7 @@ def test_two_processes_and_pieces_are_one(lhsc_settings, tmp_path):
         biases = ("output.bias", "pooling.mean.bias")
         differing = {n: d for n, d in differing.items() if not n.endswith(biases)}
         print(f"LHSC, {name}: largest deviation {max(differing.values()):.1e}")
-        # Four cubic layers enlarge what sums in another order differ by.
-        assert max(differing.values()) < 3 * LARGEST, max(differing, key=differing.get)
+        assert max(differing.values()) < LARGEST, max(differing, key=differing.get)
 
 
 def evaluate(checkpoint, data, *more):
