@@ -192,7 +192,8 @@ def _unknown(section: list[str], key: str, family: str) -> str:
         return f"unknown section {key}; there are {', '.join(Config.model_fields)}"
     owners = [name for name, f in FAMILIES.items() if key in f.Config.model_fields]
     if section == ["model"] and owners:
-        return f"{dotted} is a setting of {' and '.join(owners)}, but model.family is {family}"
+        of = " and ".join([", ".join(owners[:-1]), owners[-1]] if owners[1:] else owners)
+        return f"{dotted} is a setting of {of}, but model.family is {family}"
     known = list(settings_of(family))
     near = [name for name in known if _is_near(key, name.split(".")[1])]
     near.sort(key=lambda name: not name.startswith(f"{section[0]}."))

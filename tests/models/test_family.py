@@ -120,7 +120,7 @@ def test_its_settings_are_its_own(data, monkeypatch):
     for override, message in (
         ("model.depth=4", "model.depth is 4, expected integer from 1 to 3"),
         ("model.vspm=false", "model.vspm is a setting of threeshnet, but model.family is"),
-        ("model.bert=folder", "model.bert is a setting of threeshnet and cmsei, but"),
+        ("model.bert=folder", "model.bert is a setting of threeshnet, cmsei and lhsc, but"),
     ):
         with pytest.raises(Exception, match=message):
             load_config(data / "bow.yaml", [override])

@@ -260,7 +260,7 @@ FAULTS = [
         "lib/models/lhsc/__init__.py",
         ("if read_vocabulary(path) != kept:", "if not read_vocabulary(path):", WORDS + "test_a_checkpoint_s_own_words_count"),
         ('len(words) != state["size"]', 'len(words) < state["size"]', WORDS + "test_a_released_file_s_words_are_sought"),
-        ('"word attention": config.use_word_attention', '"word attention": config.use_filter', TITLES + "test_lhsc"),
+        ('"word attention": config.use_word_attention or', '"word attention": config.use_filter or', TITLES + "test_lhsc"),
     ),
     *_in(
         "lib/models/lhsc/released.py",
@@ -291,7 +291,7 @@ FAULTS = [
     *_in(
         "eval_cross_ensemble.py",
         ("weight = 1 / len(paths)", "weight = 1.0 + len(members)", CROSS + "test_members_and_mean_on_another_dataset"),
-        ("if checkpoint.source == dataset:", "if False:", CROSS + "test_the_training_dataset_is_no_target"),
+        ("if checkpoint.source == target.dataset:", "if False:", CROSS + "test_the_training_dataset_is_no_target"),
         ("mean = mean + np.float32(weight) * scored.scores", "mean = scored.scores", CROSS + "test_members_and_mean_on_another_dataset"),
     ),
     *_in(

@@ -40,7 +40,7 @@ class Family(family.Family):
         layers = "s" if config.graph_layers > 1 else ""
         depth = f" of {config.graph_layers} graph layer{layers}"
         parts = {
-            "word attention": config.use_word_attention,
+            "word attention": config.use_word_attention or config.bert is not None,
             "the global part": config.use_global,
             "the filter": config.use_filter,
         }

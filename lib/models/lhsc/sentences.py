@@ -12,7 +12,6 @@ from lib.batch import Tensors, TextBatch
 from lib.distributed import all_reduce_max
 from lib.models.common.bert import TokenEncoder
 from lib.models.common.layers import unit
-from lib.models.common.micro_batch import chunked_forward
 from lib.models.lhsc.config import Config
 from lib.models.lhsc.pooling import GlobalPooling, xavier
 
@@ -68,11 +67,11 @@ class Attentions(nn.Module):
         return words
 
 
-def padded_alike(batch: TextBatch, training: bool, padding_id: int = 0) -> TextBatch:
+def padded_alike(batch: TextBatch, training: bool) -> TextBatch:
     """The batch as wide as the longest caption of all ranks: where padding counts, its width is
     that of the whole batch. Evaluation's batches are one rank's each."""
     width = all_reduce_max(batch.ids.shape[1]) if training else batch.ids.shape[1]
-    ids = pad(batch.ids, (0, width - batch.ids.shape[1]), value=padding_id)
+    ids = pad(batch.ids, (0, width - batch.ids.shape[1]))  # with <pad>, which is 0
     return TextBatch(ids, batch.lengths, batch.indices)
 
 
@@ -103,23 +102,18 @@ class WordEncoder(nn.Module):
 
 
 class BertEncoder(TokenEncoder):
-    """BERT's last states, attention, a projection; no GRU."""
+    """BERT and a projection, without the words' attention: BERT has its own."""
 
     def __init__(self, config: Config, bert: BertModel):
         super().__init__(bert, config.embed_size)
         self.projection = xavier(bert.config.hidden_size, config.embed_size)
-        self.attention = Attentions(config, bert.config.hidden_size)
         self.pooling = (
             GlobalPooling(config.embed_size, config.dropout) if config.use_global else None
         )
 
     def forward(self, batch: TextBatch) -> Words:
         """B captions; all real pieces of words count, [CLS] and [SEP] too."""
-        if self.attention.released:
-            batch = padded_alike(batch, self.training)
-        states = chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
-        rows = self.projection(self.attention(states, batch.mask))
-        return _finished(rows, batch.mask, self.pooling)
+        return _finished(self.tokens(batch), batch.mask, self.pooling)
 
 
 def _finished(rows: Tensor, mask: Tensor, pooling: GlobalPooling | None) -> Words:
