@@ -98,7 +98,9 @@ def field_cases(shared: Shared) -> Iterator[Case]:
         "results.json": (shared.run / "results.json", ["scripts/results_table.py"]),
         "environment.json": (shared.run / "environment.json", None),
         "config.json": (shared.bert / "config.json", None),
-    }
+        "lhsc_vocab.json": (shared.root / "lhsc_vocab.json",
+                            shared.evaluate(shared.lhsc, "--vocab")),
+    }  # fmt: skip
     for name, (source, words) in files.items():
         content = json.loads(source.read_text())
         for path in [(), *_places(content)]:

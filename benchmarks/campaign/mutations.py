@@ -64,10 +64,11 @@ def formats(shared: Shared) -> list[Format]:
     """Everything that a command reads."""
     data, run, root = shared.data, shared.run, shared.root
 
-    def checkpoint(folder: Path, name: str) -> None:
+    def checkpoint(folder: Path, name: str, **locations: str) -> None:
         from lib.checkpoint import load_checkpoint, load_model
 
-        found = load_checkpoint(folder / name).relocated({"bert": str(shared.bert)})
+        places = locations or {"bert": str(shared.bert)}
+        found = load_checkpoint(folder / name).relocated(places)
         model, _ = load_model(found, folder / name)
         weights = [value.numpy() for value in model.state_dict().values()]
         optimizer = (found.training or {}).get("optimizer", {"state": {}})["state"]
@@ -132,6 +133,10 @@ def formats(shared: Shared) -> list[Format]:
                lambda f: checkpoint(f, "checkpoint.pth"), silent=True),
         Format("released checkpoint", (root / "released.pth",),
                lambda f: checkpoint(f, "released.pth"), silent=True),
+        Format("released LHSC", (shared.lhsc,), lambda f: checkpoint(
+            f, shared.lhsc.name, vocab=str(root / "lhsc_vocab.json")), silent=True),
+        Format("LHSC's vocabulary", (root / "lhsc_vocab.json", shared.lhsc), lambda f: checkpoint(
+            f, shared.lhsc.name, vocab=str(f / "lhsc_vocab.json"))),
         Format("scores", (run / "results.safetensors",), lambda f: scores(f, "results.safetensors"),
                silent=True),
         Format("embeddings", (run / "embeddings.safetensors",), embeddings, silent=True),

@@ -44,6 +44,11 @@ class Shared:
         """Another run's best model."""
         return self.root / "other" / "model_best.pth"
 
+    @property
+    def lhsc(self) -> Path:
+        """A released LHSC; ``lhsc_vocab.json`` holds its words."""
+        return self.root / "lhsc.pth.tar"
+
     def settings(self, out: Path) -> list[str]:
         """Overrides that make configs/scenes_region.yaml fit."""
         return [
@@ -88,6 +93,11 @@ def build(root: Path) -> Shared:
     # The same pictures under another dataset's name, for cross-dataset evaluation.
     shutil.copytree(shared.data, root / "scenes_b_precomp")
     command("scripts/convert_checkpoint.py", shared.checkpoint, root / "released.pth")
+    words = ["train.py", "--config", "configs/scenes_lhsc.yaml", "model.regions=4"]
+    fitting = [s for s in shared.settings(root / "lhsc") if "map_size" not in s and "bert" not in s]
+    command(*words, *fitting, "model.word_dim=8", "model.sim_dim=8", "train.epochs=1")
+    command("scripts/convert_checkpoint.py", root / "lhsc" / "model_best.pth", shared.lhsc)
+    (root / "scenes_precomp_vocab.json").rename(root / "lhsc_vocab.json")
     grid = ("features.type=grid", "features.folder=grids", "features.grid_size=null")
     command("scripts/pack_features.py", "--config", shared.run / "config.yaml", "--workers", 0,
             "--out", "packed", "--splits", "test", *grid)  # fmt: skip
