@@ -70,15 +70,17 @@ class Checkpoint:
 
     @property
     def locations(self) -> set[str]:
-        """The settings that say where files of this model are."""
-        return family_of(self.config.model).locations_of(self.config.model)
+        """The settings that say where files are that this model needs."""
+        return family_of(self.config.model).locations_of(self.config.model, self.tokenizer)
 
     def relocated(self, locations: Mapping[str, str | None]) -> "Checkpoint":
         """The same with files of the model in other places, setting by setting. Raises InputError:
         the family has no such setting."""
         if unknown := locations.keys() - self.locations:
             title = family_of(self.config.model).title(self.config.model)
-            raise InputError(f"--{min(unknown)} does not apply to {title}, which has no such file")
+            raise InputError(
+                f"--{min(unknown)} does not apply to {title}, which needs no such file"
+            )
         model = self.config.model.model_copy(update=locations)
         return replace(self, config=self.config.model_copy(update={"model": model}))
 
@@ -157,7 +159,12 @@ def load_tokenizer(checkpoint: Checkpoint, path: str | Path, root: str | Path) -
     """The tokenizer of a checkpoint read from ``path``; files that it needs are sought beside it
     and in ``vocab/`` of the data's folder ``root``. Raises InputError: not found."""
     config, folders = checkpoint.config.model, (Path(path).parent, Path(root) / "vocab")
-    return family_of(config).tokenizer(config, None, checkpoint.tokenizer, folders)
+    try:
+        return family_of(config).tokenizer(config, None, checkpoint.tokenizer, folders)
+    except InputError as error:
+        if checkpoint.is_released and checkpoint.tokenizer:  # it is what names the missing file
+            raise InputError(f"{path}: {error}") from error
+        raise
 
 
 def load_model(

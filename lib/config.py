@@ -64,7 +64,9 @@ class TrainConfig(Settings):
     )
     decay: Float = setting(0.1, "factor on all rates from decay_epoch on", ge=0)
     weight_decay: Float = setting(1e-4, "of AdamW; 0 makes it Adam", ge=0)
-    drop_last: bool = setting(True, "leave out an epoch's last batch where it is not full")
+    drop_last: bool = setting(
+        True, "leave out an epoch's partial last batch; false: train on what processes can share"
+    )
     micro_batch: int | None = setting(None, "micro-batch size; null: the whole batch", ge=1)
     sync_batchnorm: bool = setting(False, "on several GPUs: BatchNorm over the whole batch")
     clip: Float = setting(2.0, "largest gradient norm over all parameters", ge=0)

@@ -25,16 +25,18 @@ from lib.models import family_of
 from lib.outputs import check_outputs, new_file
 
 
-def convert(source: Path, target: Path, locations: dict[str, str]) -> str:
+def convert(
+    source: Path, target: Path, locations: dict[str, str], root: str | Path = "data"
+) -> str:
     """Write ``target``, and what belongs beside it, and say what they are; ``locations`` as in
-    :class:`lib.evaluation.evaluator.Target`."""
+    :class:`lib.evaluation.evaluator.Target`, ``root`` as :func:`load_tokenizer` has it."""
     check_outputs([(target, new_file)], [source])
     checkpoint = load_checkpoint(source).relocated(locations)
     model = checkpoint.config.model
     title = family_of(model).title(model)
     if checkpoint.is_released:
         if checkpoint.tokenizer:  # a part of the model that the file leaves to others
-            tokenizer = load_tokenizer(checkpoint, source, "data").state()
+            tokenizer = load_tokenizer(checkpoint, source, root).state()
             checkpoint = replace(
                 checkpoint.relocated(dict.fromkeys(locations)), tokenizer=tokenizer
             )
@@ -63,10 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=path_arg)
     parser.add_argument("target", type=path_arg)
+    parser.add_argument("--data_path", type=path_arg, default="data", help="holds vocab/")
     add_locations(parser)
     args = parser.parse_args()
     with exit_on_error():
-        print(convert(args.source, args.target, locations_in(args)))
+        print(convert(args.source, args.target, locations_in(args), args.data_path))
 
 
 if __name__ == "__main__":

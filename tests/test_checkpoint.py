@@ -111,7 +111,7 @@ def test_a_setting_of_another_family_cannot_move():
     assert moved.config.model.bert == "elsewhere"
     assert checkpoint.config.model.bert != "elsewhere"
     with pytest.raises(
-        InputError, match="--vocab does not apply to 3SHNet, which has no such file"
+        InputError, match="--vocab does not apply to 3SHNet, which needs no such file"
     ):
         checkpoint.relocated({"vocab": "words.json"})
 

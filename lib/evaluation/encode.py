@@ -1,6 +1,7 @@
 """Encodes a split: each image once, each caption once, captions batched by length."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +33,14 @@ class Embeddings:
     def scores(
         self, model: RetrievalModel, precision: str = "fp32", guard: Guard = iter
     ) -> np.ndarray:
-        """(n, 5n) float32 by ``model.score``; ``precision`` is of what precedes the score in a
-        family that scores pairs. ``guard`` gets the pieces of work and may raise between two."""
+        """(n, 5n) float32 by ``model.score``, in evaluation mode; ``precision`` is of what precedes
+        the score in a family that scores pairs. ``guard`` gets the pieces of work and may raise
+        between two."""
         device = next(model.parameters()).device
         if model.pairwise:
-            return self._pair_scores(model, device, precision, guard)
-        with torch.inference_mode(), precision_context(device, "fp32"):
+            with evaluating(model):
+                return self._pair_scores(model, device, precision, guard)
+        with evaluating(model), torch.inference_mode(), precision_context(device, "fp32"):
             matrix = np.empty((len(self.images), len(self.captions)), np.float32)
             captions = self.captions.to(device)
             for rows in guard(_chunks(len(matrix), SCORE_ROWS)):
@@ -69,6 +72,17 @@ class Embeddings:
         return matrix
 
 
+@contextmanager
+def evaluating(model: RetrievalModel) -> Iterator[None]:
+    """A block in which the model is in evaluation mode; its mode is restored."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
 def _chunks(count: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, count, size)]
 
@@ -94,17 +108,12 @@ def encode_split(
     count = images * CAPTIONS_PER_IMAGE
     texts = text_batches(captions, count, together or batch_size, consecutive=together is not None)
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), precision_context(device, precision):
-            own = slice(rank(), None, world_size())
-            loader = image_loader(split, batches[own], workers, device.type == "cuda")
-            encoded = _encode(model.encode_images, guard(loader), f"images of {split.name}", device)
-            captions_of = f"captions of {split.name}"
-            by_length = _encode(model.encode_texts, guard(texts[own]), captions_of, device)
-    finally:
-        model.train(was_training)
+    with evaluating(model), torch.inference_mode(), precision_context(device, precision):
+        own = slice(rank(), None, world_size())
+        loader = image_loader(split, batches[own], workers, device.type == "cuda")
+        encoded = _encode(model.encode_images, guard(loader), f"images of {split.name}", device)
+        captions_of = f"captions of {split.name}"
+        by_length = _encode(model.encode_texts, guard(texts[own]), captions_of, device)
     place = torch.cat([batch.indices for batch in texts]).argsort()
     return Embeddings(encoded, map_tensors(by_length, lambda tensor: tensor[place]))
 

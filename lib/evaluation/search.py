@@ -75,7 +75,7 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
     parser.add_argument("-k", type=int, default=10, help="pictures per sentence")
-    add_locations(parser)
+    add_locations(parser, searchable=True)
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     args = parser.parse_args(words)
     if args.k < 1 or not all(query.strip() for query in args.query):

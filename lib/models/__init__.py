@@ -23,9 +23,11 @@ def family_of(config: FamilyConfig) -> Family:
     return FAMILIES[config.family]
 
 
-def location_options() -> dict[str, str]:
-    """Every family's settings that say where files are, with a line of help each."""
-    return {name: line for family in FAMILIES.values() for name, line in family.locations.items()}
+def location_options(searchable: bool = False) -> dict[str, str]:
+    """Every family's settings that say where files are, with a line of help each; or only those of
+    families that can be ``searchable``."""
+    families = [f for f in FAMILIES.values() if not (searchable and f.pairwise)]
+    return {name: line for family in families for name, line in family.locations.items()}
 
 
 def build_model(

@@ -169,6 +169,8 @@ class Family(ABC):
     # Settings that only say where files are, with a line for the programs' option of that name:
     # they may differ when a run is resumed or evaluated.
     locations: ClassVar[Mapping[str, str]] = {}
+    # Whether its models score pairs: then there is no vector per image to search among.
+    pairwise: ClassVar[bool] = False
 
     @property
     def released(self) -> ReleasedLayout | None:
@@ -183,8 +185,9 @@ class Family(ABC):
         """The model that this one is a version of, if it is."""
         return None
 
-    def locations_of(self, config: Any) -> set[str]:
-        """Those of ``locations`` that this model has files at."""
+    def locations_of(self, config: Any, state: Plain) -> set[str]:
+        """Those of ``locations`` at which a checkpoint's model needs files; ``state`` is what the
+        checkpoint keeps of the tokenizer."""
         return set(self.locations)
 
     def inputs(self, config: Any) -> Sequence[Input]:

@@ -18,7 +18,14 @@ from lib.distributed import rank, world_size
 from lib.errors import InputError, few, first_line
 from lib.evaluation.records import read_record
 from lib.evaluation.scores import read_metadata
-from lib.files import atomic_write, check_writable, read_json, remove_stale
+from lib.files import (
+    atomic_write,
+    check_writable,
+    file_sha256,
+    read_json,
+    remove_stale,
+    text_sha256,
+)
 from lib.models import family_of
 from lib.outputs import exclusive
 
@@ -134,7 +141,7 @@ class RunDir:
 
     def _discard(self) -> None:
         """Remove what a run of ours wrote, and nothing else."""
-        for path in (self.last, self.best, self.log, self.vocabulary):
+        for path in (self.last, self.best, self.log):
             path.unlink(missing_ok=True)
         if not self.tensorboard.is_symlink():
             for path in self.tensorboard.glob(EVENTS):
@@ -166,11 +173,22 @@ class RunDir:
         logger.propagate = False
         if rank() > 0:
             return logger
-        session = environment(command)
+        session, earlier = environment(command), _sessions(self.environment)
+        own = {s.get("vocabulary") for s in earlier}
+        found = file_sha256(self.vocabulary) if self.vocabulary.is_file() else None
+        if vocabulary is not None:
+            session["vocabulary"] = text_sha256([vocabulary])
+            if found not in (None, session["vocabulary"], *own):
+                raise InputError(
+                    f"{self.vocabulary}: is not of this run, which writes its own there; move it "
+                    "away, or choose another run.out"
+                )
         remove_stale(self.path)
-        earlier = [] if fresh else _sessions(self.environment)
         if fresh:
             self._discard()
+            if found is not None and found in own:
+                self.vocabulary.unlink()
+            earlier = []
         # First: it tells a run's folder from others, however early the run ends.
         with atomic_write(self.environment) as temporary:
             temporary.write_text(json.dumps([*earlier, session], indent=1) + "\n")

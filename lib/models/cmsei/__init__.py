@@ -18,6 +18,7 @@ class Family(BertFamily):
 
     name = "cmsei"
     Config = Config
+    pairwise = True
 
     def title(self, config: Any) -> str:
         """A version, perhaps an ablation of it."""

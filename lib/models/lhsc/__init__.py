@@ -18,15 +18,18 @@ class Family(family.Family):
 
     name = "lhsc"
     Config = Config
+    pairwise = True
     locations: ClassVar[Mapping[str, str]] = {
-        "vocab": "LHSC's vocabulary; default: the checkpoint's own, else the file that a released "
-        "checkpoint names, beside it or in DATA_PATH/vocab",
+        "vocab": "a released LHSC's vocabulary; default: the file that the checkpoint names, "
+        "beside it or in DATA_PATH/vocab",
         "bert": BERT_HELP,
     }
 
-    def locations_of(self, config: Any) -> set[str]:
-        """A vocabulary, or a BERT in its place."""
-        return {"vocab"} if config.bert is None else {"bert"}
+    def locations_of(self, config: Any, state: family.Plain) -> set[str]:
+        """A vocabulary, unless the checkpoint keeps its own; or a BERT."""
+        if config.bert is not None:
+            return {"bert"}
+        return set() if "words" in state else {"vocab"}
 
     @property
     def released(self) -> family.ReleasedLayout:
@@ -40,7 +43,7 @@ class Family(family.Family):
         layers = "s" if config.graph_layers > 1 else ""
         depth = f" of {config.graph_layers} graph layer{layers}"
         parts = {
-            "word attention": config.use_word_attention or config.bert is not None,
+            "word attention": config.use_word_attention,
             "the global part": config.use_global,
             "the filter": config.use_filter,
         }
@@ -69,13 +72,8 @@ class Family(family.Family):
             return bert_tokenizer(config.bert, state)
         path = None if config.vocab is None else Path(config.vocab)
         if kept := state.get("words"):
-            if path is None:
-                return Vocabulary(kept)
-            if not path.exists():  # the checkpoint has been moved away from it
-                return Vocabulary(
-                    kept, (f"{path}: no such vocabulary; the checkpoint has its own",)
-                )
-            if read_vocabulary(path) != kept:
+            # The file that the run was trained with may be gone; another one is another model.
+            if path is not None and path.exists() and read_vocabulary(path) != kept:
                 raise InputError(
                     f"{path}: is not the vocabulary that the checkpoint was trained with"
                 )
@@ -86,7 +84,7 @@ class Family(family.Family):
         words = read_vocabulary(path)
         if state and len(words) != state["size"]:
             raise InputError(
-                f"{path}: holds {len(words):,} words, but the checkpoint knows {state['size']:,}; "
+                f"{path} holds {len(words):,} words, but the checkpoint knows {state['size']:,}; "
                 "name the vocabulary that it was trained with, by --vocab FILE"
             )
         return Vocabulary(words)
@@ -104,12 +102,12 @@ def _named(state: dict[str, Any], folders: Sequence[Path]) -> Path:
     """The vocabulary that a released checkpoint names, in the first of the folders that has it."""
     name = state.get("file")
     if name is None:
-        raise InputError("the checkpoint does not name its vocabulary; pass it by --vocab FILE")
+        raise InputError("does not name its vocabulary; pass it by --vocab FILE")
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
     places = " nor ".join(str(folder / name) for folder in folders)
     raise InputError(
-        f"the checkpoint's vocabulary is missing: neither {places} is there; pass it by --vocab "
-        "FILE (data/README.md says where the file comes from)"
+        f"its vocabulary is missing: neither {places} is there; pass it by --vocab FILE "
+        "(data/README.md says where the file comes from)"
     )

@@ -1,10 +1,14 @@
 """LHSC's settings and its switches for ablations; *ours* is what the release does not have."""
 
-from typing import Literal
+from typing import Literal, get_args
+
+from pydantic import model_validator
 
 from lib.models.family import FamilyConfig, Float, setting
 
 GRAPH_LAYERS = 4  # the whole model's
+Padding = Literal["released", "ignored"]
+PADDINGS: tuple[str, ...] = get_args(Padding)
 
 
 class Config(FamilyConfig):
@@ -19,7 +23,7 @@ class Config(FamilyConfig):
     use_word_attention: bool = setting(True, "self-attention among words; BERT has its own")
     use_global: bool = setting(True, "align whole images with whole sentences too")
     use_filter: bool = setting(True, "weigh alignments; false: their mean")
-    padding: Literal["released", "ignored"] = setting(
+    padding: Padding = setting(
         "ignored", "released: padded words count, as in released weights; ignored: they do not"
     )
     dropout: Float = setting(0.4, "of words, and of the global poolings", ge=0, le=1)
@@ -27,3 +31,12 @@ class Config(FamilyConfig):
     vocab: str | None = setting(None, "a vocabulary file; null: made from the training captions")
     bert: str | None = setting(None, "BERT in place of words and GRU (ours): a name or folder")
     bert_lr_scale: Float = setting(0.1, "BERT's rate is train.lr times this (ours)", ge=0)
+
+    @model_validator(mode="after")
+    def _words_or_bert(self) -> "Config":
+        """Refuse what is of words alone beside a BERT."""
+        words = {"padding": "ignored", "vocab": None, "use_word_attention": True}
+        for name, needed in words.items():
+            if self.bert is not None and getattr(self, name) != needed:
+                raise ValueError(f"model.{name} is of words, which model.bert stands in for")
+        return self

@@ -25,8 +25,7 @@ class LHSC(RetrievalModel):
         """For the ids of a vocabulary of that size, or for ``bert``'s."""
         super().__init__()
         self.bert_lr_scale = config.bert_lr_scale
-        padded = config.padding == "released" and bert is None  # BERT does not see padding
-        self.caption_batch = RELEASED_BATCH if padded else None
+        self.caption_batch = RELEASED_BATCH if config.padding == "released" else None
         self.image_encoder = ImageEncoder(config)
         self.text_encoder: WordEncoder | BertEncoder = (
             WordEncoder(config, vocabulary) if bert is None else BertEncoder(config, bert)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lib.models.family import Plain, ReleasedLayout, ReleasedModel, State
-from lib.models.lhsc.config import GRAPH_LAYERS, Config
+from lib.models.lhsc.config import GRAPH_LAYERS, PADDINGS, Config
 from lib.models.lhsc.model import LHSC
 from lib.models.lhsc.sentences import ATTENTIONS
 from lib.models.lhsc.vocabulary import vocabulary_json
@@ -96,12 +96,19 @@ def _read(states: Sequence[State], keys: Iterator[str]) -> State:
     return found
 
 
+def _sizes(state: State, name: str, dimensions: int) -> tuple[int, ...]:
+    shape = tuple(state[name].shape)
+    if len(shape) != dimensions:
+        raise ValueError(f"{name} has the shape {shape}, expected {dimensions} dimensions")
+    return shape
+
+
 class Layout(ReleasedLayout):
     """Three states, image, text and similarity, whose names have no prefix."""
 
     def recognises(self, states: Sequence[State]) -> bool:
         """Whether one of the states has a graph of the image's, however many states there are."""
-        return any(key.startswith("IM_GCN_") for state in states for key in state)
+        return any(key.removeprefix("module.").startswith("IM_GCN_") for s in states for key in s)
 
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
         """Sizes come from shapes. The state of the tokenizer is the number of words, and the name
@@ -110,16 +117,21 @@ class Layout(ReleasedLayout):
             raise ValueError(f"holds {len(states)} states, expected {', '.join(SIDES)}")
         if any("bert" in key for key in states[1]):
             raise ValueError("its text side is a BERT, which no released LHSC has")
+        if prefixed := next((key for key in states[0] if key.startswith("module.")), None):
+            raise ValueError(f"{prefixed} begins with module., as no tensor of LHSC does")
+        padding = opt.get("padding", "released")  # the release knows no other, and does not say
+        if padding not in PADDINGS:
+            raise ValueError(f"opt.padding is {padding!r}, expected {' or '.join(PADDINGS)}")
         image, text, similarity = states
-        size, img_dim = image["fc.weight"].shape
-        words, word_dim = text["embed.weight"].shape
+        size, img_dim = _sizes(image, "fc.weight", 2)
+        words, word_dim = _sizes(text, "embed.weight", 2)
         config = Config(
             img_dim=img_dim,
             embed_size=size,
             word_dim=word_dim,
-            sim_dim=len(similarity["sim_eval_w.weight"][0]),
-            regions=len(similarity["v_global_w.embedding_local.1.weight"]),
-            padding=opt.get("padding", "released"),  # the release knows no other, and does not say
+            sim_dim=_sizes(similarity, "sim_eval_w.weight", 2)[1],
+            regions=_sizes(similarity, "v_global_w.embedding_local.1.weight", 1)[0],
+            padding=padding,
         )
         with torch.device("meta"):
             expected = LHSC(config, words).state_dict()

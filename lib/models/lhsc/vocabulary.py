@@ -26,9 +26,9 @@ class Vocabulary(Tokenizer):
     mask_id = unknown_id
     max_length = 512  # the release cuts nothing, but no data set's caption is so long
 
-    def __init__(self, words: Sequence[str], notes: tuple[str, ...] = ()):
+    def __init__(self, words: Sequence[str]):
         """Of all words in the order of their ids, the special ones first."""
-        self.words, self.notes = list(words), notes
+        self.words = list(words)
         self.ids = {word: number for number, word in enumerate(words)}
         self.random_ids = (min(len(SPECIAL), len(words) - 1), len(words))
         self.begins_word = np.ones(len(words), bool)
@@ -69,6 +69,8 @@ def vocabulary_of(captions: Sequence[str], min_count: int) -> Vocabulary:
 def read_vocabulary(path: Path) -> list[str]:
     """The words of a file, in the order of their ids. Raises InputError: not found, of another
     format, ids with a gap, or without one of the special words."""
+    if not path.exists():
+        raise InputError(f"{path}: no such vocabulary")
     content = read_json(path, "vocabulary")
     ids = content.get("word2idx") if isinstance(content, dict) else None
     if not isinstance(ids, dict) or not all(type(number) is int for number in ids.values()):
@@ -79,8 +81,8 @@ def read_vocabulary(path: Path) -> list[str]:
     words = sorted(ids, key=lambda word: ids[word])
     if missing := sorted(set(range(len(words))) - set(ids.values())):
         raise InputError(
-            f"{path}: no word has the number {missing[0]}, but the numbers of {len(words)} words "
-            f"are all from 0 to {len(words) - 1}"
+            f"{path}: expected the numbers 0 to {len(words) - 1}, each of one word; none has "
+            f"{missing[0]}"
         )
     for number, word in enumerate(SPECIAL):
         if ids.get(word) != number:

@@ -22,6 +22,7 @@ from tests.models.lhsc import released as golden
 from tests.models.lhsc.released import SIDES, STRIDE, deviation, golden_captions, golden_images
 from tests.support import GOLDEN, LARGEST, ROOT, TORCHRUN, deviations, fit, same, succeed
 
+TRAIN = ("python", "train.py", "--config", "configs/scenes_lhsc.yaml")
 LENGTHS, TRAINING_LENGTHS = [12, 7, 3, 1], [11, 9, 8, 6, 4, 2]
 RECORDED, TRAINING = (np.load(GOLDEN / f"{name}.npz") for name in ("lhsc", "lhsc_training"))
 
@@ -171,11 +172,14 @@ def test_across_datasets_each_model_gets_its_own_files(trained, config, world, t
     words = ["--checkpoints", *both, "--data_path", tmp_path, "--dataset", "scenes_b"]
     words += ["--device", "cpu", "--workers", "0"]
     files = ["--bert", world / "scenes_precomp" / "bert", "--vocab", trained / "vocab.json"]
+    convert(trained / "model_best.pth", released := tmp_path / "elsewhere" / "m.pth.tar", {})
+    (released.parent / "scenes_precomp_vocab.json").unlink()
+    words.insert(3, released)  # it takes --vocab; the run's own checkpoint keeps its words
     crossing.main(list(map(str, [*words, *files])))
     printed = capsys.readouterr().out
     assert "cross-dataset: trained on scenes, scored on scenes_b without tuning" in printed
     assert "LHSC region" in printed
-    words[1:3] = [trained / "model_best.pth"]
+    words[1:4] = [trained / "model_best.pth"]
     with pytest.raises(SystemExit, match="--bert does not apply to any of these checkpoints"):
         crossing.main(list(map(str, [*words, *files])))
 
@@ -189,7 +193,8 @@ def test_a_released_file_is_scored_as_it_is(trained, world, tmp_path):
     one, other = (json.loads((p / "results.json").read_text()) for p in (tmp_path, trained))
     assert one["results"] == other["results"]
     beside.rename(given := tmp_path / "given.json")
-    with pytest.raises(SystemExit, match=r"vocabulary is missing: neither .* is there; pass it by"):
+    told = r"m.*\.tar: its vocabulary is missing: neither .* is there; pass it by --vocab"
+    with pytest.raises(SystemExit, match=told):
         evaluate(released, world)
     evaluate(released, world, "--vocab", given)
     words = json.loads(given.read_text())
@@ -228,7 +233,9 @@ def test_the_release_s_batches_are_a_hundred_neighbours(world, trained, tmp_path
          "(model.regions), channels (model.img_dim)"),
         (["features.drop=0.2"], "features.drop is 0.2, but the model wants all 6 regions of every"),
         (["features.regions=4"], "model.regions is 6, but the features have 4 rows per image"),
-        (["model.vocab=nowhere.json"], "nowhere.json: cannot be read (No such file or directory)"),
+        (["model.vocab=nowhere.json"], "nowhere.json: no such vocabulary"),
+        (["model.bert=x", "model.padding=released"], "model.padding is of words, which model.bert"),
+        (["model.use_word_attention=false", "model.bert=x"], "use_word_attention is of words"),
         (["model.vocab=README.md"], "README.md: is not a vocabulary"),
         (["model.graph_layers=5"], "model.graph_layers is 5, expected integer from 1 to 4"),
     ],
@@ -255,8 +262,50 @@ def test_what_does_not_apply_says_so(trained, world, tmp_path):
     best = trained / "model_best.pth"
     with pytest.raises(SystemExit, match="LHSC scores pairs and has no vector per image to save"):
         evaluate(best, world, "--save_embeddings", tmp_path / "e.safetensors")
-    with pytest.raises(SystemExit, match="--bert does not apply to LHSC, which has no such file"):
+    with pytest.raises(SystemExit, match="--bert does not apply to LHSC, which needs no such"):
         evaluate(best, world, "--bert", world / "scenes_precomp" / "bert")
+
+    with pytest.raises(SystemExit, match="--vocab does not apply to LHSC, which needs no such"):
+        evaluate(best, world, "--vocab", trained / "vocab.json")
+
+
+def test_validation_changes_nothing_and_is_the_evaluation(lhsc_settings, world, tmp_path):
+    """The filter has statistics that a score in training mode would change."""
+    path = ROOT / "configs" / "scenes_lhsc.yaml"
+    run = fit(load_config(path, [*lhsc_settings, f"run.out={tmp_path}", "train.epochs=1"]))
+    run.model.train()
+    before = {name: value.clone() for name, value in run.model.named_buffers()}
+    run._between = iter
+    metrics = run._validate()
+    assert run.model.training
+    for name, value in run.model.named_buffers():
+        assert torch.equal(value, before[name]), name
+    assert before["similarity.filter_norm.num_batches_tracked"] == 120  # training captions alone
+    evaluate(tmp_path / "model_best.pth", world, "--split", "dev", "--json", tmp_path / "d.json")
+    (scored,) = json.loads((tmp_path / "d.json").read_text())["results"]
+    assert scored["metrics"]["rsum"] == pytest.approx(metrics.rsum)
+    assert run.progress["best_rsum"] == metrics.rsum
+
+
+def test_overwriting_spares_a_vocabulary_of_somebody_else(lhsc_settings, tmp_path):
+    path = ROOT / "configs" / "scenes_lhsc.yaml"
+    config = load_config(path, [*lhsc_settings, f"run.out={tmp_path}", "train.epochs=1"])
+    fit(config)
+    own = (tmp_path / "vocab.json").read_bytes()
+    fit(config, overwrite=True)
+    assert (tmp_path / "vocab.json").read_bytes() == own
+    (tmp_path / "vocab.json").write_text("mine")
+    with pytest.raises(InputError, match=r"vocab\.json: is not of this run, which writes its own"):
+        fit(config, overwrite=True)
+    assert (tmp_path / "vocab.json").read_text() == "mine"
+    assert (tmp_path / "model_best.pth").exists()
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_two_processes_ends(lhsc_settings, tmp_path):
+    words = [*lhsc_settings, "train.sync_batchnorm=true", "model.padding=released"]
+    succeed(*TORCHRUN, *TRAIN[1:], *words, "train.batch_size=50", f"run.out={tmp_path}")
+    assert load_checkpoint(tmp_path / "checkpoint.pth").progress["epoch"] == 2
 
 
 @pytest.mark.slow

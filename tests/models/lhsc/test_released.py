@@ -112,7 +112,7 @@ def test_the_file_s_own_vocabulary_is_kept_in_our_format(tmp_path):
     torch.save(small_content(), source := tmp_path / "m.pth.tar")
     (given := tmp_path / "words.json").write_text(vocabulary_json([*SPECIAL, *"abcdef"]))
     error = fail(*command(source, tmp_path / "o.pth"))
-    assert error.startswith("error: the checkpoint's vocabulary is missing: neither ")
+    assert error.startswith(f"error: {source}: its vocabulary is missing: neither ")
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "o.pth").exists()
     convert(source, tmp_path / "o.pth", {"vocab": str(given)})
@@ -171,6 +171,10 @@ def with_bert(raw):
     raw["model"][1] = {"bert.embeddings.word_embeddings.weight": torch.zeros(3, 3)}
 
 
+def with_prefix(raw):
+    raw["model"] = [{f"module.{name}": t for name, t in s.items()} for s in raw["model"]]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -184,8 +188,12 @@ def with_bert(raw):
         (lambda r: r["model"][2].update({"sim_tranloc_w.bias": torch.zeros(7)}),
          r"the similarity state: .*sim_tranloc_w\.bias \(7,\) instead of \(4,\)"),
         (lambda r: r["model"][2].update({"v_global_w.embedding_local.1.weight": torch.zeros(())}),
-         "is not a released checkpoint"),
-        (lambda r: r["opt"].__setattr__("padding", "other"), "is not a released checkpoint"),
+         r"embedding_local\.1\.weight has the shape \(\), expected 1 dimensions"),
+        (lambda r: r["model"][0].update({"fc.weight": torch.zeros(1, 2, 3)}),
+         r"fc\.weight has the shape \(1, 2, 3\), expected 2 dimensions"),
+        (with_prefix, r"module\.fc\.weight begins with module\., as no tensor of LHSC does"),
+        (lambda r: r["opt"].__setattr__("padding", "x"),
+         r"opt\.padding is 'x', expected released or ignored"),
     ],
 )  # fmt: skip
 def test_other_files_are_refused_in_one_line(tmp_path, change, message):

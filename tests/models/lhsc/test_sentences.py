@@ -72,17 +72,9 @@ def test_bert_may_stand_in_for_words():
     torch.manual_seed(0)
     bert = BertModel(BertConfig(vocab_size=40, hidden_size=32, num_hidden_layers=1,
                                 num_attention_heads=2, intermediate_size=32))  # fmt: skip
-    config = Config(
-        img_dim=12,
-        embed_size=WIDTH,
-        regions=REGIONS,
-        bert="small",
-        bert_lr_scale=0.5,
-        padding="released",
-    )
+    config = Config(img_dim=12, embed_size=WIDTH, regions=REGIONS, bert="small", bert_lr_scale=0.5)
     model, (images, texts) = LHSC(config, 40, bert).eval(), batches()
     assert max(deviations(model, texts)) < 1e-6
-    assert model.caption_batch is None
     wider = TextBatch(pad(texts.ids, (0, 3)), texts.lengths, texts.indices)
     torch.testing.assert_close(
         model.encode_texts(wider).rows[:, :9], model.encode_texts(texts).rows

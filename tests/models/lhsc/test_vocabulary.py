@@ -57,7 +57,7 @@ WORDS = [*SPECIAL, "a", "dog"]
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "cannot be read"),
+        (None, "no such vocabulary"),
         ("[]", 'is not a vocabulary, which has "word2idx"'),
         ("{}", 'is not a vocabulary, which has "word2idx"'),
         ('{"word2idx": {"a": "0"}}', 'is not a vocabulary, which has "word2idx"'),
@@ -67,13 +67,16 @@ WORDS = [*SPECIAL, "a", "dog"]
         (["<start>", "<pad>", *WORDS[2:]], "<pad> has the number 1, expected number 0"),
         (
             {**dict(zip(WORDS, range(6), strict=True)), "dog": 7},
-            "no word has the number 5, but the",
+            "expected the numbers 0 to 5, each of one word; none has 5",
         ),
         (
             {**dict(zip(WORDS, range(6), strict=True)), "dog": 4},
-            "no word has the number 5, but the",
+            "expected the numbers 0 to 5, each of one word; none has 5",
         ),
-        ({**dict(zip(WORDS, range(6), strict=True)), "dog": -1}, "no word has the number 5, but"),
+        (
+            {**dict(zip(WORDS, range(6), strict=True)), "dog": -1},
+            "expected the numbers 0 to 5, each of one word; none has 5",
+        ),
     ],
 )
 def test_a_broken_file_is_told_in_one_line(tmp_path, content, message):
@@ -94,12 +97,15 @@ def test_a_checkpoint_s_own_words_count(tmp_path):
     kept = Vocabulary(WORDS).state()
     assert TOKENIZER(Config(), None, kept).words == WORDS
     same, other = write(tmp_path / "a.json", WORDS), write(tmp_path / "b.json", [*WORDS, "cat"])
-    assert TOKENIZER(Config(vocab=str(same)), None, kept).notes == ()
+    assert TOKENIZER(Config(vocab=str(same)), None, kept).words == WORDS
     with pytest.raises(InputError, match=r"b\.json: is not the vocabulary that the checkpoint"):
         TOKENIZER(Config(vocab=str(other)), None, kept)
-    moved = TOKENIZER(Config(vocab=str(tmp_path / "gone.json")), None, kept)
-    assert moved.words == WORDS
-    assert moved.notes[0].endswith("no such vocabulary; the checkpoint has its own")
+    moved = Config(vocab=str(tmp_path / "gone.json"))  # as it was trained, elsewhere
+    assert TOKENIZER(moved, None, kept).words == WORDS
+    locations_of = FAMILIES["lhsc"].locations_of
+    assert locations_of(Config(), kept) == set()  # --vocab does not apply
+    assert locations_of(Config(), {"size": 6, "file": "f.json"}) == {"vocab"}
+    assert locations_of(Config(bert="folder"), {}) == {"bert"}
 
 
 def test_a_released_file_s_words_are_sought(tmp_path):
@@ -114,7 +120,9 @@ def test_a_released_file_s_words_are_sought(tmp_path):
     given = write(tmp_path / "given.json", [*SPECIAL, "x", "y"])
     assert TOKENIZER(Config(vocab=str(given)), None, state, (one, two)).words[-1] == "y"
     write(given, [*WORDS, "z"])
-    with pytest.raises(InputError, match="holds 7 words, but the checkpoint knows 6; name the"):
+    with pytest.raises(
+        InputError, match=r"given\.json holds 7 words, but the checkpoint knows 6; name the"
+    ):
         TOKENIZER(Config(vocab=str(given)), None, state, ())
     with pytest.raises(InputError, match="does not name its vocabulary; pass it by --vocab FILE"):
         TOKENIZER(Config(), None, {"size": 6, "file": None}, (one,))
