@@ -233,7 +233,7 @@ FAULTS = [
     ),
     *_in(
         "lib/evaluation/encode.py",
-        ("            with evaluating(model):\n                return self._pair_scores", "            if True:\n                return self._pair_scores", LHSC + "test_validation_changes_nothing_and_is_the_evaluation"),
+        ("            with evaluating(model):", "            with evaluating(torch.nn.Identity()):", LHSC + "test_validation_changes_nothing_and_is_the_evaluation"),
         ("together or batch_size, consecutive=together is not None", "batch_size", LHSC + "test_the_release_s_batches_are_a_hundred_neighbours"),
     ),
     *_in(
