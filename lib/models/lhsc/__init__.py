@@ -71,6 +71,8 @@ class Family(family.Family):
         if config.bert is not None:
             return bert_tokenizer(config.bert, state)
         path = None if config.vocab is None else Path(config.vocab)
+        if state and not (_is_vocabulary(state.get("words")) or type(state.get("size")) is int):
+            raise InputError("the checkpoint is damaged: its tokenizer holds no list of words")
         if kept := state.get("words"):
             # The file that the run was trained with may be gone; another one is another model.
             if path is not None and path.exists() and read_vocabulary(path) != kept:
@@ -96,6 +98,10 @@ class Family(family.Family):
 
         bert = None if config.bert is None else load_bert(config.bert, pretrained)
         return LHSC(config, len(tokenizer.begins_word), bert)
+
+
+def _is_vocabulary(words: Any) -> bool:
+    return isinstance(words, list) and bool(words) and all(isinstance(w, str) for w in words)
 
 
 def _named(state: dict[str, Any], folders: Sequence[Path]) -> Path:

@@ -108,6 +108,12 @@ def test_a_checkpoint_s_own_words_count(tmp_path):
     assert locations_of(Config(bert="folder"), {}) == {"bert"}
 
 
+@pytest.mark.parametrize("state", [{"words": 5}, {"words": []}, {"words": [1]}, {"size": "x"}])
+def test_a_damaged_state_is_told(state):
+    with pytest.raises(InputError, match="damaged: its tokenizer holds no list of words"):
+        TOKENIZER(Config(), None, state)
+
+
 def test_a_released_file_s_words_are_sought(tmp_path):
     state, (one, two) = {"size": 6, "file": "f30k_precomp_vocab.json"}, (tmp_path / "1", tmp_path)
     one.mkdir()
