@@ -106,6 +106,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         if missing := [part for part in PARTS if part not in raw]:
             raise InputError(f"{path}: lacks {', '.join(missing)}")
         config = from_dict(raw["config"], str(path))
+        if why := family_of(config.model).outdated(raw["config"].get("model", {})):
+            raise InputError(f"{path}: {why}; train anew, or use the code that wrote it")
         _require_types(raw, path)
         return Checkpoint(config, **{part: raw[part] for part in PARTS[1:]})
     states = raw.get("model") if isinstance(raw, dict) else None

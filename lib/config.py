@@ -148,8 +148,9 @@ def _type(info: FieldInfo) -> str:
     names: list[str] = []
     for kind in get_args(info.annotation) or (info.annotation,):
         if get_origin(kind) is Annotated:
-            kind, field = get_args(kind)
-            names.append(" ".join([TYPES[kind], *_bounds(field)]))
+            kind, *about = get_args(kind)
+            bounds = [bound for part in about for bound in _bounds(part)]
+            names.append(" ".join([TYPES[kind], *bounds]))
         elif get_origin(kind) is list:
             names.append("a list of them")
         else:
@@ -159,11 +160,11 @@ def _type(info: FieldInfo) -> str:
     return f"{text}, or null" if "null" in names else text
 
 
-def _bounds(info: FieldInfo) -> list[str]:
+def _bounds(info: Any) -> list[str]:
     limits = {"ge": "from", "le": "to"}
     return [
         f"{word} {getattr(part, limit)}"
-        for part in info.metadata
+        for part in getattr(info, "metadata", ())
         for limit, word in limits.items()
         if hasattr(part, limit)
     ]

@@ -190,6 +190,11 @@ class Family(ABC):
         checkpoint keeps of the tokenizer."""
         return set(self.locations)
 
+    def outdated(self, settings: Plain) -> str | None:
+        """Why a checkpoint of ours whose ``model`` settings are these no longer means what this
+        code computes; None: it still does."""
+        return None
+
     def inputs(self, config: Any) -> Sequence[Input]:
         """The arrays it reads beside the features."""
         return ()

@@ -29,6 +29,8 @@ TENSORBOARD = "tests/training/test_tensorboard.py::"
 OPTIM = "tests/training/test_optim.py::"
 AUGMENTATION = "tests/data/test_augmentation.py::"
 IMAGES = "tests/data/test_images.py::"
+PAPERS = "tests/models/cmsei/test_interaction.py::test_it_is_the_paper_s"
+GRAPHS = "tests/models/cmsei/test_graphs.py::"
 PROTOCOLS = "tests/evaluation/test_protocols.py::"
 RELEASED = "tests/models/threeshnet/test_released.py::"
 LHSC = "tests/models/lhsc/test_model.py::"
@@ -277,7 +279,26 @@ FAULTS = [
         ('"VSG": config.use_spatial_graph', '"VSG": config.use_semantic_graph', TITLES + "test_cmsei"),
         ('{"i2t": "I-T", "t2i": "T-I"}', '{"i2t": "T-I", "t2i": "I-T"}', TITLES + "test_cmsei"),
         ('family.Whole(f"CMSEI{_removed(config)}"', 'family.Whole("CMSEI"', TITLES + "test_cmsei"),
+        ('if "graph_norm" in settings:', "if settings:", "tests/models/cmsei/test_model.py::test_a_run_of_the_earlier_equations_is_refused"),
         ('f"CMSEI {VERSIONS[config.direction]}{_removed(config)}"', 'f"CMSEI {VERSIONS[config.direction]}"', TITLES + "test_cmsei"),
+    ),
+    *_in(
+        "lib/models/cmsei/graphs.py",
+        ('if config.graph_norm == "batch":', 'if config.graph_norm == "none":', PAPERS),
+        ("self.norm.weight, config.graph_norm_scale)", "self.norm.weight, 1.0)", GRAPHS + "test_norms_that_start_at_zero_make_a_graph_start_as_the_identity"),
+        ("if config.use_spatial_graph or config.use_semantic_graph:", "if config.use_semantic_graph:", PAPERS),
+        ('nodes = spatial if self.nodes == "spatial" else plain', "nodes = plain", PAPERS),
+        ("torch.maximum(relations, relations.transpose(1, 2))", "relations.transpose(1, 2)", PAPERS),
+        ('plain if global_from == "projected" else rows', "plain", PAPERS),
+    ),
+    *_in(
+        "lib/models/cmsei/interaction.py",
+        ("unit(context.whole)).sum", "unit(mean)).sum", PAPERS),
+        ("torch.where(length > 0, gradient / length, 0)", "gradient", PAPERS),
+        ('4.0 if config.direction == "i2t" else 9.0', "4.0", PAPERS),
+        ("cosines.relu() * mask[..., None]", "cosines.relu()", PAPERS),
+        ("positive.norm(dim=2, keepdim=True)", "positive.norm(dim=3, keepdim=True)", PAPERS),
+        ("query.mask.float() / query.mask.sum(dim=1, keepdim=True)", "query.mask.float() / width", PAPERS),
     ),
     *_in(
         "lib/evaluation/ensemble.py",

@@ -29,6 +29,16 @@ class Family(BertFamily):
         parts = tuple(VERSIONS.values())
         return family.Whole(f"CMSEI{_removed(config)}", VERSIONS[config.direction], parts)
 
+    def outdated(self, settings: family.Plain) -> str | None:
+        """Equations that this code had before ``graph_norm`` was a setting."""
+        if "graph_norm" in settings:
+            return None
+        return (
+            "was trained with earlier equations of CMSEI (norms that start at zero in both image "
+            "graphs, V as the nodes of the semantic graph, a mean of V or T that gates and one of "
+            "V^f or T^f that is scored against)"
+        )
+
     def inputs(self, config: Any) -> Sequence[family.Input]:
         """Boxes and relations of regions."""
         return inputs(config)

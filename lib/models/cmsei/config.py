@@ -20,8 +20,24 @@ class Config(FamilyConfig):
     use_local_interaction: bool = setting(True, "LLII, steps 1 and 2")
     use_global_interaction: bool = setting(True, "LGII, steps 3 and 4")
     overlap: Float = setting(0.4, "regions with a higher IoU are neighbours", ge=0, le=1)
+    graph_norm: Literal["none", "batch"] = setting(
+        "none", "W_r of the graphs: linear alone, or with a BatchNorm behind (inferred)"
+    )
+    graph_norm_scale: Float = setting(0.0, "where that BatchNorm's scale starts (inferred)")
+    semantic_nodes: Literal["spatial", "projected"] = setting(
+        "spatial", "nodes of the semantic graph: V^s, or V as Eq. 2 is printed (inferred)"
+    )
+    symmetric_relations: bool = setting(False, "the object of a relation receives too (inferred)")
+    attention: Literal["raw", "clipped_l2norm"] = setting(
+        "raw", "cosines as Eq. 5 has them, or as SCAN and DIME have them (inferred)"
+    )
+    smoothing: Float | None = setting(
+        None, "lambda of the attention; null: 4 for I-T, 9 for T-I (inferred)", ge=0
+    )
+    global_from: Literal["projected", "enhanced"] = setting(
+        "projected", "the other side as a whole: the mean of V or T, or of V^f or T^f (inferred)"
+    )
     rounds: int = setting(2, "LLIIs, each with its own parameters (inferred)", ge=1)
-    smoothing: Float = setting(4.0, "lambda of the attention (inferred)", ge=0)
     bert: str = setting("bert-base-uncased", "BERT: a hub name or a local folder")
     bert_lr_scale: Float = setting(0.1, "BERT's rate is train.lr times this (inferred)", ge=0)
 

@@ -20,13 +20,13 @@ class Fragments(Tensors):
 
     rows: Tensor  # (B, N, D) float; V^f or T^f, zeros behind
     mask: Tensor  # (B, N) bool; true on real rows
-    plain: Tensor  # (B, D) float; mean of the real rows of V or T
+    whole: Tensor  # (B, D) float; V_bar or T_bar, the mean of real rows
     salient: Tensor  # (B, D) float; mean of ReLU of the real rows of V or T
 
     def trimmed(self) -> "Fragments":
         """The same without the columns that are padding in all of them."""
         width = int(self.mask.sum(dim=1).max())
-        return Fragments(self.rows[:, :width], self.mask[:, :width], self.plain, self.salient)
+        return Fragments(self.rows[:, :width], self.mask[:, :width], self.whole, self.salient)
 
 
 def mean_of_real(rows: Tensor, mask: Tensor) -> Tensor:
@@ -46,17 +46,21 @@ def iou(boxes: Tensor) -> Tensor:
 
 
 class Residual(nn.Module):
-    """W_r of the graphs: linear, and (*inferred*, after VSRN) a BatchNorm whose scale starts at
-    zero, so that a graph starts as the identity."""
+    """W_r of the graphs: linear, as the equations have it. ``graph_norm: batch`` (*inferred*, after
+    VSRN) puts a BatchNorm behind; a scale that starts at zero makes the graph start as nothing."""
 
-    def __init__(self, size: int):
+    def __init__(self, config: Config):
         super().__init__()
-        self.linear = nn.Linear(size, size)
-        self.norm = BatchNorm(size)
-        nn.init.zeros_(self.norm.weight)
+        self.linear = nn.Linear(config.embed_size, config.embed_size)
+        self.norm = None
+        if config.graph_norm == "batch":
+            self.norm = BatchNorm(config.embed_size)
+            nn.init.constant_(self.norm.weight, config.graph_norm_scale)
 
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """(B, N, D), (B, N) bool -> (B, N, D), zero on padding, which the statistics do not see."""
+        if self.norm is None:
+            return self.linear(rows) * mask[..., None]
         real = self.norm(self.linear(rows[mask]))
         return real.new_zeros(rows.shape).index_put((mask,), real)
 
@@ -75,22 +79,31 @@ class Affinity(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """Regions, enhanced by a spatial and a semantic graph (Eq. 1-2)."""
+    """Regions, enhanced by a spatial and a semantic graph (Eq. 1-2)::
+
+        V^s = W_r1(A^s V W_g^s) + V;  V^f = W_r3(W_r2(A^v V^s W_g^v) + V^s) + V
+
+    *Inferred*: the nodes of the semantic graph are V^s, as the text says twice; Eq. 2 prints V.
+    Without relations V^f = W_r3(V^s) + V; without either graph V^f = V."""
 
     def __init__(self, config: Config):
         super().__init__()
         size = config.embed_size
         self.overlap = config.overlap
+        self.symmetric = config.symmetric_relations
+        self.nodes, self.global_from = config.semantic_nodes, config.global_from
         self.projection = nn.Linear(config.img_dim, size)
         self.affinity = self.relation_graph = None
         if config.use_spatial_graph:
             self.affinity = Affinity(size)
             self.spatial_graph = nn.Linear(size, size, bias=False)  # W_g^s
-            self.spatial_residual = Residual(size)  # W_r1
+            self.spatial_residual = Residual(config)  # W_r1
         if config.use_semantic_graph:
             self.relation_graph = nn.Linear(size, size, bias=False)  # W_g^v
-            self.relation_residual = Residual(size)  # W_r2
-            self.joint_residual = Residual(size)  # W_r3
+            self.relation_residual = Residual(config)  # W_r2
+        self.joint_residual = None
+        if config.use_spatial_graph or config.use_semantic_graph:
+            self.joint_residual = Residual(config)  # W_r3
 
     def forward(self, batch: ImageBatch) -> Fragments:
         """B images with boxes and relations, as far as they are used."""
@@ -102,12 +115,18 @@ class ImageEncoder(nn.Module):
             near = (iou(batch.arrays["boxes"]) > self.overlap) & real
             edges = self.affinity(plain).masked_fill(~near, 0) / count
             spatial = self.spatial_residual(edges @ self.spatial_graph(plain), mask) + plain
-        rows = spatial
+        joint = spatial
         if self.relation_graph is not None:
-            edges = (batch.arrays["relations"] * real / count).to(plain.dtype)
-            related = self.relation_residual(edges @ self.relation_graph(plain), mask)
-            rows = self.joint_residual(related + spatial, mask) + plain
-        return Fragments(rows, mask, mean_of_real(plain, mask), mean_of_real(plain.relu(), mask))
+            relations = batch.arrays["relations"]  # the subject, a row, receives
+            if self.symmetric:
+                relations = torch.maximum(relations, relations.transpose(1, 2))
+            edges = (relations * real / count).to(plain.dtype)
+            nodes = spatial if self.nodes == "spatial" else plain
+            joint = self.relation_residual(edges @ self.relation_graph(nodes), mask) + spatial
+        rows = plain
+        if self.joint_residual is not None:
+            rows = self.joint_residual(joint, mask) + plain
+        return _fragments(rows, plain, mask, self.global_from)
 
 
 class SentenceEncoder(TokenEncoder):
@@ -115,11 +134,12 @@ class SentenceEncoder(TokenEncoder):
 
     def __init__(self, config: Config, bert: BertModel):
         super().__init__(bert, config.embed_size)
+        self.global_from = config.global_from
         self.affinity = None
         if config.use_text_graph:
             self.affinity = Affinity(config.embed_size)
             self.graph = nn.Linear(config.embed_size, config.embed_size, bias=False)  # W_g^t
-            self.residual = Residual(config.embed_size)  # W_r
+            self.residual = Residual(config)  # W_r
 
     def forward(self, batch: TextBatch) -> Fragments:
         """B captions; all real pieces count, [CLS] and [SEP] too (*inferred*)."""
@@ -130,4 +150,11 @@ class SentenceEncoder(TokenEncoder):
             count = mask.sum(dim=1)[:, None, None]
             edges = self.affinity(plain).masked_fill(~real, 0) / count
             rows = self.residual(edges @ self.graph(plain), mask) + plain
-        return Fragments(rows, mask, mean_of_real(plain, mask), mean_of_real(plain.relu(), mask))
+        return _fragments(rows, plain, mask, self.global_from)
+
+
+def _fragments(rows: Tensor, plain: Tensor, mask: Tensor, global_from: str) -> Fragments:
+    """V^f or T^f, and what is taken of V or T. *Inferred*: section 3.1 speaks of V and T alone
+    where it names the average that gates and is scored against."""
+    whole = mean_of_real(plain if global_from == "projected" else rows, mask)
+    return Fragments(rows, mask, whole, mean_of_real(plain.relu(), mask))

@@ -5,11 +5,11 @@ attending side the query, the other the context. For one query x and one context
 are, which ``tests/models/cmsei/plain.py`` computes in loops and float64::
 
     q = softmax(lambda cos(x, y)) y;  x = relu(W1(x * tanh(W2 q) + W3 q)) + x      # each round
-    x = sigmoid(W_r x * mean(plain y)) * x + x + relu(plain x);  score = cos(mean(x), mean(y))"""
+    x = sigmoid(W_r x * whole y) * x + x + relu(plain x);  score = cos(mean(x), whole y)"""
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
 from lib.models.cmsei.config import Config
-from lib.models.cmsei.graphs import Fragments, mean_of_real
+from lib.models.cmsei.graphs import Fragments
 from lib.models.common.layers import unit
 
 # Tensors of (rows, D) that a pair holds at once: without gradients, and with them.
@@ -42,8 +42,7 @@ class _Context:
     directions: Tensor  # (C, D, N); rows of unit length, turned
     gates: list[Tensor]  # of each round: (C, N, D), W2 y
     shifts: list[Tensor]  # of each round: (C, N, D), W1 W3 y
-    plain: Tensor  # (C, 1, D)
-    target: Tensor  # (C, 1, D)
+    whole: Tensor  # (C, 1, D)
 
 
 class Interaction(nn.Module):
@@ -52,7 +51,10 @@ class Interaction(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         size = config.embed_size
-        self.smoothing = config.smoothing
+        self.clipped = config.attention == "clipped_l2norm"
+        # *Inferred*: both as SCAN and DIME have them.
+        usual = 4.0 if config.direction == "i2t" else 9.0
+        self.smoothing = usual if config.smoothing is None else config.smoothing
         count = config.rounds if config.use_local_interaction else 0
         # *Inferred*: the process is done twice, the second on the first's output, each with
         # parameters of its own.
@@ -98,12 +100,10 @@ class Interaction(nn.Module):
         shifts = [r.fusion(r.shift(rows)) for r in self._rounds()]
         return _Context(
             context.mask[:, None],
-            unit(rows).transpose(1, 2),
+            unit(rows).to(rows.dtype).transpose(1, 2),
             [r.gate(rows) for r in self._rounds()],
             shifts,
-            context.plain[:, None],
-            # *Inferred*: "the global sentence features" are the mean of T^f.
-            unit(mean_of_real(rows, context.mask))[:, None],
+            context.whole[:, None],
         )
 
     def _again(self, query: Fragments, context: _Context) -> Tensor:
@@ -116,7 +116,11 @@ class Interaction(nn.Module):
         for round_, gates, shifts in zip(
             self._rounds(), context.gates, context.shifts, strict=True
         ):
-            similarity = self.smoothing * (unit(rows) @ context.directions)
+            # The cosine: products are shorter than rows, and so cheaper to divide.
+            similarity = (rows @ context.directions) / (_Length.apply(rows) + 1e-8)
+            if self.clipped:
+                similarity = _clipped(similarity.unflatten(1, (count, width)), query.mask)
+            similarity = self.smoothing * similarity
             weights = similarity.masked_fill(~context.mask, -torch.inf).softmax(dim=-1)
             weights = weights.to(gates.dtype)
             gate = (weights @ gates).tanh_()
@@ -125,14 +129,44 @@ class Interaction(nn.Module):
             rows = _plus(fused, rows)
         if self.importance is not None:
             agreement = self.importance(rows)
-            if len(agreement) < len(context.plain):  # without rounds, all contexts' rows are alike
-                agreement = agreement.expand(len(context.plain), -1, -1).clone()
-            rows = torch.addcmul(rows, _times(agreement, context.plain).sigmoid_(), rows)
+            if len(agreement) < len(context.whole):  # without rounds, all contexts' rows are alike
+                agreement = agreement.expand(len(context.whole), -1, -1).clone()
+            gate = _times(agreement, context.whole).sigmoid_()
+            rows = _times(_plus(gate, 1), rows)
         with torch.autocast(rows.device.type, enabled=False):
-            mean = mean_of_real(rows.float().unflatten(1, (count, width)), query.mask)
+            # A product with the mask's shares takes one pass; mean_of_real takes two.
+            shares = query.mask.float() / query.mask.sum(dim=1, keepdim=True)
+            sets = rows.float().unflatten(1, (count, width))
+            mean = (shares[:, None] @ sets).squeeze(2)
             if self.importance is not None:
                 mean = mean + query.salient
-            return (unit(mean) * context.target).sum(dim=-1)
+            return (unit(mean) * unit(context.whole)).sum(dim=-1)
+
+
+class _Length(torch.autograd.Function):
+    """(..., D) -> (..., 1) at least float32, as ``vector_norm`` gives; its backward takes one pass
+    over the rows where torch's takes three."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        wide = torch.promote_types(rows.dtype, torch.float32)
+        length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True, dtype=wide)
+        ctx.save_for_backward(rows, length)
+        return length
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        rows, length = ctx.saved_tensors
+        share = torch.where(length > 0, gradient / length, 0)
+        return rows * share.to(rows.dtype)
+
+
+def _clipped(cosines: Tensor, mask: Tensor) -> Tensor:
+    """(C, Q, K, N) cosines of Q queries' K rows, (Q, K) bool -> (C, Q K, N) as SCAN's Eq. 1 and
+    DIME have them: [c]_+, of unit length over the real rows of a query."""
+    positive = cosines.relu() * mask[..., None]
+    length = positive.norm(dim=2, keepdim=True)
+    return (positive / (length + 1e-8)).flatten(1, 2)
 
 
 def _times(one: Tensor, other: Tensor) -> Tensor:
@@ -140,7 +174,7 @@ def _times(one: Tensor, other: Tensor) -> Tensor:
     return one * other if torch.is_grad_enabled() else one.mul_(other)
 
 
-def _plus(one: Tensor, other: Tensor) -> Tensor:
+def _plus(one: Tensor, other: Tensor | int) -> Tensor:
     """The sum, into ``one`` where no gradient needs it."""
     return one + other if torch.is_grad_enabled() else one.add_(other)
 

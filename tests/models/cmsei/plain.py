@@ -2,7 +2,7 @@
 
 import torch
 
-OVERLAP, SMOOTHING = 0.4, 4.0
+OVERLAP, SMOOTHING = 0.4, {"i2t": 4.0, "t2i": 9.0}
 
 
 def apply(parameters, name, vector):
@@ -12,10 +12,13 @@ def apply(parameters, name, vector):
 
 
 def residual(parameters, name, vectors):
-    """W_r of every vector, and BatchNorm in evaluation, by its running statistics."""
+    """W_r of every vector; where there is a BatchNorm, in evaluation, by its running statistics."""
     normed = []
     for vector in vectors:
         x = apply(parameters, f"{name}.linear", vector)
+        if f"{name}.norm.weight" not in parameters:
+            normed.append(x)
+            continue
         mean, variance = (parameters[f"{name}.norm.running_{k}"] for k in ("mean", "var"))
         x = (x - mean) / (variance + 1e-5) ** 0.5
         normed.append(x * parameters[f"{name}.norm.weight"] + parameters[f"{name}.norm.bias"])
@@ -41,8 +44,9 @@ def graph(edges, parameters, name, vectors):
     return [sum(edges[i][j] * mapped[j] for j in size) for i in size]
 
 
-def image(parameters, regions, boxes, relations, spatial=True, semantic=True):
+def image(parameters, regions, boxes, relations, config):
     """V and V^f of one image."""
+    spatial, semantic = config.use_spatial_graph, config.use_semantic_graph
     p, k = parameters, range(len(regions))
     v = [apply(p, "image_encoder.projection", x) for x in regions]
     vs = v
@@ -56,15 +60,18 @@ def image(parameters, regions, boxes, relations, spatial=True, semantic=True):
             r + x
             for r, x in zip(residual(p, "image_encoder.spatial_residual", passed), v, strict=True)
         ]
-    if not semantic:
-        return v, vs
-    edges = [[float(relations[i][j]) / len(v) for j in k] for i in k]
-    passed = residual(
-        p, "image_encoder.relation_residual", graph(edges, p, "image_encoder.relation_graph", v)
-    )
-    joint = residual(
-        p, "image_encoder.joint_residual", [a + b for a, b in zip(passed, vs, strict=True)]
-    )
+    if not spatial and not semantic:
+        return v, v
+    inner = vs
+    if semantic:
+        either = config.symmetric_relations
+        related = [[bool(relations[i][j] or (either and relations[j][i])) for j in k] for i in k]
+        edges = [[1 / len(v) if related[i][j] else 0.0 for j in k] for i in k]
+        nodes = {"spatial": vs, "projected": v}[config.semantic_nodes]
+        passed = graph(edges, p, "image_encoder.relation_graph", nodes)
+        passed = residual(p, "image_encoder.relation_residual", passed)
+        inner = [a + b for a, b in zip(passed, vs, strict=True)]
+    joint = residual(p, "image_encoder.joint_residual", inner)
     return v, [a + b for a, b in zip(joint, v, strict=True)]
 
 
@@ -80,23 +87,38 @@ def sentence(parameters, t, use_graph=True):
     return [a + b for a, b in zip(passed, t, strict=True)]
 
 
-def score(parameters, query, context, local=True, gating=True):
+def attention(x, y, config):
+    """Of every x_i over the y_j, before the softmax."""
+    cosines = [[cosine(xi, yj) for yj in y] for xi in x]
+    if config.attention == "clipped_l2norm":
+        clipped = [[c * (c > 0) for c in row] for row in cosines]
+        lengths = [sum(row[j] ** 2 for row in clipped) for j in range(len(y))]
+        cosines = [
+            [c / n**0.5 if n > 0 else c for c, n in zip(row, lengths, strict=True)]
+            for row in clipped
+        ]
+    smoothing = SMOOTHING[config.direction] if config.smoothing is None else config.smoothing
+    return [smoothing * torch.stack(row) for row in cosines]
+
+
+def score(parameters, query, context, config):
     """Of a query (plain rows, enhanced rows) with a context; I-T: image, sentence."""
     p, (plain, x), (context_plain, y) = parameters, query, context
-    for number in range(2) if local else ():
+    for number in range(2) if config.use_local_interaction else ():
         name = f"interaction.rounds.{number}"
         attended = []
-        for xi in x:
-            weights = torch.stack([SMOOTHING * cosine(xi, yj) for yj in y]).exp()
+        for xi, logits in zip(x, attention(x, y, config), strict=True):
+            weights = logits.exp()
             q = sum(w * yj for w, yj in zip(weights / weights.sum(), y, strict=True))
             inner = xi * torch.tanh(apply(p, f"{name}.gate", q)) + apply(p, f"{name}.shift", q)
             attended.append(torch.relu(apply(p, f"{name}.fusion", inner)) + xi)
         x = attended
-    if gating:
-        whole = sum(context_plain) / len(context_plain)
+    average = {"projected": context_plain, "enhanced": y}[config.global_from]
+    whole = sum(average) / len(average)
+    if config.use_global_interaction:
         gated = []
         for xi, vi in zip(x, plain, strict=True):
             r = torch.sigmoid(apply(p, "interaction.importance", xi) * whole)
             gated.append(r * xi + xi + torch.relu(vi))
         x = gated
-    return cosine(sum(x) / len(x), sum(y) / len(y))
+    return cosine(sum(x) / len(x), whole)

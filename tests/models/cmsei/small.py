@@ -9,15 +9,12 @@ from lib.models.cmsei.model import CMSEI
 from tests.models.cmsei import plain
 
 WIDTH, IMAGES, CAPTIONS = 16, 3, 4
-SWITCHES = ("spatial_graph", "semantic_graph", "text_graph", "local_interaction",
-            "global_interaction")  # fmt: skip
+SWITCHES = ("use_spatial_graph", "use_semantic_graph", "use_text_graph", "use_local_interaction",
+            "use_global_interaction")  # fmt: skip
 
 
-def build(direction, **switches):
-    config = Config(
-        img_dim=12, embed_size=WIDTH, direction=direction,
-        **{f"use_{name}": value for name, value in switches.items()},
-    )  # fmt: skip
+def build(direction, **settings):
+    config = Config(img_dim=12, embed_size=WIDTH, direction=direction, **settings)
     torch.manual_seed(0)
     bert = BertModel(
         BertConfig(vocab_size=50, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
@@ -51,10 +48,10 @@ def batches():
     return images, TextBatch(ids, sizes, torch.arange(CAPTIONS))
 
 
-def plain_scores(model, images, texts, direction, **on):
+def plain_scores(model, images, texts, direction, **settings):
     """(images, captions) by the plain version."""
+    config = Config(direction=direction, **settings)
     state = dict(model.named_parameters()) | dict(model.named_buffers())
-    on = {name: on.get(name, True) for name in SWITCHES}
     words = model.text_encoder.tokens(texts)
     sides = [[], []]
     for i, k in enumerate(images.lengths.tolist()):
@@ -63,15 +60,14 @@ def plain_scores(model, images, texts, direction, **on):
             images.arrays["boxes"][i, :k].tolist(),
             images.arrays["relations"][i, :k, :k],
         )
-        sides[0].append(plain.image(state, *parts, on["spatial_graph"], on["semantic_graph"]))
+        sides[0].append(plain.image(state, *parts, config))
     for i, n in enumerate(texts.lengths.tolist()):
         t = list(words[i, :n])
-        sides[1].append((t, plain.sentence(state, t, on["text_graph"])))
+        sides[1].append((t, plain.sentence(state, t, config.use_text_graph)))
     rows = []
     for image in sides[0]:
         pairs = [(image, text) if direction == "i2t" else (text, image) for text in sides[1]]
-        use = (on["local_interaction"], on["global_interaction"])
-        rows.append(torch.stack([plain.score(state, *pair, *use) for pair in pairs]))
+        rows.append(torch.stack([plain.score(state, *pair, config) for pair in pairs]))
     return torch.stack(rows)
 
 

@@ -117,6 +117,15 @@ def test_runs_evaluate_and_their_mean_is_the_model(trained, world):
     assert family_of(checkpoint.config.model).title(checkpoint.config.model) == "CMSEI I-T"
 
 
+def test_a_run_of_the_earlier_equations_is_refused(trained, world, tmp_path):
+    raw = torch.load(trained / "i2t" / "model_best.pth", weights_only=True)
+    del raw["config"]["model"]["graph_norm"]  # which it did not have
+    torch.save(raw, tmp_path / "old.pth")
+    error = fail(*EVAL, tmp_path / "old.pth", "--data_path", world, "--dataset", "scenes")
+    assert "earlier equations of CMSEI (norms that start at zero" in error
+    assert "train anew" in error
+
+
 @pytest.mark.slow
 def test_a_run_resumes(trained, cmsei_settings, tmp_path):
     out = tmp_path / "run"
