@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
-from eval import add_arguments, target_of
 from lib.checkpoint import load_checkpoint
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
+from lib.evaluation.arguments import add_arguments, target_of
 from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Member, Record, require_members, write_record
@@ -32,27 +32,33 @@ def main(words: list[str] | None = None) -> None:
             parser.error(f"--{name} takes one value per checkpoint: {len(paths)}, not {len(given)}")
         setattr(args, name, given)
     choices = [
-        FeatureChoice(kind, folder, args.grid_size)
+        FeatureChoice(kind, folder, args.grid_size, args.images)
         for kind, folder in zip(args.features, args.features_folder, strict=True)
     ]
     with exit_on_error():
         require_different(paths)
         weights, about = [1 / len(paths)] * len(paths), (target.dataset, target.split)
         check_outputs([(args.json, partial(require_members, paths, weights, about))], paths)
-        targets = check_members(paths, choices, target)
+        targets, choices = check_members(paths, choices, target)
         with process_group(target.device):
             members, mean = score_members(paths, targets, choices)
             if rank() == 0:
                 report(members, mean, target, args.json)
 
 
-def check_members(paths: list[str], choices: list[FeatureChoice], target: Target) -> list[Target]:
-    """The target of each checkpoint, with the locations that apply to it. Refuses a model that was
-    trained on the target, whose row would not be a cross-dataset one, and what applies to none."""
+def check_members(
+    paths: list[str], choices: list[FeatureChoice], target: Target
+) -> tuple[list[Target], list[FeatureChoice]]:
+    """The target of each checkpoint, with the locations that apply to it, and its features, with
+    the pictures if it reads them. Refuses a model that was trained on the target, whose row would
+    not be a cross-dataset one, and what applies to none."""
     kinds: list[str] = []
     targets: list[Target] = []
+    applied: list[FeatureChoice] = []
     for path, choice in zip(paths, choices, strict=True):
         checkpoint = load_checkpoint(path)
+        reads_pictures = checkpoint.config.features.type == "images"
+        applied.append(choice if reads_pictures else replace(choice, images=None))
         kinds.append(choice.apply(checkpoint.config.features).type)
         given = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
         targets.append(replace(target, locations=given))
@@ -65,7 +71,9 @@ def check_members(paths: list[str], choices: list[FeatureChoice], target: Target
         raise InputError(f"--{min(unused)} does not apply to any of these checkpoints")
     if choices[0].grid_size is not None and "grid" not in kinds:
         raise InputError("--grid_size is for grid features; none of these checkpoints gets any")
-    return targets
+    if choices[0].images is not None and "images" not in kinds:
+        raise InputError("--images is for models that read pictures; none of these does")
+    return targets, applied
 
 
 def score_members(

@@ -212,6 +212,7 @@ def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoi
     data = {"dataset": dataset} if dataset else {}
     train = {"margin": opt.get("margin", 0.2)}
     sections = {"data": data, "model": found.config.model_dump(), "train": train}
+    sections["features"] = found.features
     config = from_dict(sections, str(path))
     progress = {"epoch": metadata.get("epoch"), "best_rsum": metadata.get("best_rsum")}
     parts = (config, found.state, found.tokenizer, progress)
@@ -240,7 +241,8 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
     if layout is None or refused:
         raise InputError(f"{path}: the release has no place for {refused}")
     metadata = dict(checkpoint.released or {})
-    states, opt = layout.write(config.model, checkpoint.model, metadata.pop("extras", {}))
+    features, extras = config.features.model_dump(), metadata.pop("extras", {})
+    states, opt = layout.write(config.model, features, checkpoint.model, extras)
     opt |= _data_options(config)
     opt = metadata.pop("opt", None) or opt | {"margin": config.train.margin}
     if not metadata:  # of a run of ours

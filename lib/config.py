@@ -42,11 +42,13 @@ class FeaturesConfig(Settings):
     type: FeatureType = setting("region", "regions, grid cells, or images to train from pixels")
     folder: str | None = setting(None, "in the dataset's folder, a file per image; null: *_ims.npy")
     regions: int | None = setting(None, "rows of every image; null: any number", ge=1)
-    grid_size: int | None = setting(7, "maps are pooled to this side; null: all cells", ge=1)
+    grid_size: int | None = setting(
+        7, "maps are averaged to this side (7 is inferred); null: all cells", ge=1
+    )
     drop: Float = setting(0.2, "rate at which training drops rows", ge=0, le=1)
     drop_scheme: DropScheme = setting("each", "all rows at that rate, or a random rate per image")
     image_size: int = setting(512, "side in pixels of pictures (type=images)", ge=32)
-    crop: Float = setting(0.6, "least share of a side that training crops", ge=0.01, le=1)
+    crop: Float = setting(0.6, "least share of both sides that training crops to", ge=0.01, le=1)
     flip: Float = setting(0.5, "rate at which training mirrors pictures", ge=0, le=1)
 
 
@@ -57,8 +59,12 @@ class TrainConfig(Settings):
     batch_size: int = setting(128, "pairs in a batch, over all GPUs together", ge=2)
     lr: Float = setting(5e-4, "learning rate of all that has no rate of its own", ge=0)
     backbone_lr_scale: Float = setting(0.01, "the backbone's rate is train.lr times this", ge=0)
-    backbone_epoch: int = setting(1, "epoch in which the backbone starts and rates warm up", ge=0)
-    frozen_stages: int = setting(2, "stages of the backbone that never learn", ge=0, le=4)
+    backbone_epoch: int = setting(
+        1, "epoch in which the backbone starts, and the loss warms up", ge=0
+    )
+    frozen_stages: int = setting(
+        0, "stem and first stages of the backbone that never learn; 0: all learns", ge=0, le=4
+    )
     decay_epoch: Epoch | list[Epoch] = setting(
         15, "epoch from which rates are multiplied by decay; of a list, once more from each"
     )

@@ -19,7 +19,7 @@ from lib.checkpoint import (
     save_released,
 )
 from lib.errors import exit_on_error
-from lib.evaluation.locations import add_locations, locations_in
+from lib.evaluation.arguments import add_locations, locations_in
 from lib.files import atomic_write
 from lib.models import family_of
 from lib.outputs import check_outputs, new_file

@@ -36,7 +36,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 # Programs may parse arguments; the released container and its reader hold a Namespace as data.
 ARGPARSE = {
     "evaluation/search.py",
-    "evaluation/locations.py",
+    "evaluation/arguments.py",
     "demo/small_bert.py",
     "demo/scenes/__main__.py",
 }

@@ -63,8 +63,8 @@ def _overlaps(start: float, end: float, cells: int) -> np.ndarray:
 
 
 def sample_window(smallest: float, flip: float, generator: np.random.Generator) -> Window:
-    """A random window with at least the share ``smallest`` of each side, drawn on its own, and
-    mirrored at the rate ``flip``; draws five numbers, whatever the settings."""
-    width, height = generator.uniform(smallest, 1, 2)
-    left, top = generator.random(2) * (1 - width, 1 - height)
-    return Window(left, top, left + width, top + height, bool(generator.random() < flip))
+    """A random window at a random place, of one share of both sides, at least ``smallest``, and
+    mirrored at the rate ``flip`` (VSE-infinity's crop); draws four numbers in any case."""
+    share = generator.uniform(smallest, 1)
+    left, top = generator.random(2) * (1 - share)
+    return Window(left, top, left + share, top + share, bool(generator.random() < flip))

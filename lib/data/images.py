@@ -3,27 +3,41 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import torch
+from torch.nn.functional import interpolate
 
 from lib.config import FeaturesConfig
 from lib.data.augmentation import Window, drop_rate, kept_rows, sample_window
 from lib.data.memmap import sample
-from lib.data.pictures import PictureError, PictureFolder, decode
+from lib.data.pictures import ID_MAPPING, PictureError, PictureFolder, decode
 from lib.errors import InputError
 from lib.files import file_sha256, text_sha256
 
 STRIDE = 32  # pixels of a picture per cell of a backbone's last map
 
 
+def bilinear(picture: np.ndarray, size: int) -> np.ndarray:
+    """(H, W, 3) uint8 -> (3, size, size) uint8, by bilinear interpolation between half-pixel
+    centres without antialiasing, rounded: OpenCV's ``INTER_LINEAR``, which VSE-infinity reads
+    pictures with."""
+    planes = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))[None]
+    shape = (size, size)
+    seen = interpolate(planes, shape, mode="bilinear", align_corners=False, antialias=False)
+    return seen[0].round().clamp(0, 255).byte().numpy()
+
+
 class Pixels:
     """``pixels[i]`` is image i's picture, decoded when asked and stretched to one size."""
 
     def __init__(self, folder: Path, image_ids: list[str], features: FeaturesConfig):
-        """Find every image's picture as :class:`PictureFolder` does; read the first one, the others
-        when they are asked for. Raises InputError: no such folder, an image without a picture or
-        with several, or the first one cannot be decoded."""
+        """Find every image's picture as :class:`PictureFolder` does, by ``id_mapping.json`` in the
+        folder or beside it if there is one; read the first one, the others when they are asked for.
+        Raises InputError: no such folder, an image without a picture or with several, or the first
+        one cannot be decoded."""
         self.folder, self.features = folder, features
-        pictures = PictureFolder(folder)
+        candidates = (place / ID_MAPPING for place in (folder, folder.parent))
+        mapping = next((path for path in candidates if path.is_file()), None)
+        pictures = PictureFolder(folder, mapping, or_names=True)
         self.paths = [self._path(pictures, image_id) for image_id in image_ids]
         # Cells of a side, once the backbone's map is pooled.
         self.side = features.grid_size or -(-features.image_size // STRIDE)
@@ -51,12 +65,10 @@ class Pixels:
         except PictureError as error:
             raise InputError(f"{self.paths[image]}: {error}") from error
         width, height = picture.size
-        corner = (window.left * width, window.top * height)
-        box = (*corner, window.right * width, window.bottom * height)
-        seen = picture.resize((size, size), Image.Resampling.BILINEAR, box)
-        if window.mirrored:
-            seen = seen.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return np.ascontiguousarray(np.asarray(seen).transpose(2, 0, 1))
+        left, right = _whole_pixels(window.left, window.right, width)
+        top, bottom = _whole_pixels(window.top, window.bottom, height)
+        seen = bilinear(np.asarray(picture)[top:bottom, left:right], size)
+        return np.ascontiguousarray(seen[..., ::-1]) if window.mirrored else seen
 
     def fingerprint(self) -> str:
         """A checksum of all names and of a sample's content, to tell whether they have changed."""
@@ -74,3 +86,9 @@ class Pixels:
         """Number of pictures, and what becomes of them."""
         size, side = self.features.image_size, self.side
         return f"{len(self):,} pictures, read at {size} x {size} pixels, {side} x {side} cells"
+
+
+def _whole_pixels(start: float, end: float, size: int) -> tuple[int, int]:
+    """The pixels of a side between two shares of it, at least one."""
+    first = min(round(start * size), size - 1)
+    return first, max(round(end * size), first + 1)

@@ -11,6 +11,8 @@ from lib.files import read_json
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # Names that datasets give the picture of an id: Flickr30K's and the scenes', COCO's of 2017, 2014.
 PATTERNS = ("{id}", "{number:012d}", "COCO_train2014_{number:012d}", "COCO_val2014_{number:012d}")
+# VSE-infinity's file that says which picture an id is, below the folder or one of these in it.
+ID_MAPPING, BELOW = "id_mapping.json", ("", "images", "flickr30k-images")
 MOST_PIXELS = 100_000_000  # a larger picture would take a worker gigabytes
 
 
@@ -21,9 +23,11 @@ class PictureError(Exception):
 class PictureFolder:
     """The pictures of a folder and its subfolders, by image id."""
 
-    def __init__(self, folder: Path, mapping: Path | None = None):
+    def __init__(self, folder: Path, mapping: Path | None = None, or_names: bool = False):
         """List the folder once; ``mapping`` is a JSON object, image id -> file name in it, and
-        without one names go by PATTERNS. Raises InputError: no such folder, or another mapping."""
+        without one names go by PATTERNS. ``or_names``: so do ids that the mapping lacks, and its
+        names may be below ``images/`` or ``flickr30k-images/``. Raises InputError: no such folder,
+        or another mapping."""
         if not folder.is_dir():
             raise InputError(f"{folder}: no such folder of pictures")
         self.folder = folder
@@ -33,28 +37,42 @@ class PictureFolder:
             if not isinstance(names, dict):
                 raise InputError(f"{mapping}: is not a JSON object of ids and file names")
             self.mapping = {str(k): str(v) for k, v in names.items()}
+        self.or_names = or_names
         self.by_stem: dict[str, list[Path]] = {}
-        if self.mapping is None:
+        if self.mapping is None or or_names:
             for path in sorted(folder.rglob("*")):
                 if path.suffix.lower() in SUFFIXES:
                     self.by_stem.setdefault(path.stem, []).append(path)
 
     def find(self, image_id: str) -> Path:
         """The picture of an id. Raises PictureError: there is none, or more than one."""
+        lacking = ""
         if self.mapping is not None:
-            if image_id not in self.mapping:
-                raise PictureError("the mapping does not name it")
-            return self.folder / self.mapping[image_id]
+            if image_id in self.mapping:
+                return self._mapped(self.mapping[image_id])
+            lacking = "the mapping does not name it"
+            if not self.or_names:
+                raise PictureError(lacking)
+            lacking += ", and there is "
         names = [
             pattern.format(id=image_id, number=int(image_id) if image_id.isdecimal() else 0)
             for pattern in (PATTERNS if image_id.isdecimal() else PATTERNS[:1])
         ]
         found = [path for name in dict.fromkeys(names) for path in self.by_stem.get(name, ())]
         if not found:
-            raise PictureError(f"no picture named {', '.join(names)} with {', '.join(SUFFIXES)}")
+            problem = f"no picture named {', '.join(names)} with {', '.join(SUFFIXES)}"
+            if self.or_names and self.mapping is None:  # Flickr30K's ids are numbers of no file
+                problem += f"; where ids are no names, {ID_MAPPING} beside the pictures tells them"
+            raise PictureError(lacking + problem)
         if len(found) > 1:
             raise PictureError(f"several pictures: {', '.join(map(str, found[:3]))}")
         return found[0]
+
+    def _mapped(self, name: str) -> Path:
+        if not self.or_names:
+            return self.folder / name
+        candidates = [self.folder / place / name for place in BELOW]
+        return next((path for path in candidates if path.is_file()), candidates[0])
 
     def read(self, image_id: str) -> Image.Image:
         """The picture of an id as :func:`decode` gives it; raises :class:`PictureError`."""

@@ -1,7 +1,8 @@
 """Scores a checkpoint on a split: what eval.py and eval_cross_ensemble.py share."""
 
 import sys
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
 from lib.evaluation.protocols import check_split
 from lib.evaluation.records import UNKNOWN, Origin
+from lib.evaluation.shortlist import candidates, rescore
 from lib.models import family_of
 from lib.models.common.micro_batch import set_limits
 
@@ -46,6 +48,7 @@ class FeatureChoice:
     type: str | None = None  # region or grid
     folder: str | None = None  # of one file per image; "" for the split's array
     grid_size: str | None = None  # side that grids are pooled to, or "off"; for grids alone
+    images: str | None = None  # the folder of pictures; for a model that reads them
 
     def apply(self, trained: FeaturesConfig) -> FeaturesConfig:
         """The training's settings with this choice."""
@@ -54,11 +57,25 @@ class FeatureChoice:
             folder = GRID_FOLDER if self.type == "grid" else None
             features = FeaturesConfig(type=self.type, folder=folder)  # type: ignore[arg-type]
         changes: dict[str, str | int | None] = {}
+        if self.images is not None:
+            changes["folder"] = str(Path(self.images).absolute())
         if self.folder is not None:
             changes["folder"] = self.folder or None
         if self.grid_size is not None and features.type == "grid":
             changes["grid_size"] = None if self.grid_size == "off" else int(self.grid_size)
         return features.model_copy(update=changes)
+
+
+@dataclass(frozen=True)
+class Shortlist:
+    """The candidates that a family that scores pairs is given."""
+
+    count: int  # per query
+    first_stage: str  # the checkpoint that names them
+
+    def among(self, title: str) -> str:
+        """What a title says of it: it is not the model on all pairs."""
+        return f" on the best {self.count} of {title}"
 
 
 @dataclass(frozen=True)
@@ -69,47 +86,69 @@ class Scored:
     split: Split
     scores: np.ndarray  # (n, 5n) float32
     embeddings: Embeddings
+    note: str = ""  # how many pairs were scored, and in what time, where pairs are
 
 
-def origin_of(path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig) -> Origin:
-    """Who made scores: the checkpoint's model and training, with the features it is given now."""
+def origin_of(
+    path: str | Path, checkpoint: Checkpoint, features: FeaturesConfig, among: str = ""
+) -> Origin:
+    """Who made scores: the checkpoint's model and training, with the features it is given now; its
+    title says which pairs it scored, where not all (``among``)."""
     config, epoch = checkpoint.config, checkpoint.progress.get("epoch")
     family = family_of(config.model)
     ours = checkpoint.released is None  # a released file tells neither seed nor recipe
     if epoch is not None and not checkpoint.progress.get("step"):
         epoch -= 1  # both formats store how many epochs are done
+    whole = family.whole(config.model)
     return Origin(
         checkpoint=str(path),
-        model=family.title(config.model),
+        model=family.title(config.model) + among,
         features=features.type,
         source=checkpoint.source or UNKNOWN,
         seed=config.run.seed if ours else None,
         epoch=epoch,
         config=config.model_copy(update={"features": features}).to_dict() if ours else None,
-        whole=family.whole(config.model),
+        whole=whole and replace(whole, title=whole.title + among),
     )
 
 
-def origin_to_be(path: str, target: Target, choice: FeatureChoice) -> Origin:
+def origin_to_be(
+    path: str, target: Target, choice: FeatureChoice, shortlist: Shortlist | None = None
+) -> Origin:
     """The origin of scores that are still to be made. Raises InputError: no such checkpoint, or
     one of other features."""
     checkpoint = load_checkpoint(path)
     _require_features(path, checkpoint, choice)
-    return origin_of(path, checkpoint, _retarget(checkpoint.config, target, choice).features)
+    features, among = _retarget(checkpoint.config, target, choice).features, ""
+    if shortlist is not None:
+        among = shortlist.among(_title(load_checkpoint(shortlist.first_stage)))
+    return origin_of(path, checkpoint, features, among)
 
 
 def score_checkpoint(
-    path: str, target: Target, choice: FeatureChoice, needs_vectors: bool = False
+    path: str,
+    target: Target,
+    choice: FeatureChoice,
+    needs_vectors: bool = False,
+    shortlist: Shortlist | None = None,
 ) -> Scored:
     """Encode a split once and score it with a checkpoint of either format; ``needs_vectors``
-    refuses a family that scores pairs, before anything is encoded. Raises InputError: anything
-    wrong with checkpoint, files or arguments."""
+    refuses a family that scores pairs, before anything is encoded. A ``shortlist`` scores its
+    candidates alone. Raises InputError: anything wrong with checkpoint, files or arguments."""
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
-    checkpoint = load_checkpoint(path).relocated(target.locations)
+    checkpoint = load_checkpoint(path)
+    first, among = None, ""
+    if shortlist is not None:
+        first = _first_stage(path, checkpoint, shortlist.first_stage, target, choice)
+        among = shortlist.among(first.origin.model)
+        known = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
+        target = replace(target, locations=known)
+    checkpoint = checkpoint.relocated(target.locations)
     _require_features(path, checkpoint, choice)
     notes = []
-    if checkpoint.released is not None and choice.type is None:
+    reads_arrays = checkpoint.config.features.type != "images"
+    if checkpoint.released is not None and choice.type is None and reads_arrays:
         notes.append(
             f"{path} is a released file, which does not tell its features; it gets regions "
             "(--features says otherwise)"
@@ -120,7 +159,7 @@ def score_checkpoint(
     model, tokenizer = load_model(checkpoint, path, target.data_path)
     if needs_vectors and model.pairwise:
         raise InputError(
-            f"{path}: {family_of(config.model).title(config.model)} scores pairs and has no "
+            f"{path}: {_title(checkpoint)} scores pairs and has no "
             "vector per image to save; --save_results saves its scores"
         )
     set_limits(model, None, target.pair_memory_gb or config.eval.pair_memory_gb)
@@ -133,13 +172,53 @@ def score_checkpoint(
     embeddings = encode_split(
         model.to(device), split, captions, batch_size, target.workers, precision=target.precision
     )
-    origin = origin_of(path, checkpoint, config.features)
-    return Scored(origin, split, embeddings.scores(model, target.precision), embeddings)
+    origin = origin_of(path, checkpoint, config.features, among)
+    started = time.perf_counter()
+    if first is None or shortlist is None:
+        scores = embeddings.scores(model, target.precision)
+        pairs = scores.size
+    else:
+        chosen = candidates(first.scores, shortlist.count)
+        scores = rescore(first.scores, chosen, embeddings, model, target.precision)
+        pairs = int(chosen.sum())
+    seconds = time.perf_counter() - started
+    note = f"scored {pairs:,} of {scores.size:,} pairs in {seconds:.1f} s"
+    return Scored(origin, split, scores, embeddings, note if model.pairwise else "")
+
+
+def _title(checkpoint: Checkpoint) -> str:
+    return family_of(checkpoint.config.model).title(checkpoint.config.model)
+
+
+def _first_stage(
+    path: str, checkpoint: Checkpoint, stage: str, target: Target, choice: FeatureChoice
+) -> Scored:
+    """What names the candidates: scores of a model with the features of its training. Raises
+    InputError: a shortlist gains nothing, or the first stage would take as long."""
+    first = load_checkpoint(stage)
+    if not family_of(checkpoint.config.model).pairwise:
+        raise InputError(
+            f"{path}: {_title(checkpoint)} compares vectors, for which --shortlist gains nothing"
+        )
+    if family_of(first.config.model).pairwise:
+        raise InputError(
+            f"{stage}: {_title(first)} scores pairs; --first_stage must be a model with a vector "
+            "per image and caption"
+        )
+    known = {k: v for k, v in target.locations.items() if k in first.locations}
+    images = choice.images if first.config.features.type == "images" else None
+    return score_checkpoint(stage, replace(target, locations=known), FeatureChoice(images=images))
 
 
 def _require_features(path: str, checkpoint: Checkpoint, choice: FeatureChoice) -> None:
-    """Refuse features of another type than a run of ours was trained on."""
+    """Refuse features of another type than a run of ours, or a backbone, was trained on."""
     trained = checkpoint.config.features.type
+    if choice.images is not None and trained != "images":
+        raise InputError(f"{path}: reads {trained} features, no pictures; leave --images out")
+    if choice.images is not None and choice.folder is not None:
+        raise InputError("--images and --features_folder name the same folder; leave one out")
+    if trained == "images" and choice.type is not None:
+        raise InputError(f"{path}: reads pictures, not {choice.type} features (--images FOLDER)")
     if checkpoint.released is None and choice.type not in (None, trained):
         raise InputError(f"{path}: was trained on {trained} features, not on {choice.type}")
 

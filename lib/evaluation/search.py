@@ -17,7 +17,7 @@ from lib.data.captions import tokenise
 from lib.data.dataset import text_batches
 from lib.device import resolve_device
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.locations import add_locations, locations_in
+from lib.evaluation.arguments import add_locations, locations_in
 from lib.evaluation.scores import read_embeddings
 
 Found = list[tuple[float, str]]  # score and image id, best first

@@ -11,15 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from lib.files import file_sha256
-from lib.models.common.backbone import (
-    IMAGENET,
-    X101,
-    Backbone,
-    Normalisation,
-    imagenet_file,
-    load_backbone,
-    normalisation_of,
-)
+from lib.models.common.backbone import Backbone, Normalisation, normalisation_of
+from lib.models.common.backbone_weights import IMAGENET, X101, imagenet_file, load_backbone
 
 CHANNELS = 2048
 SHORTEST, LONGEST = 600, 1000  # pixels of a picture's sides before the network
@@ -61,7 +54,8 @@ class GridExtractor:
 
 def load_extractor(weights: str) -> GridExtractor:
     """Build the network and load its weights, all of them or none: of a Detectron2 file like
-    X-101.pth, ``imagenet`` or ``random``; see :func:`lib.models.common.backbone.load_backbone`."""
+    X-101.pth, ``imagenet`` or ``random``, as
+    :func:`lib.models.common.backbone_weights.load_backbone` does."""
     torch.manual_seed(0)
     backbone = load_backbone(X101, weights).eval().requires_grad_(False)
     preprocessing = Preprocessing(**asdict(normalisation_of(weights)))

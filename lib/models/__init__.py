@@ -40,8 +40,9 @@ def build_model(
     if config.backbone is None:
         return model
     # Nothing else imports torchvision.
-    from lib.models.common.backbone import build_backbone, normalisation_of
+    from lib.models.common.backbone import normalisation_of
+    from lib.models.common.backbone_weights import build_backbone
     from lib.models.common.end_to_end import EndToEnd
 
-    backbone = build_backbone(config, pretrained)
-    return EndToEnd(backbone, normalisation_of(config.backbone_weights), model)
+    pixels = normalisation_of(config.backbone_weights, config.backbone_pixels)
+    return EndToEnd(build_backbone(config, pretrained), pixels, model)

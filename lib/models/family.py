@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 State = dict[str, Any]  # names and tensors, as ``state_dict`` gives them
 Plain = dict[str, Any]  # plain values, as JSON keeps them
 Arrays = dict[str, np.ndarray]
-Backbone = Literal["resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d"]
+Backbone = Literal[
+    "resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d", "resnet50_caffe",
+    "resnet101_caffe", "resnet152_caffe",
+]  # fmt: skip
 
 
 def _number(value: Any) -> Any:
@@ -62,6 +65,9 @@ class FamilyConfig(Settings):
     img_dim: int = setting(2048, "channels of a region or grid cell", ge=1)
     backbone: Backbone | None = setting(None, "network that makes grids of features.type=images")
     backbone_weights: str = setting("imagenet", "imagenet, random, or a file like X-101.pth")
+    backbone_pixels: Literal["imagenet", "detectron2", "caffe"] | None = setting(
+        None, "how pixels are normalised; null: imagenet for its weights, else detectron2"
+    )
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,7 @@ class ReleasedModel:
     config: FamilyConfig
     state: State
     shapes: dict[str, tuple[int, ...]]  # what the model expects
+    features: Plain = field(default_factory=dict)  # of the features section, where it tells them
     extras: dict[str, Any] = field(default_factory=dict)  # plain; kept for the way back
     tokenizer: Plain = field(default_factory=dict)  # the state that the tokenizer is made from
 
@@ -144,8 +151,11 @@ class ReleasedLayout(ABC):
         Raises ValueError: the states are not as the layout says."""
 
     @abstractmethod
-    def write(self, config: Any, state: State, extras: Plain) -> tuple[list[State], Plain]:
-        """The released states, and the options that say what ``config`` says."""
+    def write(
+        self, config: Any, features: Plain, state: State, extras: Plain
+    ) -> tuple[list[State], Plain]:
+        """The released states, and the options that say what ``config`` and the ``features``
+        section say."""
 
     @abstractmethod
     def released_name(self, key: str) -> str:

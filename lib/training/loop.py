@@ -39,6 +39,7 @@ from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.losses import score_statistics, triplet_loss
 from lib.training.optim import (
     build_optimizer,
+    loss_factor,
     rate_factor,
     restore_optimizer,
     set_rates,
@@ -208,10 +209,11 @@ class Run:
         with tqdm(loader, f"epoch {epoch}", len(batches), **shown) as bar:
             for images, texts in stop.guard(bar):
                 arrived = time.perf_counter()
+                set_rates(self.optimizer, self.base_rates, rate_factor(epoch, config.train))
                 share = progress["step"] / len(batches)
-                factor = rate_factor(epoch, share, config.train, config.model.backbone is not None)
-                set_rates(self.optimizer, self.base_rates, factor)
-                loss, scalars = self._step(images.to(self.device), texts.to(self.device))
+                factor = loss_factor(epoch, share, config.train, config.model.backbone is not None)
+                batch = images.to(self.device), texts.to(self.device)
+                loss, scalars = self._step(*batch, factor)
                 total += loss
                 progress["step"] += 1
                 progress["updates"] += 1
@@ -226,8 +228,11 @@ class Run:
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
         return total / max(sum(map(len, batches[first:])), 1), part
 
-    def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
-        """One update; returns the loss (a sum over the batch) and what TensorBoard gets."""
+    def _step(
+        self, images: Images, texts: TextBatch, factor: float = 1.0
+    ) -> tuple[float, dict[str, float]]:
+        """One update by ``factor`` times the loss; returns the loss (a sum over the batch) and what
+        TensorBoard gets."""
         config = self.config.train
         with precision_context(self.device, config.precision):
             encoded = self.encoders(images, texts)
@@ -242,7 +247,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         # Autocast is for the forward pass alone; its backward follows it.
         with precision_context(self.device, "tf32" if config.precision == "tf32" else "fp32"):
-            loss.backward()
+            (loss * factor).backward()
             average_gradients(self.model)
         norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
         self._require_finite("gradient norm", norm, images)

@@ -72,14 +72,17 @@ def set_trainable(model: RetrievalModel, epoch: int, config: TrainConfig) -> Non
         model.freeze_backbone()
 
 
-def rate_factor(epoch: int, share: float, config: TrainConfig, backbone: bool = False) -> float:
-    """The factor on every group's base rate in an epoch, counted from 0, of whose updates a share
-    in [0, 1) is done. With a backbone all rates rise linearly from 0 in the epoch in which it
-    begins to learn, unless that is epoch 0."""
-    warming = backbone and 0 < config.backbone_epoch == epoch
+def loss_factor(epoch: int, share: float, config: TrainConfig, backbone: bool) -> float:
+    """The factor on the loss in an epoch, counted from 0, of whose updates a share in [0, 1) is
+    done: in the epoch in which a backbone begins to learn, unless that is epoch 0, it rises
+    linearly from 0 (VSE-infinity's warm-up; Adam and clipping leave little of it)."""
+    return share if backbone and 0 < config.backbone_epoch == epoch else 1.0
+
+
+def rate_factor(epoch: int, config: TrainConfig) -> float:
+    """The factor on every group's base rate in an epoch, counted from 0."""
     decays = config.decay_epoch if isinstance(config.decay_epoch, list) else [config.decay_epoch]
-    factor = config.decay ** sum(epoch >= first for first in decays)
-    return factor * (share if warming else 1.0)
+    return config.decay ** sum(epoch >= first for first in decays)
 
 
 def set_rates(optimizer: AdamW, base: list[float], factor: float) -> None:

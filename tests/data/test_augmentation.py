@@ -71,7 +71,10 @@ def test_windows_cover_what_they_should():
         assert 0.6 <= sides.min() < 0.61
         assert 0.99 < sides.max() <= 1
         assert sides.mean() == pytest.approx(0.8, abs=0.01)
-    assert abs(np.corrcoef(widths, heights)[0, 1]) < 0.05  # each side on its own
+    np.testing.assert_allclose(widths, heights)  # one share of both sides
+    lefts = np.array([w.left for w in windows]) / (1 - widths)
+    tops = np.array([w.top for w in windows]) / (1 - heights)
+    assert abs(np.corrcoef(lefts, tops)[0, 1]) < 0.05  # at a random place
     assert min(min(w.left, w.top) for w in windows) >= 0
     assert max(max(w.right, w.bottom) for w in windows) <= 1
     assert np.mean([w.mirrored for w in windows]) == pytest.approx(0.5, abs=0.03)

@@ -16,8 +16,8 @@ from lib.config import FeaturesConfig
 from lib.data.feature_files import FeatureFiles
 from lib.data.pictures import decode
 from lib.extraction.grid import Preprocessing, load_extractor, resized
-from lib.models.common import backbone
-from lib.models.common.backbone import DETECTRON2
+from lib.models.common import backbone_weights
+from lib.models.common.backbone import NORMALISATIONS
 from scripts import extract_grid
 from tests.support import ROOT, succeed
 
@@ -38,7 +38,7 @@ def test_a_detectron2_file_gives_identical_maps(published):
 
 def test_preprocessing_is_detectron2s():
     picture = Image.new("RGB", (640, 480), (10, 20, 30))
-    detectron2 = Preprocessing(**asdict(DETECTRON2))
+    detectron2 = Preprocessing(**asdict(NORMALISATIONS["detectron2"]))
     pixels = detectron2.normalise(detectron2.resize(picture))
     assert pixels.shape == (3, 600, 800)
     blue = (30 - 103.530) / 57.375
@@ -220,8 +220,8 @@ def test_torchvision_s_own_weights_are_noted(monkeypatch, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
     monkeypatch.setattr("lib.extraction.grid.load_backbone", lambda *_: torch.nn.Identity())
-    backbone.imagenet_file(backbone.X101).write_bytes(b"abc")
+    backbone_weights.imagenet_file(backbone_weights.X101).write_bytes(b"abc")
     extractor = load_extractor("imagenet")
     assert extractor.weights == "torchvision resnext101_32x8d imagenet"
     assert extractor.sha256.startswith("ba7816bf")
-    assert extractor.preprocessing.mean == backbone.TORCHVISION.mean
+    assert extractor.preprocessing.mean == NORMALISATIONS["imagenet"].mean

@@ -194,7 +194,7 @@ def test_the_matrix_is_whole():
     """Every config has its scripts, and every script's config is there."""
     scripts = {path.stem for path in SCRIPTS}
     for dataset in ("coco", "f30k"):
-        for kind in ("region", "grid", "images"):
+        for kind in ("region", "grid", "vse_infinity_region", "vse_infinity_grid"):
             assert (ROOT / "configs" / f"{dataset}_{kind}.yaml").is_file()
             assert {f"train_{kind}_{dataset}", f"eval_{kind}_{dataset}"} <= scripts
         assert f"eval_hybrid_{dataset}" in scripts

@@ -20,10 +20,10 @@ def test_three_groups_and_the_schedule(config):
     ]  # fmt: skip
     grouped = [id(p) for g in groups for p in g["params"]]
     assert len(grouped) == len(set(grouped)) == len(list(run.model.parameters()))
-    factors = [rate_factor(epoch, 0.5, settings.train) for epoch in (0, 14, 15, 24)]
+    factors = [rate_factor(epoch, settings.train) for epoch in (0, 14, 15, 24)]
     assert factors == [1, 1, 0.1, 0.1]
     twice = config("train.decay_epoch=[20,40]").train
-    factors = [rate_factor(epoch, 0.5, twice) for epoch in (0, 19, 20, 39, 40, 49)]
+    factors = [rate_factor(epoch, twice) for epoch in (0, 19, 20, 39, 40, 49)]
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 

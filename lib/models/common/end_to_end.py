@@ -11,9 +11,19 @@ from torch.nn.functional import adaptive_avg_pool2d
 from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
+from lib.models.family import State
 
 if TYPE_CHECKING:  # it imports torchvision, which training on precomputed features does without
     from lib.models.common.backbone import Backbone, Normalisation
+
+
+BACKBONE, FAMILY = "backbone.", "family."  # how the names of the parts' tensors begin
+
+
+def behind(backbone: State, family: State) -> State:
+    """The state of a model behind a backbone, from both states."""
+    parts = ((BACKBONE, backbone), (FAMILY, family))
+    return {prefix + key: value for prefix, part in parts for key, value in part.items()}
 
 
 class EndToEnd(RetrievalModel):
@@ -41,7 +51,8 @@ class EndToEnd(RetrievalModel):
         self.backbone.requires_grad_(False)
 
     def unfreeze_backbone(self, frozen_stages: int) -> None:
-        """Let the backbone learn, except its stem and first stages; 0: all of it learns."""
+        """Let the backbone learn, except its stem and first stages; 0: all of it learns, as
+        VSE-infinity's."""
         self.backbone.requires_grad_(frozen_stages == 0)
         self.backbone.stages[frozen_stages:].requires_grad_(True)
 

@@ -144,7 +144,9 @@ class Layout(ReleasedLayout):
         state = _read(states, iter(expected))
         return ReleasedModel(config, state, shapes_of(expected), tokenizer=tokenizer)
 
-    def write(self, config: Config, state: State, extras: Plain) -> tuple[list[State], Plain]:
+    def write(
+        self, config: Config, features: Plain, state: State, extras: Plain
+    ) -> tuple[list[State], Plain]:
         """Exactly the release's tensors."""
         return _written(state), {
             "img_dim": config.img_dim,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lib.models import family
 from lib.models.common.bert_family import BertFamily
-from lib.models.threeshnet.config import Config, inputs
+from lib.models.threeshnet.config import Config, inputs, source_of
 
 if TYPE_CHECKING:
     from lib.models.threeshnet.model import ThreeSHNet
@@ -28,7 +28,8 @@ class Family(BertFamily):
     def title(self, config: Any) -> str:
         """3SHNet, an ablation of it, or VSE-infinity."""
         if not config.segmentation:
-            return "VSE-infinity"
+            trained = {"detector": " BUTD", "wsl": " WSL"} if not config.residual else {}
+            return "VSE-infinity" + trained.get(source_of(config) or "", "")
         return "3SHNet" + family.without({"VSeM": config.vsem, "VSpM": config.vspm})
 
     def inputs(self, config: Any) -> Sequence[family.Input]:

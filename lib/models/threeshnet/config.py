@@ -3,6 +3,8 @@
 from functools import partial
 from typing import Literal
 
+from pydantic import model_validator
+
 from lib.models.family import FamilyConfig, Float, Input, setting
 from lib.models.threeshnet.arrays import label_problem, presence_problem, share_problem
 
@@ -13,6 +15,9 @@ class Config(FamilyConfig):
     family: Literal["threeshnet"] = setting("threeshnet", "3SHNet, VSE-infinity")
     embed_size: int = setting(1024, "size of the joint embedding, D", ge=2)
     segmentation: bool = setting(True, "false: VSE-infinity, which reads no segmentation file")
+    residual: bool = setting(
+        True, "a residual MLP beside the projection; false: VSE-infinity's grid model"
+    )
     vsem: bool = setting(True, "the visual-semantic branch")
     vspm: bool = setting(True, "the visual-spatial branch; false: *_seg_maps.npy is not read")
     categories: int = setting(133, "categories of the segmentation", ge=1)
@@ -22,6 +27,40 @@ class Config(FamilyConfig):
     normalise_texts: bool = setting(True, "caption embeddings have unit length")
     bert: str = setting("bert-base-uncased", "BERT: a hub name or a local folder")
     bert_lr_scale: Float = setting(0.1, "BERT's rate is train.lr times this", ge=0)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Config":
+        if self.segmentation and not self.residual:
+            raise ValueError(
+                "model.residual is false, which is VSE-infinity's grid model; set "
+                "model.segmentation=false too"
+            )
+        return self
+
+
+# VSE-infinity's names of the networks that its grid models were trained with (``backbone_source``)
+# -> backbone, its weights, and how pixels are normalised.
+DETECTOR = "original_updown_backbone.pth"
+WSL = "ig_resnext101_32x8-c38310e5.pth"
+SOURCES: dict[str, tuple[str, str, str]] = {
+    "detector": ("resnet101_caffe", DETECTOR, "caffe"),
+    "imagenet_res50": ("resnet50_caffe", "imagenet", "imagenet"),
+    "imagenet": ("resnet101_caffe", "imagenet", "imagenet"),
+    "imagenet_res152": ("resnet152_caffe", "imagenet", "imagenet"),
+    "imagenet_resnext": ("resnext101_32x8d", "imagenet", "imagenet"),
+    "wsl": ("resnext101_32x8d", WSL, "imagenet"),
+}
+
+
+def source_of(config: Config) -> str | None:
+    """VSE-infinity's name of a backbone, by network, pixels, and whether the weights are
+    torchvision's; None: it has none."""
+    own = config.backbone_weights == "imagenet"
+    pixels = config.backbone_pixels or ("imagenet" if own else "detectron2")
+    for name, (network, weights, expected) in SOURCES.items():
+        if (network, expected) == (config.backbone, pixels) and own == (weights == "imagenet"):
+            return name
+    return None
 
 
 def inputs(config: Config) -> list[Input]:

@@ -31,7 +31,7 @@ class ImageEncoder(nn.Module):
         self.projection = nn.Linear(config.img_dim, size)
         nn.init.xavier_uniform_(self.projection.weight)
         nn.init.zeros_(self.projection.bias)
-        self.residual = MLP(config.img_dim, size // 2, size)
+        self.residual = MLP(config.img_dim, size // 2, size) if config.residual else None
         if config.segmentation:
             self.category_embedding = Embed(config.categories, size)
             self.cell_embedding = Embed(config.categories, size)
@@ -64,6 +64,8 @@ class ImageEncoder(nn.Module):
         """The vectors to pool, (B, N, D), and which of them count, (B, N). GPO does not see the
         order of a set, so padded rows stay where they are, masked out."""
         mask = batch.mask
+        if self.residual is None:
+            return self.projection(batch.features), mask
         if not self.segmentation:
             projected = self.projection(batch.features)
             return projected + self.residual(batch.features), mask

@@ -1,16 +1,20 @@
-"""The public release's checkpoint layout: 3SHNet's and VSE-infinity's names and ours."""
+"""The public releases' checkpoint layout: 3SHNet's and VSE-infinity's names and ours. What a grid
+model's image state has more of is in ``released_grid.py``."""
 
 import re
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
+from lib.models.common.end_to_end import BACKBONE, FAMILY, behind
 from lib.models.family import Plain, ReleasedLayout, ReleasedModel, State, without
-from lib.models.threeshnet.config import Config
+from lib.models.threeshnet.config import Config, source_of
 from lib.models.threeshnet.model import ThreeSHNet
+from lib.weights import shapes_of
 
 # Released prefix -> ours. An MLP's inner names are mapped by MLP_NAMES.
 MLP_NAMES = {"layers.0": "hidden", "bns.0": "norm", "layers.1": "output"}
@@ -46,37 +50,61 @@ class Layout(ReleasedLayout):
     """Two states, image and text, whose names begin with ``module.``."""
 
     def recognises(self, states: Sequence[State]) -> bool:
-        """Whether there are an image state with a projection and a text state with BERT."""
-        if len(states) != 2 or any("backbone." in key for key in states[0]):
-            return False
-        return any(key.removeprefix("module.").startswith("bert.") for key in states[1])
+        """Whether there are an image state and a text state with BERT."""
+        names = [[key.removeprefix("module.") for key in state] for state in states]
+        return len(names) == 2 and any(name.startswith("bert.") for name in names[1])
 
     def read(self, states: Sequence[State], opt: dict[str, Any]) -> ReleasedModel:
-        """Sizes come from shapes; ``extras`` keeps whether position ids were saved."""
+        """Sizes come from shapes; ``extras`` keeps whether position ids were saved, and a
+        backbone's classifier."""
         image, text = ({k.removeprefix("module."): v for k, v in side.items()} for side in states)
+        own: dict[str, Any] = {}
+        features: Plain = {}
+        extras: Plain = {"position_ids": POSITION_IDS in text}
+        backbone: State | None = None
+        if any(key.startswith(BACKBONE) for key in image):
+            released_grid = _grid()
+            own, features = released_grid.settings_of(opt), released_grid.features_of(opt)
+            backbone, image, extras["classifier"] = released_grid.split(image)
         state = {
             prefix + _our_name(key, names): value
             for (prefix, names), side in zip(SIDES, (image, text), strict=True)
             for key, value in side.items()
             if key != POSITION_IDS and f".{UNUSED_NORM}." not in key
         }
-        config = _infer_config(image, opt)
+        config = _infer_config(image, opt, own)
         with torch.device("meta"):
-            model = ThreeSHNet(config, BertModel(_infer_bert(text)))
-        shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        return ReleasedModel(config, state, shapes, {"position_ids": POSITION_IDS in text})
+            expected = ThreeSHNet(config, BertModel(_infer_bert(text))).state_dict()
+        if backbone is not None:
+            expected = behind(_grid().fresh_backbone(config), expected)
+            state = behind(backbone, state)
+        return ReleasedModel(config, state, shapes_of(expected), features, extras)
 
-    def write(self, config: Config, state: State, extras: Plain) -> tuple[list[State], Plain]:
+    def write(
+        self, config: Config, features: Plain, state: State, extras: Plain
+    ) -> tuple[list[State], Plain]:
         """Each MLP gets the fresh, never used output norm that the release saves."""
+        family = {key.removeprefix(FAMILY): value for key, value in state.items()}
         states: list[State] = []
-        for prefix, _ in SIDES:
-            own = {key: value for key, value in state.items() if key.startswith(prefix)}
-            named = {f"module.{self.released_name(key)}": value for key, value in own.items()}
+        for prefix, names in SIDES:
+            own = {key: value for key, value in family.items() if key.startswith(prefix)}
+            named = {_released_name(key, prefix, names): value for key, value in own.items()}
             states.append(_with_unused_norms(named))
         if extras.get("position_ids", True):
-            positions = states[1]["module.bert.embeddings.position_embeddings.weight"].shape[0]
-            states[1]["module." + POSITION_IDS] = torch.arange(positions)[None]
-        return states, {
+            positions = states[1]["bert.embeddings.position_embeddings.weight"].shape[0]
+            states[1][POSITION_IDS] = torch.arange(positions)[None]
+        grid: Plain = {}
+        if config.backbone is not None:
+            backbone = {
+                key.removeprefix(BACKBONE): value
+                for key, value in state.items()
+                if key.startswith(BACKBONE)
+            }
+            head = extras.get("classifier", {})
+            states[0] = _grid().joined(config, backbone, states[0], head)
+            grid = _grid().options(config, features["image_size"])
+        whole = [{f"module.{key}": value for key, value in side.items()} for side in states]
+        return whole, {
             "img_dim": config.img_dim,
             "embed_size": config.embed_size,
             "map_size": config.map_size,  # the release has 64 and 7, and leaves these unread
@@ -85,25 +113,36 @@ class Layout(ReleasedLayout):
             "no_txtnorm": not config.normalise_texts,
             "precomp_enc_type": "basic",
             "max_violation": True,
+            **grid,
         }
 
     def released_name(self, key: str) -> str:
         """Without ``module.``; an unknown name is returned as it is."""
+        if key.startswith(BACKBONE):
+            return _grid().released_name(key.removeprefix(BACKBONE))
+        grid = _grid().ENCODER if key.startswith(f"{FAMILY}{SIDES[0][0]}") else ""
+        own = key.removeprefix(FAMILY)
         for prefix, names in SIDES:
-            for released, ours in names.items():
-                if key.startswith(f"{prefix}{ours}."):
-                    rest = key.removeprefix(f"{prefix}{ours}.")
-                    for inner, part in MLP_NAMES.items():
-                        rest = re.sub(rf"^{part}\.", f"{inner}.", rest)
-                    return f"{released}.{rest}"
-        return key.removeprefix("image_encoder.").removeprefix("text_encoder.")
+            if own.startswith(prefix):
+                return grid + _released_name(own, prefix, names)
+        return own
 
     def refusal(self, config: Config) -> str | None:
-        """Backbones, and ablations with some of the segmentation."""
+        """Backbones but VSE-infinity's, and ablations with some of the segmentation."""
         if config.backbone is not None:
-            return f"a backbone ({config.backbone})"
+            known = source_of(config) is not None and not config.residual
+            return None if known else f"a backbone ({config.backbone}) with this model"
+        if not config.residual:
+            return "a grid model without a backbone"
         removed = without({"VSeM": config.vsem, "VSpM": config.vspm})
         return f"3SHNet{removed}" if removed and config.segmentation else None
+
+
+def _grid() -> ModuleType:
+    """``released_grid``, imported where a file needs it: it imports torchvision."""
+    from lib.models.threeshnet import released_grid
+
+    return released_grid
 
 
 def _our_name(key: str, names: dict[str, str]) -> str:
@@ -117,6 +156,17 @@ def _our_name(key: str, names: dict[str, str]) -> str:
     return key
 
 
+def _released_name(key: str, prefix: str, names: dict[str, str]) -> str:
+    """The released name of a side's tensor; an unknown name is returned without the prefix."""
+    for released, ours in names.items():
+        if key.startswith(f"{prefix}{ours}."):
+            rest = key.removeprefix(f"{prefix}{ours}.")
+            for inner, part in MLP_NAMES.items():
+                rest = re.sub(rf"^{part}\.", f"{inner}.", rest)
+            return f"{released}.{rest}"
+    return key.removeprefix(prefix)
+
+
 def _with_unused_norms(side: State) -> State:
     """Add the fresh, never used output norm that each released MLP carries."""
     fresh: State = {}
@@ -128,7 +178,7 @@ def _with_unused_norms(side: State) -> State:
     return side | fresh
 
 
-def _infer_config(image: State, opt: dict[str, Any]) -> Config:
+def _infer_config(image: State, opt: dict[str, Any], own: dict[str, Any]) -> Config:
     size, img_dim = image["fc.weight"].shape
     segmentation = any(key.startswith(SEGMENTATION) for key in image)
     categories = image["embed_category.0.weight"].shape[1] if segmentation else 133
@@ -136,11 +186,13 @@ def _infer_config(image: State, opt: dict[str, Any]) -> Config:
         img_dim=img_dim,
         embed_size=size,
         segmentation=segmentation,
+        residual=not own,
         categories=categories,
         normalise_images=not opt.get("no_imgnorm", False),
         normalise_texts=not opt.get("no_txtnorm", False),
         map_size=opt.get("map_size", 64),
         cells=opt.get("cells", 7),
+        **own,
     )
 
 

@@ -1,69 +1,49 @@
-"""A ResNet's maps by Detectron2's weights, and files that are none."""
-
-import pickle
+"""Caffe's layout of a ResNet, and what becomes of pixels."""
 
 import numpy as np
 import pytest
 import torch
-from torchvision.models import get_model
+from torch.nn.functional import conv2d, max_pool2d
 
-from lib.errors import InputError
-from lib.extraction.grid import load_extractor
-from lib.models.common import backbone
-from lib.models.common.backbone import from_detectron2, torchvision_name
-from tests.support import detectron2_state
+from lib.models.common.backbone import Backbone, build_network, normalisation_of
 
 
-def test_the_map_is_strict(published):
-    network, path = published
-    state = detectron2_state(network)
-    odd = {"backbone.res6.0.conv1.weight": np.zeros(1, np.float32)}
-    with pytest.raises(InputError, match=r"X-101\.pth: holds unexpected tensors: backbone\.res6"):
-        from_detectron2(state | odd, path)
-    wrong = {"backbone.stem.conv1.weight": np.zeros((64, 3, 3, 3), np.float32)}
-    with pytest.raises(InputError, match=r"1 tensors of another shape: conv1\.weight"):
-        from_detectron2(state | wrong, path)
-    del state["backbone.res3.0.shortcut.norm.running_var"]
-    with pytest.raises(InputError, match=r"missing: layer2\.0\.downsample\.1\.running_var"):
-        from_detectron2(state, path)
-    for name in ("backbone.res2.0.conv4.weight", "backbone.stem.fc.weight", "model.x"):
-        with pytest.raises(KeyError):
-            torchvision_name(name)
+def test_caffe_strides_in_the_first_convolution_and_pools_without_padding():
+    torch.manual_seed(0)
+    network = build_network("resnet50_caffe").eval()
+    images = torch.randn(1, 3, 96, 64)
+    with torch.no_grad():
+        stem = Backbone(network).stem(images)
+        before = network.relu(network.bn1(network.conv1(images)))
+        block = network.layer2[0]
+        found = block.conv1(network.layer1(stem))
+        expected = conv2d(network.layer1(stem), block.conv1.weight, stride=2)
+        whole = Backbone(network)(images)
+    torch.testing.assert_close(stem, max_pool2d(before, 3, 2, 0, ceil_mode=True))
+    torch.testing.assert_close(found, expected)
+    assert block.conv2.stride == (1, 1)
+    assert whole.shape == (1, 2048, 3, 2)
+    assert Backbone(build_network("resnet50")).stages[1][0].conv2.stride == (2, 2)
 
 
-class Bomb:
-    def __reduce__(self):
-        return print, ("burst",)
+DETECTRON2_STD = [57.375, 57.12, 58.395]
 
 
-def test_weights_that_are_none(tmp_path, capsys):
-    with pytest.raises(InputError, match=r"X-101\.pth comes from grid-feats-vqa"):
-        load_extractor(str(tmp_path / "none.pth"))
-    path = tmp_path / "w.pth"
-    for content in (b"<html>", pickle.dumps({"model": Bomb()})):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"Detectron2 file"):
-            load_extractor(str(path))
-    torch.save({"model": [1]}, path)
-    with pytest.raises(InputError, match="it has no dict of names"):
-        load_extractor(str(path))
-    assert "burst" not in capsys.readouterr().out
+def imagenet(rgb):
+    return (rgb / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
 
 
-def test_torchvision_s_own_weights(monkeypatch):
-    def unavailable(name, weights=None):
-        if weights is not None:
-            raise OSError("no route to host\nand more")
-        return get_model(name)
-
-    monkeypatch.setattr(backbone, "get_model", unavailable)
-    with pytest.raises(InputError, match=r"unavailable \(no route to host\); put the file of http"):
-        backbone.load_backbone("resnet18", "imagenet")
-    monkeypatch.setattr(backbone, "get_model", lambda name, weights=None: get_model(name))
-    assert backbone.load_backbone("resnet18", "imagenet").channels == 512
-
-
-def test_what_is_no_tensor_is_named(tmp_path):
-    state = {"backbone.stem.conv1.weight": "x"}
-    with pytest.raises(InputError, match=r"X\.pth: backbone\.stem\.conv1\.weight is not a tensor"):
-        from_detectron2(state, tmp_path / "X.pth")
+@pytest.mark.parametrize(
+    ("weights", "pixels", "expected"),
+    [
+        ("imagenet", None, imagenet),
+        ("x.pth", "imagenet", imagenet),
+        ("x.pth", "caffe", lambda rgb: rgb[::-1] - [102.9801, 115.9465, 122.7717]),
+        ("x.pth", None, lambda rgb: (rgb[::-1] - [103.53, 116.28, 123.675]) / DETECTRON2_STD),
+    ],
+)  # fmt: skip
+def test_pixels_are_normalised_as_the_weights_want(weights, pixels, expected):
+    rgb = np.array([10, 100, 250], np.uint8)
+    given = torch.from_numpy(rgb)[:, None, None].expand(3, 2, 2)
+    found = normalisation_of(weights, pixels).normalise(given)[:, 0, 0]
+    np.testing.assert_allclose(found, expected(rgb.astype(float)), rtol=1e-5)

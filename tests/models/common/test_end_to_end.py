@@ -15,7 +15,7 @@ from lib.data.dataset import TrainingPairs, image_loader, training_loader
 from lib.data.split import open_split
 from lib.errors import InputError
 from lib.training.loop import Run
-from lib.training.optim import rate_factor
+from lib.training.optim import loss_factor, rate_factor, set_rates
 from tests.support import ROOT, fit, same
 
 FROM_PIXELS = [
@@ -36,7 +36,7 @@ def pixels(settings, tmp_path):
     def load(*overrides):
         out = f"run.out={tmp_path / 'run'}"
         words = [*settings, out, *FROM_PIXELS, *overrides]
-        return load_config(ROOT / "configs" / "scenes_images.yaml", words)
+        return load_config(ROOT / "configs" / "scenes_pixels.yaml", words)
 
     return load
 
@@ -107,8 +107,8 @@ def test_heads_learn_first_then_the_late_stages(pixels):
     resumed = fit(pixels("train.epochs=2"), resume=True)
     assert changed(fresh, parts(resumed)) == [False, False, False, True, True, False]
     rates = {group["name"]: group["lr"] for group in resumed.optimizer.param_groups}
-    assert rates["image"] == pytest.approx(6 / 7 * 1e-3)  # the last of 7 steps of the warm-up
-    assert rates["backbone"] == pytest.approx(6 / 7 * 1e-3 * resumed.config.train.backbone_lr_scale)
+    assert rates["image"] == pytest.approx(1e-3)
+    assert rates["backbone"] == pytest.approx(1e-3 * resumed.config.train.backbone_lr_scale)
     assert not any(module.training for module in resumed.model.backbone.modules())
 
 
@@ -120,17 +120,31 @@ def test_a_backbone_that_learns_from_nothing_learns_whole(pixels):
     assert run.train_split.extractors == {}  # pictures have no extractor
 
 
-def test_the_schedule_of_rates(pixels):
+def test_the_loss_is_warmed_up_and_rates_are_not(pixels):
     settings = pixels("train.backbone_epoch=2", "train.decay_epoch=3", "train.decay=0.1").train
+    steps = [(1, 0.5), (2, 0.0), (2, 0.25), (2, 0.75), (3, 0.0)]
+    found = [loss_factor(epoch, share, settings, backbone=True) for epoch, share in steps]
+    assert found == [1, 0, 0.25, 0.75, 1]
+    assert [rate_factor(epoch, settings) for epoch, _ in steps] == [1, 1, 1, 1, 0.1]
+    # Precomputed features know no warm-up.
+    assert {loss_factor(epoch, share, settings, backbone=False) for epoch, share in steps} == {1}
+    assert loss_factor(0, 0.0, pixels("train.backbone_epoch=0").train, backbone=True) == 1
 
-    def factors(backbone):
-        steps = [(1, 0.5), (2, 0.0), (2, 0.25), (2, 0.75), (3, 0.0)]
-        return [rate_factor(epoch, share, settings, backbone) for epoch, share in steps]
 
-    assert factors(True) == [1, 0, 0.25, 0.75, 0.1]
-    assert factors(False) == [1, 1, 1, 1, 0.1]  # precomputed features know no warm-up
-    at_once = pixels("train.backbone_epoch=0").train
-    assert rate_factor(0, 0.0, at_once, backbone=True) == 1
+def test_a_step_scales_the_gradient_by_the_warm_up_and_not_the_loss(pixels):
+    run = Run(pixels("train.clip=1e9"), resume=False, overwrite=False)
+    pairs = TrainingPairs(run.train_split, run.train_captions, run.config)
+    images, texts = next(iter(training_loader(pairs, 0, [np.arange(8)], 0, pin=False)))
+    found = []
+    set_rates(run.optimizer, run.base_rates, 0.0)
+    for factor in (1.0, 0.25):
+        torch.manual_seed(0)  # of dropout
+        loss, _ = run._step(images, texts, factor)
+        gradients = [p.grad.norm() for p in run.model.parameters() if p.grad is not None]
+        found.append((loss, torch.stack(gradients).norm().item()))
+    (loss, whole), (again, scaled) = found
+    assert again == pytest.approx(loss)
+    assert scaled == pytest.approx(0.25 * whole)
 
 
 def test_resumed_is_uninterrupted_and_scored(pixels, world, tmp_path, capsys):
@@ -147,16 +161,20 @@ def test_resumed_is_uninterrupted_and_scored(pixels, world, tmp_path, capsys):
     here = capsys.readouterr().out
     assert "3SHNet images on scenes, 10 images" in here
     assert "10 pictures, read at 64 x 64 pixels, 2 x 2 cells" in here
-    flags += ["--features_folder", str(tmp_path / "elsewhere")]
+    eval_script.main([*flags, "--features_folder", str(tmp_path / "elsewhere")])
+    assert capsys.readouterr().out == here
+    flags += ["--images", str(tmp_path / "elsewhere")]
     eval_script.main(flags)
     assert capsys.readouterr().out == here
-    with pytest.raises(SystemExit, match="was trained on images features, not on grid"):
+    with pytest.raises(SystemExit, match="name the same folder; leave one out"):
+        eval_script.main([*flags, "--features_folder", "elsewhere"])
+    with pytest.raises(SystemExit, match="reads pictures, not grid features"):
         eval_script.main([*flags, "--features", "grid"])
-    with pytest.raises(InputError, match=r"no place for a backbone \(resnet18\)"):
+    with pytest.raises(InputError, match=r"no place for a backbone \(resnet18\) with this model"):
         save_released(tmp_path / "x.pth", load_checkpoint(whole.run_dir.best))
 
 
-def test_settings_that_do_not_go_together(pixels, settings):
+def test_settings_that_do_not_go_together(pixels, settings, tmp_path):
     with pytest.raises(InputError, match="needs a network that makes their grids"):
         pixels("model.backbone=null")
     with pytest.raises(InputError, match=r"a backbone reads pictures, features\.type=images"):
@@ -165,8 +183,10 @@ def test_settings_that_do_not_go_together(pixels, settings):
         pixels("model.backbone=vgg")
     with pytest.raises(InputError, match=r"resnet18 gives 512 channels; set model\.img_dim=512"):
         Run(pixels("model.img_dim=2048"), False, False)
+    weights = tmp_path / "X-101.pth"
+    torch.save({"model": {"backbone.stem.conv1.weight": torch.zeros(1)}}, weights)
     with pytest.raises(InputError, match="are of resnext101_32x8d, not of resnet18"):
-        Run(pixels("model.backbone_weights=X-101.pth"), False, False)
+        Run(pixels(f"model.backbone_weights={weights}"), False, False)
 
 
 def test_pictures_that_cannot_be_used(pixels, world, tmp_path):

@@ -2,7 +2,7 @@
 
 import argparse
 
-from lib.evaluation.locations import add_locations, locations_in
+from lib.evaluation.arguments import add_locations, locations_in
 from lib.models import FAMILIES
 
 

@@ -1,0 +1,54 @@
+"""Two stages for a family that scores pairs: a model with vectors names every query's candidates,
+and only they are scored."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from lib.device import precision_context
+from lib.distributed import all_gather_object, interleave, rank, world_size
+from lib.evaluation.encode import Embeddings, evaluating
+from lib.models.common.retrieval_model import RetrievalModel
+
+
+def candidates(first: np.ndarray, count: int) -> np.ndarray:
+    """(n, 5n) float scores of the first stage -> (n, 5n) bool: the ``count`` best captions of each
+    image and the ``count`` best images of each caption; all where there are no more."""
+    chosen = np.zeros(first.shape, bool)
+    for axis in (0, 1):
+        best = min(count, first.shape[axis])
+        places = np.argpartition(first, -best, axis=axis)
+        np.put_along_axis(chosen, places.take(range(-best, 0), axis=axis), True, axis=axis)
+    return chosen
+
+
+def rescore(
+    first: np.ndarray,
+    chosen: np.ndarray,
+    embeddings: Embeddings,
+    model: RetrievalModel,
+    precision: str = "fp32",
+) -> np.ndarray:
+    """(n, 5n) float32: the ``chosen`` pairs by ``model``; the rest below all of them, in the first
+    stage's order. Ranks share the images."""
+    device = next(model.parameters()).device
+    own, rows = range(len(first))[rank() :: world_size()], []
+    with evaluating(model), torch.inference_mode(), precision_context(device, precision):
+        for image in tqdm(own, "images", leave=False, disable=True if rank() else None):
+            places = torch.from_numpy(np.flatnonzero(chosen[image]))
+            one = _on(embeddings.images[image : image + 1], device)
+            rows.append(model.score(one, _on(embeddings.captions[places], device))[0].cpu().numpy())
+    scores = first - first.max()
+    for image, values in enumerate(interleave(all_gather_object(rows))):
+        scores[image, chosen[image]] = values
+    if chosen.all():
+        return scores
+    # Subtracting keeps the order of the rest within every row and column.
+    scores[~chosen] += scores[chosen].min() - 1
+    return scores
+
+
+def _on(encoded: Any, device: torch.device) -> Any:
+    return encoded.to(device)

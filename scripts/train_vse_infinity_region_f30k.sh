@@ -1,0 +1,8 @@
+#!/bin/sh
+# Trains region-level VSE-infinity on Flickr30K.
+#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
+#       sh scripts/train_vse_infinity_region_f30k.sh [--resume] [section.key=value ...]
+set -eu
+CDPATH='' cd -- "$(dirname -- "$0")/.."
+. scripts/setup.sh
+exec $LAUNCH train.py --config configs/f30k_vse_infinity_region.yaml data.root="${DATA_PATH:-data}" "$@"

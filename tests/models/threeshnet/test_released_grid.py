@@ -1,0 +1,142 @@
+"""VSE-infinity's released grid checkpoints: what the public code computed with them, both ways."""
+
+import argparse
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertModel
+
+from lib.batch import PixelBatch
+from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_released
+from lib.errors import InputError
+from lib.models import family_of
+from lib.models.common.backbone import Backbone, build_network, normalisation_of
+from lib.models.common.end_to_end import EndToEnd
+from lib.models.threeshnet.model import ThreeSHNet
+from tests.golden import fill
+from tests.models.threeshnet.test_released import same_states
+from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint
+
+KEYS = json.loads((GOLDEN / "vse_grid_keys.json").read_text())
+RECORDED = np.load(GOLDEN / "vse_grid.npz")
+SAME = {"base.0.": "conv1.", "base.1.": "bn1.", "base.4.": "layer1.", "base.5.": "layer2.",
+        "base.6.": "layer3.", "top.0.": "layer4."}  # fmt: skip
+
+
+def first_name(key):
+    """The name that a tensor's values are made from."""
+    for second, first in SAME.items():
+        if key.startswith(f"backbone.{second}"):
+            return "backbone.resnet." + first + key.removeprefix(f"backbone.{second}")
+    return key
+
+
+@cache
+def value(name, shape):
+    array = np.asarray(fill.weight(name, list(shape)))
+    return torch.from_numpy(array * np.float32(0.2) if name.endswith(".bn3.weight") else array)
+
+
+def released(source, prefix="module.", **opt):
+    """A grid checkpoint as the public code saves it."""
+    raw = released_checkpoint(bert_config(**SMALL_BERT))
+    image = {f"{prefix}{key}": value(first_name(key), tuple(s)) for key, s in KEYS[source].items()}
+    text = {f"{prefix}{k.removeprefix('module.')}": v for k, v in raw["model"][1].items()}
+    options = {"backbone_source": source, "input_scale_factor": 2.0, "precomp_enc_type": "backbone"}
+    raw["opt"] = argparse.Namespace(**vars(raw["opt"]) | options | opt)
+    return raw | {"model": [image, text]}
+
+
+def model_of(path):
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config.model
+    family = ThreeSHNet(config, BertModel(bert_config(**SMALL_BERT)))
+    pixels = normalisation_of(config.backbone_weights, config.backbone_pixels)
+    model = EndToEnd(Backbone(build_network(config.backbone)), pixels, family)
+    load_weights(model, checkpoint, path)
+    return checkpoint.config, model.eval()
+
+
+@pytest.mark.parametrize(
+    "source", ["detector", pytest.param("wsl", marks=pytest.mark.slow), "imagenet_res50"]
+)
+def test_cells_and_embeddings_are_the_recorded_ones(tmp_path, source):
+    torch.save(released(source), tmp_path / "m.pth")
+    config, model = model_of(tmp_path / "m.pth")
+    title = {"detector": "VSE-infinity BUTD", "wsl": "VSE-infinity WSL"}
+    assert family_of(config.model).title(config.model) == title.get(source, "VSE-infinity")
+    features = config.features
+    assert (features.type, features.image_size, features.grid_size) == ("images", 512, None)
+    stream = fill._stream(f"vse grid {source}")
+    picture = stream.randint(0, 256, (256, 256, 3)).astype(np.uint8)
+    pixels = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]
+    batch = PixelBatch(pixels, torch.ones(1, 8, 8, dtype=torch.bool), torch.arange(1))
+    with torch.no_grad():
+        cells = model.cells(batch).features[0]
+        embedding = model.encode_images(batch)[0]
+    expected = RECORDED[f"{source}/cells"]
+    deviation = np.abs(cells[::7, ::64].numpy() - expected).max() / np.abs(expected).max()
+    off = np.abs(embedding.numpy() - RECORDED[f"{source}/embedding"]).max()
+    print(f"{source}: cells {deviation:.0e} of the largest, embedding {off:.0e}")
+    assert deviation < 2e-5
+    assert off < 1e-5
+
+
+@pytest.mark.parametrize("prefix", ["module.", ""])
+def test_there_and_back(tmp_path, prefix):
+    raw = released("imagenet_res50", prefix, data_name="f30k_precomp")
+    torch.save(raw, tmp_path / "m.pth")
+    checkpoint = load_checkpoint(tmp_path / "m.pth")
+    assert checkpoint.config.data.dataset == "f30k"
+    assert checkpoint.config.features.drop_scheme == "vse_infinity"
+    save_checkpoint(tmp_path / "ours.pth", checkpoint)
+    save_released(tmp_path / "back.pth", load_checkpoint(tmp_path / "ours.pth"))
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        again = torch.load(tmp_path / "back.pth", weights_only=True)
+    with_prefix = [
+        {f"module.{k.removeprefix('module.')}": v for k, v in side.items()} for side in raw["model"]
+    ]
+    same_states(with_prefix, again["model"])
+    assert again["opt"] == raw["opt"]
+    # As a run of ours: without what the release's file says of itself.
+    ours = load_checkpoint(tmp_path / "ours.pth")
+    ours.released = None
+    save_released(tmp_path / "own.pth", ours)
+    own = load_checkpoint(tmp_path / "own.pth")
+    assert own.config.model == checkpoint.config.model
+    assert own.config.features == checkpoint.config.features
+    for key, tensor in checkpoint.model.items():
+        assert torch.equal(own.model[key], tensor), key
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbone.resnet.layer3.1.bn2.bias": None}, "lacks backbone.resnet.layer3.1.bn2.bias"),
+        ({"backbone.base.6.1.bn2.bias": None}, "lacks backbone.base.6.1.bn2.bias"),
+        ({"backbone.resnet.fc.bias": None}, "lacks backbone.resnet.fc.bias"),
+        ({"backbone.top.0.0.conv1.weight": torch.zeros(512, 1024, 1, 1)}, "differs from resnet.la"),
+        ({"backbone.resnet.layer5.x": torch.zeros(1), "backbone.layer5.x": torch.zeros(1)},
+         "1 tensors unexpected: backbone.resnet.layer5.x"),
+        ({"image_encoder.gpool.linear.weight": None}, "missing: image_encoder.gpool.linear.weight"),
+        ({"image_encoder.mlp.layers.0.bias": torch.zeros(1)}, "unexpected: image_encoder.mlp"),
+    ],
+)  # fmt: skip
+def test_what_is_not_whole_is_refused(tmp_path, change, message):
+    raw = released("imagenet_res50", "")
+    for key, tensor in change.items():
+        raw["model"][0].pop(key, None)
+        if tensor is not None:
+            raw["model"][0][key] = tensor
+    torch.save(raw, tmp_path / "m.pth")
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(tmp_path / "m.pth")
+
+
+def test_options_that_name_no_backbone(tmp_path):
+    torch.save(released("imagenet_res50", backbone_source="vgg"), tmp_path / "m.pth")
+    with pytest.raises(InputError, match="name the backbone 'vgg', expected one of detector, im"):
+        load_checkpoint(tmp_path / "m.pth")
