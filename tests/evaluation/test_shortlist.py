@@ -69,8 +69,8 @@ def test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order(stages, world):
 
 def test_by_the_command_line_on_two_processes(stages, world, tmp_path, capsys):
     pairs, vectors = stages
-    words = ["--checkpoint", pairs, "--data_path", str(world), "--dataset", "scenes", "--workers", "0",
-             "--shortlist", "3", "--first_stage", vectors, "--device", "cpu"]  # fmt: skip
+    words = ["--checkpoint", pairs, "--data_path", str(world), "--dataset", "scenes"]
+    words += ["--workers", "0", "--shortlist", "3", "--first_stage", vectors, "--device", "cpu"]
     record = tmp_path / "r.json"
     eval_script.main([*words, "--json", str(record)])
     printed = capsys.readouterr().out
