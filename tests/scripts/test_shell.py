@@ -92,13 +92,19 @@ def miniature(tmp_path, world):
 @pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
-    kinds = ("region", "grid", "images", "hybrid", "cross")
-    runs = {kind: miniature / "runs" / kind for kind in kinds}
+    trained = ["region", "grid", "vse_infinity_grid"]
+    if dataset == "coco":  # slow
+        trained.append("vse_infinity_region")
+    runs = {kind: miniature / "runs" / kind for kind in (*trained, "hybrid", "cross")}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
     protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
     small = ["model.backbone=resnet18", "model.backbone_weights=random", "model.img_dim=512"]
-    sizes = {"images": [*small, "features.image_size=64"]}
-    for kind in ("region", "grid", "images"):
+    sizes = {"vse_infinity_grid": [*small, "features.image_size=64"]}
+    titles = {
+        "vse_infinity_grid": "VSE-infinity images",
+        "vse_infinity_region": "VSE-infinity region",
+    }
+    for kind in trained:
         succeed(
             "sh", f"scripts/train_{kind}_{dataset}.sh", f"model.bert={bert}", "train.epochs=1",
             "train.batch_size=16", "data.workers=0", f"run.out={runs[kind]}",
@@ -108,7 +114,7 @@ def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, 
         command = ("sh", f"scripts/eval_{kind}_{dataset}.sh", "--workers", "0")
         printed = succeed(*command, env=env | checkpoint)
         assert protocol in printed
-        assert f"3SHNet {kind} on {dataset}" in printed
+        assert f"{titles.get(kind, f'3SHNet {kind}')} on {dataset}" in printed
     scores = {kind.upper(): str(runs[kind] / "results.safetensors") for kind in ("region", "grid")}
     env["OUT"] = str(runs["hybrid"])
     printed = succeed("sh", f"scripts/eval_hybrid_{dataset}.sh", env=env | scores)
@@ -173,6 +179,23 @@ def test_the_scripts_of_lhsc_run_on_a_miniature(dataset, miniature, environment)
     crossing = ("python", "eval_cross_ensemble.py", "--checkpoints", released, "--data_path")
     printed = succeed(*crossing, miniature, "--dataset", other, "--workers", "0", env=env)
     assert f"trained on {dataset}, scored on {other} without tuning" in printed
+
+
+@pytest.mark.slow
+def test_the_ablation_of_cmsei_runs_on_a_miniature_world(
+    world, cmsei_settings, environment, tmp_path
+):
+    rows = ["full", "no_vsg", "no_llii", "clipped", "enhanced", "norm"]
+    env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
+    env["ROWS"] = " ".join(rows)
+    settings = [*cmsei_settings, "train.epochs=1"]
+    printed = succeed("sh", "scripts/ablation_cmsei_scenes.sh", *settings, env=env)
+    for title in ("CMSEI without VSG", "CMSEI I-T without LLII", "CMSEI T-I without VSG"):
+        assert printed.count(f"| {title} |") == 1, printed
+    for setting in ("model.attention=clipped_l2norm", "model.global_from=enhanced"):
+        assert printed.count(setting) == 3, printed  # both versions and their mean
+    error = fail("sh", "scripts/ablation_cmsei_scenes.sh", env=env | {"ROWS": "other"})
+    assert "ROWS names other" in error
 
 
 @pytest.mark.slow
