@@ -39,6 +39,9 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
         "eval lhsc": ["eval.py", "--checkpoint", Slot("file", shared.lhsc), "--data_path",
                       data_root, "--vocab", Slot("file", root / "lhsc_vocab.json"), *target,
                       "--json", Slot("output", here / "r.json")],
+        "eval shortlist": ["eval.py", "--checkpoint", Slot("file", shared.lhsc), "--data_path",
+                           data_root, *target, "--shortlist", "2", "--first_stage", best, "--json",
+                           Slot("output", here / "r.json")],
         "eval_ensemble": ["eval_ensemble.py", *results, "--json", Slot("output", here / "r.json")],
         "eval_cross_ensemble": [
             "eval_cross_ensemble.py", "--checkpoints", best, other, "--data_path", data_root,
