@@ -94,14 +94,18 @@ def measured(checkpoint: Path, data_path: str, shortlist: list[int], first: Path
         "parameters": sum(p.numel() for p in model.parameters()) / 1e6,
         "encoding": between - started,
         "scoring": done - between,
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "rsum": evaluate(scores, data.dataset, "test")[0].metrics.rsum,
         "pairs": scores.size,
+        "images": scores.shape[0],
+        "captions": scores.shape[1],
         "shortlists": [],
     }
     if shortlist:
         target = Target(data_path, data.dataset, "test", device="cpu", workers=0)
+        started = time.perf_counter()
         stage = score_checkpoint(str(first), target, FeatureChoice()).scores
+        found["first_stage"] = time.perf_counter() - started
         for count in shortlist:
             started = time.perf_counter()
             chosen = candidates(stage, count)
@@ -121,7 +125,8 @@ def in_a_process(run: Path, data_path: str, shortlist: list[int], first: Path) -
     command = [sys.executable, __file__, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"{run}: {done.stderr.strip().splitlines()[-1]}")
+        last = done.stderr.strip().splitlines()[-1:] or [f"ended with status {done.returncode}"]
+        raise InputError(f"{run}: {last[0]}")
     return json.loads(done.stdout)
 
 
@@ -142,9 +147,15 @@ def rsums(folder: Path, name: str) -> list[float]:
 
 
 def minutes(folder: Path, name: str) -> float:
-    """The median over seeds of a run's epochs, from its log."""
+    """The median over seeds of a run's epochs, from its log; runs that were resumed, whose logs
+    lack a part, are left out. Raises InputError: all were."""
     logs = [(run / "train.log").read_text(encoding="utf-8") for run in runs_of(folder, name)]
-    times = [sum(map(float, re.findall(r"([\d.]+) s$", log, re.MULTILINE))) for log in logs]
+    whole = [log for log in logs if "  resumed " not in log]
+    if not whole:
+        raise InputError(
+            f"{folder}: every run of {name} was resumed, and no log has its whole time"
+        )
+    times = [sum(map(float, re.findall(r"([\d.]+) s$", log, re.MULTILINE))) for log in whole]
     return statistics.median(times) / 60
 
 
@@ -216,17 +227,22 @@ def report(args: argparse.Namespace) -> None:
             f"{cost.parameters:.2f} M | {cost.training:.1f} min | {cost.encoding:.1f} s | "
             f"{cost.scoring:.2f} s | {cost.memory:.2f} GB |"
         )
-    print(f"\n| behind {FIRST_STAGE} | candidates per query | pairs | rSum | scoring |")
-    print("|---|---|---|---|---|")
+    print(
+        f"\n| behind {FIRST_STAGE} | K | pairs | captions per image | images per caption | rSum | "
+        "scoring | first stage |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     for name in PAIRS:
         found = about[name]
         title = next(title for title, runs in ROWS.items() if runs == (name,))
         whole = {"count": "all", **{k: found[k] for k in ("pairs", "scoring", "rsum")}}
         for one in (*found["shortlists"], whole):
-            share = one["pairs"] / found["pairs"]
+            pairs, share = one["pairs"], one["pairs"] / found["pairs"]
+            stage = "-" if one is whole else f"{found['first_stage']:.2f} s"
             print(
-                f"| {title} | {one['count']} | {one['pairs']:,} ({share:.0%}) | "
-                f"{one['rsum']:.1f} | {one['scoring']:.2f} s |"
+                f"| {title} | {one['count']} | {pairs:,} ({share:.0%}) | "
+                f"{pairs / found['images']:.0f} | {pairs / found['captions']:.0f} | "
+                f"{one['rsum']:.1f} | {one['scoring']:.2f} s | {stage} |"
             )
     if args.picture:
         draw(points, args.picture)

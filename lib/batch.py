@@ -93,7 +93,7 @@ class ImageBatch(Tensors):
 class PixelBatch(Tensors):
     """B pictures of one size, for a model whose grid comes from a backbone of its own."""
 
-    pixels: Tensor  # (B, 3, S, S) uint8, RGB
+    pixels: Tensor  # (B, 3, S, S) uint8 or float32 in [0, 255], RGB
     cells: Tensor  # (B, side, side) bool; the cells of the pooled map that are kept
     indices: Tensor  # (B,) int64; position of the image in its split
     arrays: Arrays = field(default_factory=dict)  # as in ImageBatch, cropped as the pixels are

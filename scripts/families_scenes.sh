@@ -41,5 +41,6 @@ for seed in $SEEDS; do
     mean hybrid "$seed" region grid
     mean cmsei "$seed" cmsei_i2t cmsei_t2i
 done
+unset MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_ # memory is measured as a user has it
 "$PYTHON" benchmarks/families.py "$out" --data_path "$DATA_PATH" --shortlist 20 50 100 \
     --picture "${PICTURE:-$out/families.png}"

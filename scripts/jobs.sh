@@ -52,7 +52,7 @@ start() { # start NAME COMMAND ...: a job with its log, of which JOBS run at a t
 
 export OMP_NUM_THREADS=1
 # glibc gives large blocks back to the kernel as they are freed, and every step asks for them again.
-export MALLOC_MMAP_THRESHOLD_=4000000000 MALLOC_TRIM_THRESHOLD_=8000000000
+export MALLOC_MMAP_THRESHOLD_=33554432 MALLOC_TRIM_THRESHOLD_=8000000000
 pids=
 running=0
 trap 'kill $pids 2>/dev/null || :; wait' EXIT # runs save when they are stopped

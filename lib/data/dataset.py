@@ -28,7 +28,7 @@ class ImageItem:
     """One image as the encoder sees it."""
 
     index: int  # in its split
-    rows: np.ndarray  # (k, C) float32 regions or cells, or (3, S, S) uint8 pixels
+    rows: np.ndarray  # (k, C) float32 regions or cells, or (3, S, S) float32 pixels
     arrays: dict[str, np.ndarray]  # the family's inputs
     cells: np.ndarray | None = None  # of pixels: (side, side) bool, the cells that are kept
 

@@ -17,13 +17,12 @@ STRIDE = 32  # pixels of a picture per cell of a backbone's last map
 
 
 def bilinear(picture: np.ndarray, size: int) -> np.ndarray:
-    """(H, W, 3) uint8 -> (3, size, size) uint8, by bilinear interpolation between half-pixel
-    centres without antialiasing, rounded: OpenCV's ``INTER_LINEAR``, which VSE-infinity reads
-    pictures with."""
+    """(H, W, 3) uint8 -> (3, size, size) float32 in [0, 255], by bilinear interpolation between
+    half-pixel centres without antialiasing, as OpenCV's ``INTER_LINEAR`` (VSE-infinity)."""
     planes = torch.from_numpy(picture.transpose(2, 0, 1).astype(np.float32))[None]
     shape = (size, size)
     seen = interpolate(planes, shape, mode="bilinear", align_corners=False, antialias=False)
-    return seen[0].round().clamp(0, 255).byte().numpy()
+    return seen[0].numpy()
 
 
 class Pixels:
@@ -37,6 +36,7 @@ class Pixels:
         self.folder, self.features = folder, features
         candidates = (place / ID_MAPPING for place in (folder, folder.parent))
         mapping = next((path for path in candidates if path.is_file()), None)
+        self.mapping = mapping
         pictures = PictureFolder(folder, mapping, or_names=True)
         self.paths = [self._path(pictures, image_id) for image_id in image_ids]
         # Cells of a side, once the backbone's map is pooled.
@@ -53,8 +53,8 @@ class Pixels:
         return len(self.paths)
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s whole picture, (3, image_size, image_size) uint8 RGB. Raises
-        InputError: it cannot be decoded."""
+        """Image ``image``'s whole picture, (3, image_size, image_size) float32 RGB in [0, 255].
+        Raises InputError: it cannot be decoded."""
         return self.view(image, Window())
 
     def view(self, image: int, window: Window) -> np.ndarray:
@@ -85,7 +85,8 @@ class Pixels:
     def describe(self) -> str:
         """Number of pictures, and what becomes of them."""
         size, side = self.features.image_size, self.side
-        return f"{len(self):,} pictures, read at {size} x {size} pixels, {side} x {side} cells"
+        told = f"{len(self):,} pictures, read at {size} x {size} pixels, {side} x {side} cells"
+        return told if self.mapping is None else f"{told}, by {self.mapping}"
 
 
 def _whole_pixels(start: float, end: float, size: int) -> tuple[int, int]:

@@ -36,8 +36,10 @@ class PictureFolder:
             names = read_json(mapping, "JSON object of ids and file names")
             if not isinstance(names, dict):
                 raise InputError(f"{mapping}: is not a JSON object of ids and file names")
-            self.mapping = {str(k): str(v) for k, v in names.items()}
-        self.or_names = or_names
+            if odd := next((k for k, v in names.items() if not isinstance(v, str)), None):
+                raise InputError(f"{mapping}: the entry of {odd} is no file name")
+            self.mapping = names
+        self.or_names, self.beside = or_names, folder if mapping is None else mapping.parent
         self.by_stem: dict[str, list[Path]] = {}
         if self.mapping is None or or_names:
             for path in sorted(folder.rglob("*")):
@@ -71,8 +73,11 @@ class PictureFolder:
     def _mapped(self, name: str) -> Path:
         if not self.or_names:
             return self.folder / name
-        candidates = [self.folder / place / name for place in BELOW]
-        return next((path for path in candidates if path.is_file()), candidates[0])
+        candidates = [self.folder / name, *(self.beside / place / name for place in BELOW)]
+        found = next((path for path in candidates if path.is_file()), None)
+        if found is None:
+            raise PictureError(f"{ID_MAPPING} names {name}, and there is no {candidates[-1]}")
+        return found
 
     def read(self, image_id: str) -> Image.Image:
         """The picture of an id as :func:`decode` gives it; raises :class:`PictureError`."""

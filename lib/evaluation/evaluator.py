@@ -16,7 +16,7 @@ from lib.device import default_workers, encoding_batch, resolve_device
 from lib.distributed import rank
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
-from lib.evaluation.protocols import check_split
+from lib.evaluation.protocols import FOLDS, check_split
 from lib.evaluation.records import UNKNOWN, Origin
 from lib.evaluation.shortlist import candidates, rescore
 from lib.models import family_of
@@ -118,11 +118,15 @@ def origin_to_be(
     """The origin of scores that are still to be made. Raises InputError: no such checkpoint, or
     one of other features."""
     checkpoint = load_checkpoint(path)
-    _require_features(path, checkpoint, choice)
-    features, among = _retarget(checkpoint.config, target, choice).features, ""
     if shortlist is not None:
-        among = shortlist.among(_title(load_checkpoint(shortlist.first_stage)))
-    return origin_of(path, checkpoint, features, among)
+        target, choice = _applicable(target, choice, checkpoint)
+    _require_features(path, checkpoint, choice)
+    features = _retarget(checkpoint.config, target, choice).features
+    if shortlist is None:
+        return origin_of(path, checkpoint, features)
+    among = shortlist.among(_title(load_checkpoint(shortlist.first_stage)))
+    origin = origin_of(path, checkpoint, features, among)
+    return replace(origin, first_stage=shortlist.first_stage)
 
 
 def score_checkpoint(
@@ -138,12 +142,16 @@ def score_checkpoint(
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
     checkpoint = load_checkpoint(path)
-    first, among = None, ""
+    first_target, first_choice = target, FeatureChoice(images=choice.images)
     if shortlist is not None:
-        first = _first_stage(path, checkpoint, shortlist.first_stage, target, choice)
-        among = shortlist.among(first.origin.model)
-        known = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
-        target = replace(target, locations=known)
+        stage = load_checkpoint(shortlist.first_stage)
+        _require_stages((path, checkpoint), (shortlist.first_stage, stage))
+        first_target, first_choice = _applicable(target, first_choice, stage)
+        if unknown := target.locations.keys() - checkpoint.locations - stage.locations:
+            raise InputError(f"--{min(unknown)} does not apply to either of the two stages")
+        if choice.images is not None and "images" not in (_type(checkpoint), _type(stage)):
+            raise InputError("--images is for models that read pictures; neither stage does")
+        target, choice = _applicable(target, choice, checkpoint)
     checkpoint = checkpoint.relocated(target.locations)
     _require_features(path, checkpoint, choice)
     notes = []
@@ -168,21 +176,31 @@ def score_checkpoint(
     notes += [*captions.warnings(split.name), *tokenizer.notes]
     for note in notes if rank() == 0 else ():
         print(f"note: {note}", file=sys.stderr)
+    first, among = None, ""
+    if shortlist is not None:  # now that the second stage is known to be whole
+        first = score_checkpoint(shortlist.first_stage, first_target, first_choice)
+        among = shortlist.among(first.origin.model)
     batch_size = target.batch_size or encoding_batch(device)
     embeddings = encode_split(
         model.to(device), split, captions, batch_size, target.workers, precision=target.precision
     )
     origin = origin_of(path, checkpoint, config.features, among)
+    if shortlist is not None:
+        origin = replace(origin, first_stage=shortlist.first_stage)
     started = time.perf_counter()
     if first is None or shortlist is None:
         scores = embeddings.scores(model, target.precision)
         pairs = scores.size
     else:
-        chosen = candidates(first.scores, shortlist.count)
+        folds = FOLDS if target.dataset == "coco" else 1
+        chosen = candidates(first.scores, shortlist.count, folds)
         scores = rescore(first.scores, chosen, embeddings, model, target.precision)
         pairs = int(chosen.sum())
     seconds = time.perf_counter() - started
     note = f"scored {pairs:,} of {scores.size:,} pairs in {seconds:.1f} s"
+    if pairs < scores.size:
+        per_image, per_caption = (pairs / length for length in scores.shape)
+        note += f", {per_image:.0f} captions per image and {per_caption:.0f} images per caption"
     return Scored(origin, split, scores, embeddings, note if model.pairwise else "")
 
 
@@ -190,24 +208,33 @@ def _title(checkpoint: Checkpoint) -> str:
     return family_of(checkpoint.config.model).title(checkpoint.config.model)
 
 
-def _first_stage(
-    path: str, checkpoint: Checkpoint, stage: str, target: Target, choice: FeatureChoice
-) -> Scored:
-    """What names the candidates: scores of a model with the features of its training. Raises
-    InputError: a shortlist gains nothing, or the first stage would take as long."""
-    first = load_checkpoint(stage)
-    if not family_of(checkpoint.config.model).pairwise:
+def _type(checkpoint: Checkpoint) -> str:
+    return checkpoint.config.features.type
+
+
+def _applicable(
+    target: Target, choice: FeatureChoice, checkpoint: Checkpoint
+) -> tuple[Target, FeatureChoice]:
+    """What of both applies to one of two stages: its own files, and pictures if it reads them."""
+    known = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
+    images = choice.images if _type(checkpoint) == "images" else None
+    return replace(target, locations=known), replace(choice, images=images)
+
+
+def _require_stages(second: tuple[str, Checkpoint], first: tuple[str, Checkpoint]) -> None:
+    """Refuse a shortlist that gains nothing, or whose first stage would take as long. Raises
+    InputError."""
+    scores_pairs = [family_of(c.config.model).pairwise for _, c in (second, first)]
+    if not scores_pairs[0]:
         raise InputError(
-            f"{path}: {_title(checkpoint)} compares vectors, for which --shortlist gains nothing"
+            f"{second[0]}: {_title(second[1])} compares vectors, for which --shortlist gains "
+            "nothing"
         )
-    if family_of(first.config.model).pairwise:
+    if scores_pairs[1]:
         raise InputError(
-            f"{stage}: {_title(first)} scores pairs; --first_stage must be a model with a vector "
-            "per image and caption"
+            f"{first[0]}: {_title(first[1])} scores pairs; --first_stage must be a model with a "
+            "vector per image and caption"
         )
-    known = {k: v for k, v in target.locations.items() if k in first.locations}
-    images = choice.images if first.config.features.type == "images" else None
-    return score_checkpoint(stage, replace(target, locations=known), FeatureChoice(images=images))
 
 
 def _require_features(path: str, checkpoint: Checkpoint, choice: FeatureChoice) -> None:

@@ -30,6 +30,7 @@ class Origin:
     epoch: int | None = None  # that the weights are of, counted from 0
     config: dict[str, dict[str, Any]] | None = None  # of the training; features as scored
     whole: Whole | None = None  # the model that it is a version of
+    first_stage: str | None = None  # the checkpoint that named the pairs it scored, if not all
 
     @property
     def title(self) -> str:
@@ -42,7 +43,8 @@ class Origin:
         and where its features are."""
         features = dict((self.config or {}).get("features") or {})
         features.pop("folder", None)
-        return self.model, self.features, self.source, self.seed, features
+        stage = None if self.first_stage is None else os.path.realpath(self.first_stage)
+        return self.model, self.features, self.source, self.seed, features, stage
 
     def is_cross_dataset(self, dataset: str) -> bool:
         """Whether ``dataset`` is another than the one trained on."""
@@ -145,8 +147,9 @@ def require_members(
     """The rule for an ensemble's record: an earlier one of the same members and weights and, where
     they are known, of the same dataset and split."""
     record = _record_or_none(path)
-    found = {} if record is None else {m.name: round(m.weight, 6) for m in record.members}
-    wanted = {str(name): round(weight, 6) for name, weight in zip(members, weights, strict=True)}
+    given = [] if record is None else [(m.name, m.weight) for m in record.members]
+    pairs = given, list(zip(members, weights, strict=True))
+    found, wanted = ({os.path.realpath(n): round(w, 6) for n, w in part} for part in pairs)
     other = record is not None and about not in (None, (record.dataset, record.split))
     if found != wanted or other:
         raise InputError(

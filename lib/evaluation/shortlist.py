@@ -13,14 +13,24 @@ from lib.evaluation.encode import Embeddings, evaluating
 from lib.models.common.retrieval_model import RetrievalModel
 
 
-def candidates(first: np.ndarray, count: int) -> np.ndarray:
+def candidates(first: np.ndarray, count: int, folds: int = 1) -> np.ndarray:
     """(n, 5n) float scores of the first stage -> (n, 5n) bool: the ``count`` best captions of each
-    image and the ``count`` best images of each caption; all where there are no more."""
+    image and the ``count`` best images of each caption, all where there are no more; in the whole
+    gallery and in each of ``folds`` consecutive parts of it. What either direction names is scored
+    for both."""
     chosen = np.zeros(first.shape, bool)
-    for axis in (0, 1):
-        best = min(count, first.shape[axis])
-        places = np.argpartition(first, -best, axis=axis)
-        np.put_along_axis(chosen, places.take(range(-best, 0), axis=axis), True, axis=axis)
+    images, captions = (length // folds for length in first.shape)
+    parts = [np.s_[:, :]]
+    if folds > 1:
+        for i in range(folds):
+            rows, columns = (slice(i * size, (i + 1) * size) for size in (images, captions))
+            parts.append((rows, columns))
+    for part in parts:
+        scores, marked = first[part], chosen[part]  # views
+        for axis in (0, 1):
+            best = min(count, scores.shape[axis])
+            places = np.argpartition(scores, -best, axis=axis).take(range(-best, 0), axis=axis)
+            np.put_along_axis(marked, places, True, axis=axis)
     return chosen
 
 
@@ -32,7 +42,9 @@ def rescore(
     precision: str = "fp32",
 ) -> np.ndarray:
     """(n, 5n) float32: the ``chosen`` pairs by ``model``; the rest below all of them, in the first
-    stage's order. Ranks share the images."""
+    stage's order. Ranks share the images; the candidates are rank 0's."""
+    packed = all_gather_object(np.packbits(chosen) if rank() == 0 else None)[0]
+    chosen = np.unpackbits(packed, count=chosen.size).reshape(chosen.shape).astype(bool)
     device = next(model.parameters()).device
     own, rows = range(len(first))[rank() :: world_size()], []
     with evaluating(model), torch.inference_mode(), precision_context(device, precision):

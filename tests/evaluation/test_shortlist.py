@@ -22,6 +22,13 @@ def test_candidates_are_the_best_of_every_query():
         for caption in range(30):
             expected[np.argsort(-first[:, caption])[:count], caption] = True
         np.testing.assert_array_equal(chosen, expected)
+    folds = candidates(first, 1, folds=3)
+    expected = candidates(first, 1)
+    for fold in range(3):
+        part = np.s_[2 * fold : 2 * fold + 2, 10 * fold : 10 * fold + 10]
+        expected[part] |= candidates(first[part], 1)
+    np.testing.assert_array_equal(folds, expected)
+    assert folds.sum() > candidates(first, 1).sum()
     assert candidates(np.zeros((6, 30)), 2).sum(axis=0).min() == 2  # ties are as many
 
 
@@ -59,6 +66,8 @@ def test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order(stages, world):
         assert found[rest, caption].max() < found[~rest, caption].min()
         order = np.argsort(first[rest, caption])
         np.testing.assert_array_equal(np.argsort(found[rest, caption]), order)
+    assert "captions per image" in scored.note
+    assert scored.origin.first_stage == vectors
     assert scored.origin.model == "CMSEI I-T on the best 2 of VSE-infinity"
     assert scored.origin.whole.title == "CMSEI on the best 2 of VSE-infinity"
     everything = score_checkpoint(pairs, target, FeatureChoice(), shortlist=Shortlist(50, vectors))
@@ -83,6 +92,16 @@ def test_by_the_command_line_on_two_processes(stages, world, tmp_path, capsys):
     assert read_record(record).origins[0].model == "CMSEI I-T on the best 3 of VSE-infinity"
     with pytest.raises(SystemExit, match="holds results of"):
         eval_script.main([*words, "--shortlist", "4", "--json", str(record)])
+
+
+def test_what_applies_to_neither_stage(stages, world):
+    pairs, vectors = stages
+    words = ["--data_path", str(world), "--dataset", "scenes", "--checkpoint", pairs]
+    words += ["--shortlist", "3", "--first_stage", vectors]
+    with pytest.raises(SystemExit, match="--images is for models that read pictures; neither"):
+        eval_script.main([*words, "--images", "x"])
+    with pytest.raises(SystemExit, match="--vocab does not apply to either of the two stages"):
+        eval_script.main([*words, "--vocab", "x"])
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ class Normalisation:
     std: tuple[float, float, float]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """(..., 3, H, W) uint8 RGB -> the same shape, float32, in the network's channel order."""
+        """(..., 3, H, W) RGB in [0, 255] -> the same shape, float32, in the network's order."""
         pixels = pixels.flip(-3) if self.bgr else pixels
         mean, std = (
             torch.tensor(v, device=pixels.device)[:, None, None] for v in (self.mean, self.std)

@@ -31,7 +31,7 @@ def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
     Raises InputError: its channels are not ``img_dim``, or see :func:`load_backbone`."""
     assert config.backbone is not None
     weights = config.backbone_weights if pretrained else "random"
-    backbone = load_backbone(config.backbone, weights)
+    backbone = load_backbone(config.backbone, weights, config.backbone_pixels)
     if backbone.channels != config.img_dim:
         raise InputError(
             f"model.img_dim is {config.img_dim}, but {config.backbone} gives {backbone.channels} "
@@ -40,11 +40,12 @@ def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
     return backbone
 
 
-def load_backbone(name: str, weights: str) -> Backbone:
+def load_backbone(name: str, weights: str, pixels: str | None = None) -> Backbone:
     """Build a ResNet and load its weights, all of them or none: ``imagenet`` for torchvision's own;
-    ``random``; a Detectron2 file, which is of resnext101_32x8d; or a file of torchvision's names.
-    Raises InputError: the file is unsafe, damaged or of another network, or cannot be
-    downloaded."""
+    ``random``; a Detectron2 file, which is of resnext101_32x8d; or a file of torchvision's names,
+    which does not tell how ``pixels`` are normalised. Raises InputError: the file is unsafe,
+    damaged or of another network, cannot be downloaded, or nothing tells how pixels are
+    normalised."""
     if weights == "random":
         return Backbone(build_network(name))
     if weights == IMAGENET:
@@ -65,6 +66,11 @@ def load_backbone(name: str, weights: str) -> Backbone:
         if name != X101:
             raise InputError(f"{weights}: Detectron2 files are of {X101}, not of {name}")
         return from_detectron2(state, Path(weights))
+    if pixels is None:
+        raise InputError(
+            f"{weights}: is no Detectron2 file like X-101.pth, and does not tell how pixels are "
+            "normalised; in training model.backbone_pixels says it"
+        )
     return from_torchvision(state, name, Path(weights))
 
 
@@ -145,13 +151,18 @@ def from_torchvision(state: State, name: str, path: Path) -> Backbone:
     own = {key.removeprefix("module.").removeprefix("backbone."): v for key, v in state.items()}
     try:
         found = {
-            our_name(key): torch.as_tensor(value)
+            our_name(key): _widened(torch.as_tensor(value))
             for key, value in single_names(own).items()
             if key not in HEAD
         }
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: is not of {name} ({first_line(error)})") from error
     return _filled(name, found, path)
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    """As float32, unless it holds a count."""
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def from_detectron2(state: dict[str, object], path: Path) -> Backbone:

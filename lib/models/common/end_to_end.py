@@ -79,7 +79,7 @@ class EndToEnd(RetrievalModel):
         return ImageBatch(packed, lengths, batch.indices, batch.arrays)
 
     def _maps(self, pixels: Tensor) -> Tensor:
-        """(B, 3, S, S) uint8 -> (B, C, H, W) float."""
+        """(B, 3, S, S) uint8 or float32 -> (B, C, H, W) float."""
         return self.backbone(self.normalisation.normalise(pixels))
 
     def encode_images(self, batch: PixelBatch) -> Any:

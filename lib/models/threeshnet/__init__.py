@@ -32,6 +32,12 @@ class Family(BertFamily):
             return "VSE-infinity" + trained.get(source_of(config) or "", "")
         return "3SHNet" + family.without({"VSeM": config.vsem, "VSpM": config.vspm})
 
+    def outdated(self, settings: family.Plain) -> str | None:
+        """Pictures that were read otherwise, before ``backbone_pixels`` was a setting."""
+        if settings.get("backbone") is None or "backbone_pixels" in settings:
+            return None
+        return "was trained from pictures that earlier code resized and cut in other ways"
+
     def inputs(self, config: Any) -> Sequence[family.Input]:
         """Segmentation arrays."""
         return inputs(config)

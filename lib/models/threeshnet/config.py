@@ -1,6 +1,7 @@
 """3SHNet's settings, its switches for VSE-infinity and the ablations, and the arrays it reads."""
 
 from functools import partial
+from pathlib import PurePath
 from typing import Literal
 
 from pydantic import model_validator
@@ -53,14 +54,12 @@ SOURCES: dict[str, tuple[str, str, str]] = {
 
 
 def source_of(config: Config) -> str | None:
-    """VSE-infinity's name of a backbone, by network, pixels, and whether the weights are
-    torchvision's; None: it has none."""
-    own = config.backbone_weights == "imagenet"
-    pixels = config.backbone_pixels or ("imagenet" if own else "detectron2")
-    for name, (network, weights, expected) in SOURCES.items():
-        if (network, expected) == (config.backbone, pixels) and own == (weights == "imagenet"):
-            return name
-    return None
+    """VSE-infinity's name of a backbone, by network, the name of its weights' file, and pixels;
+    None: it has none."""
+    weights = PurePath(config.backbone_weights).name
+    pixels = config.backbone_pixels or ("imagenet" if weights == "imagenet" else "detectron2")
+    about = (config.backbone, weights, pixels)
+    return next((name for name, source in SOURCES.items() if source == about), None)
 
 
 def inputs(config: Config) -> list[Input]:

@@ -31,7 +31,10 @@ def settings_of(opt: dict[str, Any]) -> dict[str, Any]:
 
 def features_of(opt: dict[str, Any]) -> Plain:
     """What the options say of the ``features`` section: the pictures' size; all cells are kept."""
-    size = round(BASE_SIZE * float(opt.get("input_scale_factor", 1)))
+    factor = float(opt.get("input_scale_factor", 1))
+    if not 0.125 <= factor <= 16:  # NaN too
+        raise ValueError(f"its options have the input_scale_factor {factor}")
+    size = round(BASE_SIZE * factor)
     return {"type": "images", "image_size": size, "grid_size": None, "drop_scheme": "vse_infinity"}
 
 
@@ -43,11 +46,16 @@ def split(image: State) -> tuple[State, State, Plain]:
         prefix = next(p for p in states if key.startswith(p))
         states[prefix][key.removeprefix(prefix)] = value
     network = single_names(states[BACKBONE])
-    head = {name: network.pop(name) for name in HEAD if name in network}
-    both = [f"resnet.{name}" for name in (*network, *HEAD)]
-    both += [second_name(name) for name in network]
+    both = [f"resnet.{name}" for name in network]
+    both += [second_name(name) for name in network if name not in HEAD]
     if missing := [key for key in both if key not in states[BACKBONE]]:
         raise ValueError(f"it lacks {BACKBONE}{missing[0]}")
+    head = {name: network.pop(name, None) for name in HEAD}
+    channels = tuple(states[ENCODER]["fc.weight"].shape)[1:]
+    for name, shape in zip(HEAD, ((CLASSES, *channels), (CLASSES,)), strict=True):
+        found = None if head[name] is None else tuple(head[name].shape)
+        if found != shape:
+            raise ValueError(f"{BACKBONE}resnet.{name} has the shape {found}, expected {shape}")
     backbone = {our_name(name): value for name, value in network.items()}
     return backbone, states[ENCODER] | states[""], head
 

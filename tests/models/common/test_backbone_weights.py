@@ -85,13 +85,21 @@ def test_a_file_of_torchvision_s_names(tmp_path):
     assert {"base.0.weight", "base.6.1.bn2.bias", "top.0.0.conv1.weight"} < twice.keys()
     torch.save({"state_dict": twice, "epoch": 3}, tmp_path / "twice.pth")
     for name in ("plain", "twice"):
-        found = load_backbone("resnet18", str(tmp_path / f"{name}.pth")).state_dict()
+        path = str(tmp_path / f"{name}.pth")
+        found = load_backbone("resnet18", path, "imagenet").state_dict()
         assert len(found) == len(state) - 2
         for key, value in found.items():
             assert torch.equal(value, state[theirs(key)]), key
     with pytest.raises(InputError, match=r"plain\.pth: is not of resnet50; .* tensors missing"):
-        load_backbone("resnet50", str(tmp_path / "plain.pth"))
+        load_backbone("resnet50", str(tmp_path / "plain.pth"), "imagenet")
+    with pytest.raises(InputError, match="does not tell how pixels are normalised"):
+        load_backbone("resnet18", str(tmp_path / "plain.pth"))
+    with pytest.raises(InputError, match="does not tell how pixels are normalised"):
+        load_extractor(str(tmp_path / "plain.pth"))
+    torch.save({k: v.half() if v.is_floating_point() else v for k, v in state.items()}, path)
+    halved = load_backbone("resnet18", path, "imagenet").state_dict()
+    assert {v.dtype for v in halved.values()} == {torch.float32, torch.int64}
     twice["base.0.weight"] = twice["base.0.weight"] + 1
     torch.save(twice, tmp_path / "other.pth")
     with pytest.raises(InputError, match=r"base\.0\.weight differs from resnet\.conv1\.weight"):
-        load_backbone("resnet18", str(tmp_path / "other.pth"))
+        load_backbone("resnet18", str(tmp_path / "other.pth"), "imagenet")

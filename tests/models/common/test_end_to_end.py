@@ -170,6 +170,11 @@ def test_resumed_is_uninterrupted_and_scored(pixels, world, tmp_path, capsys):
         eval_script.main([*flags, "--features_folder", "elsewhere"])
     with pytest.raises(SystemExit, match="reads pictures, not grid features"):
         eval_script.main([*flags, "--features", "grid"])
+    raw = torch.load(whole.run_dir.best, weights_only=True)
+    del raw["config"]["model"]["backbone_pixels"]  # which earlier code did not have
+    torch.save(raw, tmp_path / "old.pth")
+    with pytest.raises(InputError, match="earlier code resized and cut in other ways; train anew"):
+        load_checkpoint(tmp_path / "old.pth")
     with pytest.raises(InputError, match=r"no place for a backbone \(resnet18\) with this model"):
         save_released(tmp_path / "x.pth", load_checkpoint(whole.run_dir.best))
 

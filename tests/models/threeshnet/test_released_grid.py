@@ -15,7 +15,9 @@ from lib.errors import InputError
 from lib.models import family_of
 from lib.models.common.backbone import Backbone, build_network, normalisation_of
 from lib.models.common.end_to_end import EndToEnd
+from lib.models.threeshnet.config import Config
 from lib.models.threeshnet.model import ThreeSHNet
+from lib.models.threeshnet.released_grid import features_of
 from tests.golden import fill
 from tests.models.threeshnet.test_released import same_states
 from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint
@@ -117,7 +119,8 @@ def test_there_and_back(tmp_path, prefix):
     [
         ({"backbone.resnet.layer3.1.bn2.bias": None}, "lacks backbone.resnet.layer3.1.bn2.bias"),
         ({"backbone.base.6.1.bn2.bias": None}, "lacks backbone.base.6.1.bn2.bias"),
-        ({"backbone.resnet.fc.bias": None}, "lacks backbone.resnet.fc.bias"),
+        ({"backbone.resnet.fc.bias": None}, "resnet.fc.bias has the shape None, expected"),
+        ({"backbone.resnet.fc.weight": torch.zeros(3)}, r"fc.weight has the shape \(3,\), expec"),
         ({"backbone.top.0.0.conv1.weight": torch.zeros(512, 1024, 1, 1)}, "differs from resnet.la"),
         ({"backbone.resnet.layer5.x": torch.zeros(1), "backbone.layer5.x": torch.zeros(1)},
          "1 tensors unexpected: backbone.resnet.layer5.x"),
@@ -134,6 +137,26 @@ def test_what_is_not_whole_is_refused(tmp_path, change, message):
     torch.save(raw, tmp_path / "m.pth")
     with pytest.raises(InputError, match=message):
         load_checkpoint(tmp_path / "m.pth")
+
+
+@pytest.mark.parametrize("factor", [float("inf"), float("nan"), -1.0, 0])
+def test_sizes_that_no_picture_has(factor):
+    with pytest.raises(ValueError, match="its options have the input_scale_factor"):
+        features_of({"input_scale_factor": factor})
+
+
+def test_a_title_names_the_weights_that_were_trained_on():
+    def title(**settings):
+        config = Config(segmentation=False, residual=False, **settings)
+        return family_of(config).title(config)
+
+    butd = {"backbone": "resnet101_caffe", "backbone_pixels": "caffe"}
+    path = "weights/original_updown_backbone.pth"
+    assert title(**butd, backbone_weights=path) == "VSE-infinity BUTD"
+    assert title(**butd, backbone_weights="random") == "VSE-infinity"
+    wsl = {"backbone": "resnext101_32x8d", "backbone_pixels": "imagenet"}
+    assert title(**wsl, backbone_weights="ig_resnext101_32x8-c38310e5.pth") == "VSE-infinity WSL"
+    assert title(**wsl, backbone_weights="mine.pth") == "VSE-infinity"
 
 
 def test_options_that_name_no_backbone(tmp_path):
