@@ -7,10 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.numpy import load_file
 from transformers import BertModel
 
 from lib.batch import PixelBatch
 from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_released
+from lib.data.images import bilinear
 from lib.errors import InputError
 from lib.models import family_of
 from lib.models.common.backbone import Backbone, build_network, normalisation_of
@@ -20,7 +23,7 @@ from lib.models.threeshnet.model import ThreeSHNet
 from lib.models.threeshnet.released_grid import features_of
 from tests.golden import fill
 from tests.models.threeshnet.test_released import same_states
-from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint
+from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint, succeed
 
 KEYS = json.loads((GOLDEN / "vse_grid_keys.json").read_text())
 RECORDED = np.load(GOLDEN / "vse_grid.npz")
@@ -163,3 +166,40 @@ def test_options_that_name_no_backbone(tmp_path):
     torch.save(released("imagenet_res50", backbone_source="vgg"), tmp_path / "m.pth")
     with pytest.raises(InputError, match="name the backbone 'vgg', expected one of detector, im"):
         load_checkpoint(tmp_path / "m.pth")
+
+
+@pytest.mark.slow
+def test_a_released_file_is_scored_from_pictures(tmp_path):
+    """As its authors have Flickr30K: ids are numbers, and id_mapping.json tells the pictures."""
+    data, photographs = tmp_path / "f30k_precomp", tmp_path / "flickr30k-images"
+    data.mkdir()
+    photographs.mkdir()
+    names = {str(number): f"{1000092795 + number}.jpg" for number in range(4)}
+    generator = np.random.default_rng(0)
+    for name in names.values():
+        noise = generator.integers(0, 256, (37, 50, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(photographs / name)
+    (tmp_path / "id_mapping.json").write_text(json.dumps(names))
+    (data / "test_ids.txt").write_text("".join(f"{number}\n" for number in (2, 0, 3, 1)))
+    (data / "test_caps.txt").write_text("".join(f"a dog {i}\n" for i in range(20)))
+    bert = tmp_path / "bert"
+    bert_config(**SMALL_BERT).save_pretrained(bert)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog"]
+    (bert / "vocab.txt").write_text("\n".join([*words, *map(str, range(193))]) + "\n")
+    torch.save(released("imagenet_res50", data_name="f30k_precomp"), tmp_path / "model_best.pth")
+    printed = succeed(
+        "python", "eval.py", "--checkpoint", tmp_path / "model_best.pth", "--images", photographs,
+        "--dataset", "f30k", "--data_path", tmp_path, "--bert", bert, "--device", "cpu",
+        "--workers", 0, "--save_embeddings", tmp_path / "e.safetensors",
+    )  # fmt: skip
+    assert "VSE-infinity images on f30k, 4 images" in printed
+    mapping = tmp_path / "id_mapping.json"
+    assert f"4 pictures, read at 512 x 512 pixels, 16 x 16 cells, by {mapping}" in printed
+    found = load_file(tmp_path / "e.safetensors")["images"]
+    _, model = model_of(tmp_path / "model_best.pth")
+    first = bilinear(np.asarray(Image.open(photographs / names["2"])), 512)
+    cells = torch.ones(1, 16, 16, dtype=torch.bool)
+    with torch.no_grad():
+        pixels = PixelBatch(torch.from_numpy(first)[None], cells, torch.arange(1))
+        expected = model.encode_images(pixels)[0]
+    np.testing.assert_allclose(found[0], expected, atol=1e-5)
