@@ -55,6 +55,12 @@ ROWS = {
 ENSEMBLES = {("region", "grid"): "hybrid", ("cmsei_i2t", "cmsei_t2i"): "cmsei"}
 PAIRS = ("cmsei_i2t", "cmsei_t2i", "lhsc")
 FIRST_STAGE = "vse_infinity_region"
+# Where the name of a point stands that would meet another's: shift in points, and its side there.
+LABELS = {
+    "3SHNet, region": ((-9, -3), "right"),
+    "3SHNet, grid": ((0, -16), "left"),
+    "CMSEI I-T": ((-9, -3), "right"),
+}
 TITLE = "Accuracy over cost on the demo world: mean, and every seed"
 
 
@@ -189,8 +195,12 @@ def draw(points: dict[str, tuple[list[float], float]], path: Path) -> None:
         mean = statistics.mean(values)
         axes.plot([cost] * len(values), values, ".", color=colour, alpha=0.5)
         axes.plot(cost, mean, "o", color=colour, markersize=9)
-        axes.annotate(name, (cost, mean), xytext=(9, -3), textcoords="offset points", fontsize=9)
+        shift, side = LABELS.get(name, ((9, -3), "left"))
+        axes.annotate(
+            name, (cost, mean), xytext=shift, textcoords="offset points", ha=side, fontsize=9
+        )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("seconds to encode and score the test split, one thread (log scale)")
     axes.set_ylabel("rSum on 250 unseen test pictures")
     axes.set_title(TITLE)
@@ -225,7 +235,7 @@ def report(args: argparse.Namespace) -> None:
         print(
             f"| {title} | {spread(values)} | {', '.join(f'{v:.1f}' for v in values)} | "
             f"{cost.parameters:.2f} M | {cost.training:.1f} min | {cost.encoding:.1f} s | "
-            f"{cost.scoring:.2f} s | {cost.memory:.2f} GB |"
+            f"{cost.scoring:.2g} s | {cost.memory:.2f} GB |"
         )
     print(
         f"\n| behind {FIRST_STAGE} | K | pairs | captions per image | images per caption | rSum | "
