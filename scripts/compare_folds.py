@@ -37,12 +37,13 @@ def found_folds(path: Path) -> list[list[float]]:
     ]
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
+    """Print the table of the record that the command line, or ``words``, names."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("record", type=path_arg, help="of eval.py --json")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     with exit_on_error():
         found = found_folds(args.record)
     failed = 0

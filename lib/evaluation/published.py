@@ -1,8 +1,8 @@
 """Published figures, each with its source, for tables that set ours beside them.
 
 The rows are in ``published.csv``; an empty cell is what the source does not say. The five folds of
-the authors' re-run of 3SHNet's region model on COCO are in ``published_folds.csv``, from a picture
-of their log in the authors' repository."""
+the authors' re-run on COCO are in ``published_folds.csv``, from a picture of their log in the
+authors' repository."""
 
 import csv
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def all_rows() -> list[PublishedRow]:
 
 @cache
 def released_folds() -> list[tuple[Recalls, Recalls]]:
-    """i2t and t2i recalls of each of the five folds of COCO 1K, by the authors' re-run of 3SHNet's
+    """i2t and t2i recalls of each of the five folds of COCO 1K, by the authors' re-run of their
     released region model."""
     lines = Path(__file__).with_name("published_folds.csv").read_text(encoding="utf-8")
     rows = [tuple(map(float, row[1:])) for row in list(csv.reader(lines.splitlines()))[1:]]

@@ -88,6 +88,7 @@ class Run:
         self.progress |= {"extractors": extractors, "splits": splits}
         if world_size() > 1:  # the same weights on every rank, but other draws of dropout
             seed_dropout(config.run.seed, 0)
+        self.loss_factor = 1.0
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             assert checkpoint.training is not None
@@ -211,9 +212,9 @@ class Run:
                 arrived = time.perf_counter()
                 set_rates(self.optimizer, self.base_rates, rate_factor(epoch, config.train))
                 share = progress["step"] / len(batches)
-                factor = loss_factor(epoch, share, config.train, config.model.backbone is not None)
-                batch = images.to(self.device), texts.to(self.device)
-                loss, scalars = self._step(*batch, factor)
+                pixels = config.model.backbone is not None
+                self.loss_factor = loss_factor(epoch, share, config.train, pixels)
+                loss, scalars = self._step(images.to(self.device), texts.to(self.device))
                 total += loss
                 progress["step"] += 1
                 progress["updates"] += 1
@@ -228,11 +229,9 @@ class Run:
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
         return total / max(sum(map(len, batches[first:])), 1), part
 
-    def _step(
-        self, images: Images, texts: TextBatch, factor: float = 1.0
-    ) -> tuple[float, dict[str, float]]:
-        """One update by ``factor`` times the loss; returns the loss (a sum over the batch) and what
-        TensorBoard gets."""
+    def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
+        """One update by ``loss_factor`` times the loss; returns the loss (a sum over the batch) and
+        what TensorBoard gets."""
         config = self.config.train
         with precision_context(self.device, config.precision):
             encoded = self.encoders(images, texts)
@@ -247,7 +246,7 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         # Autocast is for the forward pass alone; its backward follows it.
         with precision_context(self.device, "tf32" if config.precision == "tf32" else "fp32"):
-            (loss * factor).backward()
+            (loss * self.loss_factor).backward()
             average_gradients(self.model)
         norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
         self._require_finite("gradient norm", norm, images)

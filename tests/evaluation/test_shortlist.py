@@ -76,6 +76,7 @@ def test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order(stages, world):
     assert retrieval_metrics(everything.scores, owners) == retrieval_metrics(whole, owners)
 
 
+@pytest.mark.slow
 def test_by_the_command_line_on_two_processes(stages, world, tmp_path, capsys):
     pairs, vectors = stages
     words = ["--checkpoint", pairs, "--data_path", str(world), "--dataset", "scenes"]

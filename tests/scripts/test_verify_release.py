@@ -12,9 +12,8 @@ from lib.evaluation.metrics import DirectionMetrics, RetrievalMetrics, mean_metr
 from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import released_folds
 from lib.evaluation.records import Origin, single_record, write_record
-from tests.support import SMALL_BERT, bert_config, fail, released_checkpoint, run, succeed
-
-COMPARE = ("python", "scripts/compare_folds.py")
+from scripts import compare_folds
+from tests.support import SMALL_BERT, bert_config, fail, released_checkpoint, run
 
 
 def record(path, off=0.0, images=1000, dataset="coco"):
@@ -30,23 +29,32 @@ def record(path, off=0.0, images=1000, dataset="coco"):
     write_record(path, single_record(Origin("m.pth"), dataset, "testall", results))
 
 
-def test_figures_pass_or_fail_each(tmp_path):
+def compare(path, capsys):
+    """The exit status, or error, and what is printed."""
+    with pytest.raises(SystemExit) as left:
+        compare_folds.main([str(path)])
+    return left.value.code, capsys.readouterr().out
+
+
+def test_figures_pass_or_fail_each(tmp_path, capsys):
     path = tmp_path / "r.json"
     record(path)
-    printed = succeed(*COMPARE, path)
+    status, printed = compare(path, capsys)
+    assert status == 0
     assert printed.count("  pass\n") == 30
     assert "30 of 30 figures are within 0.15 points" in printed
     record(path, off=0.14)
-    succeed(*COMPARE, path)
+    assert compare(path, capsys)[0] == 0
     record(path, off=-0.16)
-    done = run(*COMPARE, path)
-    assert done.returncode == 1
-    assert "1     i2t R@1        84.5   84.34  fail\n" in done.stdout
-    assert "29 of 30 figures" in done.stdout
+    status, printed = compare(path, capsys)
+    assert status == 1
+    assert "1     i2t R@1        84.5   84.34  fail\n" in printed
+    assert "29 of 30 figures" in printed
     record(path, images=200)
-    assert "holds folds of 200, expected COCO's five folds of 1,000 images" in fail(*COMPARE, path)
+    error, _ = compare(path, capsys)
+    assert "holds folds of 200, expected COCO's five folds of 1,000 images" in error
     path.write_text("{}")
-    assert "holds no results" in fail(*COMPARE, path)
+    assert "holds no results" in compare(path, capsys)[0]
     assert "give the checkpoint" in fail("sh", "scripts/verify_release.sh")
 
 
