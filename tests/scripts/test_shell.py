@@ -89,12 +89,11 @@ def miniature(tmp_path, world):
     return tmp_path
 
 
-@pytest.mark.parametrize("dataset", ["f30k", pytest.param("coco", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["f30k", "coco"])
 def test_every_script_runs_on_a_miniature_of_the_real_files(dataset, miniature, world, environment):
     bert = world / "scenes_precomp" / "bert"
-    trained = ["region", "grid", "vse_infinity_grid"]
-    if dataset == "coco":  # slow
-        trained.append("vse_infinity_region")
+    trained = ("region", "grid", "vse_infinity_region", "vse_infinity_grid")
     runs = {kind: miniature / "runs" / kind for kind in (*trained, "hybrid", "cross")}
     env = environment | {"DATA_PATH": str(miniature), "CUDA_VISIBLE_DEVICES": ""}
     protocol = "5 folds of 2" if dataset == "coco" else "test, 10 images"
