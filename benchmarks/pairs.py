@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 from transformers import BertConfig, BertModel
 
@@ -60,12 +60,8 @@ def make_captions(count: int) -> TextBatch:
 
 
 def make_model(direction: str) -> CMSEI:
-    """Random, with graphs that count: their scales start at zero."""
-    model = CMSEI(Config(direction=direction), BertModel(BertConfig())).eval()
-    for name, parameter in model.named_parameters():
-        if name.endswith("norm.weight") and "bert" not in name:
-            nn.init.constant_(parameter, 0.5)
-    return model
+    """Of random weights."""
+    return CMSEI(Config(direction=direction), BertModel(BertConfig())).eval()
 
 
 def encoded(model: CMSEI, images: ImageBatch, captions: TextBatch) -> tuple[Fragments, Fragments]:
@@ -96,12 +92,10 @@ def naive_scores(model: Interaction, queries: Fragments, contexts: Fragments) ->
         attended = weights @ contexts.rows
         fused = part.fusion(rows * part.gate(attended).tanh() + part.shift(attended))
         rows = fused.relu() + rows
-    gate = (model.importance(rows) * contexts.plain[:, None]).sigmoid()
+    gate = (model.importance(rows) * contexts.whole[:, None]).sigmoid()
     lengths = mask.sum(dim=1)
     out = ((gate * rows + rows) * mask).sum(dim=1) / lengths + queries.salient
-    real = contexts.mask[..., None]
-    target = (contexts.rows * real).sum(dim=1) / real.sum(dim=1)
-    return cosine_similarity(out, target)
+    return cosine_similarity(out, contexts.whole)
 
 
 def naive_loop(model: CMSEI, images: Fragments, texts: Fragments, count: int) -> Tensor:
