@@ -1,8 +1,6 @@
 """Two stages for a family that scores pairs: a model with vectors names every query's candidates,
 and only they are scored."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from tqdm import tqdm
@@ -50,8 +48,8 @@ def rescore(
     with evaluating(model), torch.inference_mode(), precision_context(device, precision):
         for image in tqdm(own, "images", leave=False, disable=True if rank() else None):
             places = torch.from_numpy(np.flatnonzero(chosen[image]))
-            one = _on(embeddings.images[image : image + 1], device)
-            rows.append(model.score(one, _on(embeddings.captions[places], device))[0].cpu().numpy())
+            one = embeddings.images[image : image + 1].to(device)
+            rows.append(model.score(one, embeddings.captions[places].to(device))[0].cpu().numpy())
     scores = first - first.max()
     for image, values in enumerate(interleave(all_gather_object(rows))):
         scores[image, chosen[image]] = values
@@ -60,7 +58,3 @@ def rescore(
     # Subtracting keeps the order of the rest within every row and column.
     scores[~chosen] += scores[chosen].min() - 1
     return scores
-
-
-def _on(encoded: Any, device: torch.device) -> Any:
-    return encoded.to(device)
