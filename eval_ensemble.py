@@ -5,9 +5,10 @@ import argparse
 import sys
 from functools import partial
 
+from lib.arguments import dataset_arg
 from lib.errors import exit_on_error
 from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
-from lib.evaluation.protocols import DEFAULT_SPLITS, check_split, evaluate
+from lib.evaluation.protocols import check_split, evaluate
 from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble
 from lib.evaluation.scores import SavedScores
@@ -21,7 +22,7 @@ def main(words: list[str] | None = None) -> None:
         "results", nargs="+", help="two or more: of eval.py --save_results, or the release's .npy"
     )
     parser.add_argument("--weights", type=float, nargs="+", help="default: equal; scaled to sum 1")
-    parser.add_argument("--dataset", choices=DEFAULT_SPLITS, help="for files without this metadata")
+    parser.add_argument("--dataset", type=dataset_arg, help="for files without this metadata")
     parser.add_argument("--split", help="for files without this metadata")
     parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
     args = parser.parse_args(words)

@@ -1,5 +1,6 @@
 """Types of command-line arguments that several programs take."""
 
+import re
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -12,3 +13,17 @@ def path_arg(text: str) -> Path:
     if "\0" in text or len(text) > 4096:
         raise ArgumentTypeError("is no path that a file can have")
     return Path(text)
+
+
+def dataset_problem(name: str) -> str | None:
+    """What is wrong with the name of a dataset; None: nothing. Its folder is not looked for."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        return None
+    return "expected a name such as f30k, whose files are in f30k_precomp/"
+
+
+def dataset_arg(text: str) -> str:
+    """The name of a dataset, from the command line."""
+    if problem := dataset_problem(text):
+        raise ArgumentTypeError(f"{text!r}: {problem}")
+    return text

@@ -1,6 +1,7 @@
 """Checkpoint files: our own format and the families' released layouts."""
 
 import argparse
+import re
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from lib.config import DATASETS, Config, from_dict
+from lib.arguments import dataset_problem
+from lib.config import Config, from_dict
 from lib.errors import InputError, few, first_line
 from lib.files import atomic_write
 from lib.models import FAMILIES, build_model, family_of
@@ -255,8 +257,9 @@ def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
 def _dataset_of(opt: Any) -> str | None:
     """The dataset that a released file's options name, as in ``data_name="coco_precomp"``."""
     named = str(opt.get("data_name")) if isinstance(opt, dict) else ""
-    longest_first = sorted(DATASETS, key=len, reverse=True)
-    return next((d for d in longest_first if f"{named}_".startswith(f"{d}_")), None)
+    known = re.fullmatch(r"(coco|f30k)(_.*)?|(.+)_precomp", named)
+    dataset = (known[1] or known[3]) if known else None
+    return dataset if dataset and dataset_problem(dataset) is None else None
 
 
 def _plain(value: Any) -> Any:

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import Field, SerializeAsAny, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from lib.arguments import dataset_problem
 from lib.errors import InputError
 from lib.files import require_regular
 from lib.models import DEFAULT, FAMILIES, family_of
-from lib.models.family import FamilyConfig, Float, Settings, setting
+from lib.models.family import TIMM, FamilyConfig, Float, Settings, setting
 
-Dataset = Literal["coco", "f30k", "mine", "scenes", "scenes_b"]
 FeatureType = Literal["region", "grid", "images"]
 DropScheme = Literal["each", "vse_infinity"]
 Precision = Literal["fp32", "tf32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
 Epoch = Annotated[int, Field(ge=1)]
-DATASETS: tuple[str, ...] = get_args(Dataset)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 TYPES = {bool: "true or false", int: "integer", float: "number", str: "text", type(None): "null"}
 
@@ -31,9 +30,16 @@ class DataConfig(Settings):
     """Where the files are, and how captions are read."""
 
     root: str = setting("data", "holds <dataset>_precomp/ or <dataset>/precomp/")
-    dataset: Dataset = setting("f30k", "which dataset")
+    dataset: str = setting("f30k", "which dataset: coco, f30k, or the name of any such folder")
     workers: int = setting(4, "loading processes, at most one per core", ge=0)
     word_augment: Float = setting(0.2, "share of words that training changes", ge=0, le=1)
+
+    @field_validator("dataset")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if problem := dataset_problem(value):
+            raise ValueError(f"data.dataset is {value!r}, {problem}")
+        return value
 
 
 class FeaturesConfig(Settings):
@@ -79,6 +85,12 @@ class TrainConfig(Settings):
     sum_epochs: int = setting(1, "epochs on the sum form of the loss, before the hardest", ge=0)
     margin: Float = setting(0.2, "margin of the triplet loss", ge=0)
     precision: Precision = setting("fp32", "precision of matrix products and convolutions")
+    init: str | None = setting(
+        None, "a checkpoint whose weights the run starts from; null: pretrained networks alone"
+    )
+    word_cache_gb: Float = setting(
+        8.0, "GB for a frozen text network's states of unchanged captions, made once", ge=0
+    )
     mask_same_image: bool = setting(False, "captions of one image are not each other's negatives")
 
 
@@ -320,6 +332,11 @@ def _check_features(config: Config, source: str) -> None:
     if kind == "images" and backbone is None:
         problem = "features.type is images, which needs a network that makes their grids; set "
         raise InputError(f"{source}: {problem}model.backbone, to resnext101_32x8d for example")
+    if backbone is not None and backbone.startswith(TIMM) and config.train.frozen_stages:
+        raise InputError(
+            f"{source}: train.frozen_stages is {config.train.frozen_stages}, but {backbone} has no "
+            "stages that all of timm's networks have; set train.frozen_stages=0"
+        )
     if kind != "images" and backbone is not None:
         problem = f"model.backbone is {backbone!r}, but features.type is {kind!r}; a backbone reads"
         raise InputError(f"{source}: {problem} pictures, features.type=images")

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from lib.errors import InputError, few, first_line
@@ -61,6 +63,25 @@ def read_torch(path: str | Path, kind: str, advice: str = "", verify: bool = Tru
             f"{path}: cannot be read as a {kind} ({first_line(error)}); "
             f"is it cut short, or a web page? It holds {path.stat().st_size:,} bytes"
         ) from error
+
+
+def read_state(path: str | Path, kind: str, advice: str = "") -> dict[str, Any]:
+    """Names and values of a state dict, or of a safetensors file; as it is, or under ``model`` or
+    ``state_dict``. Raises InputError: as :func:`read_torch`, or it holds no names and values."""
+    if Path(path).suffix == ".safetensors":
+        if not is_file(Path(path)):
+            raise InputError(f"{path}: no such {kind}{f'; {advice}' if advice else ''}")
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read as a {kind} ({first_line(error)})") from error
+    content = read_torch(path, kind, advice)
+    state = content
+    if isinstance(content, dict):
+        state = content.get("model", content.get("state_dict", content))
+    if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
+        raise InputError(f"{path}: is not a {kind}: it has no dict of names under model")
+    return state
 
 
 def _changed(path: Path) -> str | None:

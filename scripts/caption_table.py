@@ -1,57 +1,100 @@
-"""A table of one's own pictures and sentences to a dataset's splits."""
+"""A table of pictures and sentences, one's own or a data set's, to a dataset's splits."""
 
+import csv
+import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
+from lib.data.captions import CAPTIONS_PER_IMAGE, read_ids, require_usable_ids
 from lib.data.pictures import SUFFIXES
-from lib.errors import InputError, first_line
+from lib.errors import InputError, few, first_line
 from lib.files import require_regular
 
+SPLITS = ("train", "dev", "test")
 Splits = dict[str, tuple[list[str], list[str]]]
 
 
-def read_table(path: Path, images: Path) -> dict[str, list[str]]:
-    """Sentences of each picture, by its file's name relative to ``images``, in the table's order.
+def read_table(path: Path) -> dict[str, list[str]]:
+    """Sentences of each picture, by its file's name, in the table's order.
 
     Args:
-        path: lines of a picture's file name, a tab and a sentence; a name may end in ``#0`` to
-            ``#4``, as in Flickr30K's file. Empty lines are skipped.
-        images: folder of the pictures.
+        path: one sentence a line, in one of three forms. Lines of a picture's file name, a tab and
+            a sentence; or CSV whose first line is ``image,caption``, as Flickr8K is spread on
+            Kaggle; or ``image_name| comment_number| comment``, as Flickr30K is. A name may end in
+            ``#0`` to ``#4``, as in Flickr30K's own file. Empty lines are skipped.
 
-    Raises InputError: no such file or folder, a line without a tab, picture or sentence, or
-    pictures that are not there.
+    Raises InputError: no such file, or a line without a picture or a sentence.
     """
-    if not images.is_dir():
-        raise InputError(f"{images}: no such folder of pictures")
     require_regular(path, "a table")
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as UTF-8 text ({first_line(error)})") from error
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(lines, 1):
-        name, tab, sentence = line.partition("\t")
+    for number, name, sentence in _rows(path, text):
         name, sentence = re.sub(r"#\d+$", "", name.strip()), " ".join(sentence.split())
-        if not line.strip():
-            continue
-        if not (tab and name and sentence):
-            raise InputError(
-                f"{path}: line {number} is {line[:60]!r}, expected a picture's file name, a tab "
-                "and a sentence"
-            )
+        if not (name and sentence):
+            missing = "picture" if sentence else "sentence"
+            raise InputError(f"{path}: line {number} has no {missing}")
         found.setdefault(name, []).append(sentence)
-    missing = [name for name in found if not _is_file(images / name)]
+    if not found:
+        raise InputError(f"{path}: holds no line of a picture's file name and a sentence")
+    return found
+
+
+def _rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    """Line number, picture and sentence of each line that is not empty."""
+    header = text.partition("\n")[0].strip().lower()
+    if re.fullmatch(r"image(_name)?,\s*(caption|comment)", header):
+        yield from _of_csv(path, text)
+        return
+    bars = re.fullmatch(r"image(_name)?\s*\|.*\|\s*(comment|caption)", header)
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip() or (bars and number == 1):
+            continue
+        cells = line.split("|", 2) if bars else line.split("\t", 1)
+        if len(cells) != (3 if bars else 2):
+            expected = (
+                "a picture, a number and a sentence between |"
+                if bars
+                else "a picture's file name, a tab and a sentence; or image,caption as the first "
+                "line of a CSV"
+            )
+            raise InputError(f"{path}: line {number} is {line[:60]!r}, expected {expected}")
+        yield number, cells[0], cells[-1]
+
+
+def _of_csv(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for row in lines:
+            if lines.line_num > 1 and row:
+                if len(row) != 2:
+                    raise InputError(
+                        f"{path}: line {lines.line_num} has {len(row)} cells, expected image and "
+                        'caption; a caption with commas stands in double quotes, as in "a dog, wet"'
+                    )
+                yield lines.line_num, *row
+    except csv.Error as error:
+        raise InputError(
+            f"{path}: line {lines.line_num} is no CSV ({first_line(error)}); a quote inside a "
+            "quoted caption is written twice"
+        ) from error
+
+
+def require_pictures(table: dict[str, list[str]], path: Path, images: Path) -> None:
+    """Refuse a table, read from ``path``, that names pictures that the folder ``images`` lacks.
+    Raises InputError."""
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder of pictures")
+    missing = [name for name in table if not _is_file(images / name)]
     if missing:
         raise InputError(
-            f"{path}: names {len(missing)} pictures that are not in {images}: "
-            f"{', '.join(missing[:5])}"
+            f"{path}: names {len(missing):,} pictures that are not in {images}: {few(missing)}"
         )
-    if not found:
-        raise InputError(f"{path}: holds no line of a picture's file name, a tab and a sentence")
-    return found
 
 
 def id_of(name: str) -> str:
@@ -59,23 +102,9 @@ def id_of(name: str) -> str:
     return re.sub(r"[\s/\\]+", "_", str(Path(name).with_suffix("")))
 
 
-def to_splits(
-    table: dict[str, list[str]], dev: float, test: float, seed: int
-) -> tuple[Splits, dict[str, str], list[str]]:
-    """Deal the pictures out to train, dev and test.
-
-    Args:
-        table: of :func:`read_table`.
-        dev: share of the pictures, one at least.
-        test: likewise.
-        seed: of the dealing.
-
-    Returns:
-        Split -> ids and five sentences of each picture; id -> file name; and notes for the reader
-        on pictures with fewer or more than five.
-
-    Raises InputError: fewer than three pictures, two of one id, or nothing left for training.
-    """
+def names_of(table: dict[str, list[str]]) -> dict[str, str]:
+    """Id -> file name of each picture. Raises InputError: two of one id, or an id that cannot be
+    one."""
     mapping = {id_of(name): name for name in table}
     if len(mapping) < len(table):
         twice = [name for name in table if mapping[id_of(name)] != name]
@@ -83,8 +112,13 @@ def to_splits(
             f"{twice[0]} and {mapping[id_of(twice[0])]} have the same id, {id_of(twice[0])}; "
             "rename one of them"
         )
-    ids = list(mapping)
-    require_usable_ids("the table", ids)
+    require_usable_ids("the table", list(mapping))
+    return mapping
+
+
+def dealt(ids: list[str], dev: float, test: float, seed: int) -> dict[str, list[str]]:
+    """Deal ids out to train, dev and test: shares ``dev`` and ``test``, one at least, by ``seed``.
+    Raises InputError: nothing is left for training."""
     sizes = {"dev": max(1, round(dev * len(ids))), "test": max(1, round(test * len(ids)))}
     sizes["train"] = len(ids) - sizes["dev"] - sizes["test"]
     if sizes["train"] < 1:
@@ -93,14 +127,60 @@ def to_splits(
             f"({sizes['test']})"
         )
     order = np.random.default_rng(seed).permutation(len(ids)).tolist()
-    splits: Splits = {}
-    for split in ("train", "dev", "test"):
-        chosen = sorted(order.pop() for _ in range(sizes[split]))
-        names = [mapping[ids[number]] for number in chosen]
-        captions = [sentence for name in names for sentence in _five(table[name])]
-        splits[split] = [ids[number] for number in chosen], captions
-    counts = np.array([len(sentences) for sentences in table.values()])
+    return {
+        split: [ids[number] for number in sorted(order.pop() for _ in range(sizes[split]))]
+        for split in SPLITS
+    }
+
+
+def listed(folder: Path) -> dict[str, list[str]]:
+    """Ids of each split by a data set's own lists in a folder: ``{train,dev,test}_ids.txt``, or
+    Flickr8K's ``Flickr_8k.{train,dev,test}Images.txt``; a line may end in the picture's suffix.
+    Raises InputError: a list is missing, or an id is twice in them."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder of lists")
+    found = {}
+    for split in SPLITS:
+        names = f"{split}_ids.txt", f"Flickr_8k.{split}Images.txt"
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        if path is None:
+            raise InputError(
+                f"{folder}: has neither {names[0]} nor {names[1]}, a list of the split's pictures"
+            )
+        lines = read_ids(path)[0]
+        found[split] = [id_of(i) if Path(i).suffix.lower() in SUFFIXES else i for i in lines]
+    require_usable_ids(folder, [image_id for ids in found.values() for image_id in ids])
+    return found
+
+
+def to_splits(
+    table: dict[str, list[str]], split_ids: dict[str, list[str]]
+) -> tuple[Splits, list[str]]:
+    """Five sentences of each picture of each split.
+
+    Args:
+        table: of :func:`read_table`.
+        split_ids: of :func:`dealt` or :func:`listed`.
+
+    Returns:
+        Split -> ids and five sentences of each picture; and notes for the reader, on pictures that
+        no split has, and on those with fewer or more than five sentences.
+
+    Raises InputError: a split names a picture without a sentence."""
+    mapping = names_of(table)
+    chosen = {image_id for ids in split_ids.values() for image_id in ids}
+    if unknown := sorted(chosen - mapping.keys()):
+        raise InputError(
+            f"the lists name {len(unknown):,} pictures that have no sentence: {few(unknown)}"
+        )
+    splits: Splits = {
+        split: (ids, [line for i in ids for line in _five(table[mapping[i]])])
+        for split, ids in split_ids.items()
+    }
     notes = []
+    if others := mapping.keys() - chosen:
+        notes.append(f"{len(others):,} pictures with sentences are in no list and are left out")
+    counts = np.array([len(table[mapping[image_id]]) for image_id in chosen])
     if fewer := int((counts < CAPTIONS_PER_IMAGE).sum()):
         notes.append(
             f"{fewer:,} pictures have fewer than five sentences; theirs are repeated, and image to "
@@ -108,7 +188,7 @@ def to_splits(
         )
     if more := int((counts > CAPTIONS_PER_IMAGE).sum()):
         notes.append(f"{more:,} pictures have more than five sentences; the first five are used")
-    return splits, mapping, notes
+    return splits, notes
 
 
 def _is_file(path: Path) -> bool:

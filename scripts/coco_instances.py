@@ -64,6 +64,20 @@ def read_annotations(paths: Iterable[Path]) -> list[Annotated]:
     return list(pictures.values())
 
 
+def captions_of(path: Path) -> dict[str, list[str]]:
+    """File name -> captions of each picture of COCO's captions that has some. Raises InputError:
+    the file cannot be read, holds none, or two pictures have one name."""
+    found: dict[str, list[str]] = {}
+    for picture in read_annotations([path]):
+        if picture.file_name in found:
+            raise InputError(f"{path}: two pictures are called {picture.file_name}")
+        if captions := [" ".join(caption.split()) for caption in picture.captions]:
+            found[picture.file_name] = list(filter(None, captions))
+    if not any(found.values()):
+        raise InputError(f"{path}: holds no caption")
+    return {name: captions for name, captions in found.items() if captions}
+
+
 def mask_of(segmentation: Any, width: int, height: int) -> np.ndarray:
     """COCO's polygons, or run lengths of a crowd -> (height, width) bool. Raises ValueError:
     neither, or run lengths of another size."""

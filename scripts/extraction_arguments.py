@@ -5,7 +5,11 @@ from collections.abc import Sequence
 
 from lib.arguments import path_arg
 from lib.device import default_workers
+from lib.errors import InputError
+from lib.extraction.grid import LONGEST, SHORTEST, GridExtractor, load_extractor
 from lib.extraction.runner import Job
+from lib.models.common.backbone_weights import X101
+from lib.models.family import IMAGENET, backbone_problem
 
 
 def parser_of(documentation: str | None, batch_size: int | None) -> argparse.ArgumentParser:
@@ -31,6 +35,31 @@ def parser_of(documentation: str | None, batch_size: int | None) -> argparse.Arg
         parser.add_argument("--batch_size", type=int, default=batch_size)
         parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     return parser
+
+
+SIZES = ("shortest", "longest", "size")  # of what add_backbone adds
+
+
+def add_backbone(parser: argparse.ArgumentParser) -> None:
+    """Add what says which network makes maps, and of pictures of which size."""
+    parser.add_argument("--backbone", default=X101, help="a ResNet of torchvision's, or timm:NAME")
+    parser.add_argument(
+        "--weights",
+        default=IMAGENET,
+        help="a file like X-101.pth, random, or imagenet (default): torchvision's or timm's own",
+    )
+    parser.add_argument("--shortest", type=int, help=f"pixels of a side; default: {SHORTEST}")
+    parser.add_argument("--longest", type=int, help=f"but no more than these; default: {LONGEST}")
+    parser.add_argument("--size", type=int, help="timm: pixels of both sides; default: its own")
+
+
+def extractor_of(args: argparse.Namespace) -> GridExtractor:
+    """The network that the arguments of :func:`add_backbone` ask for. Raises InputError: it is
+    unknown or unavailable, or see :func:`lib.extraction.grid.load_extractor`."""
+    if problem := backbone_problem(args.backbone):
+        raise InputError(f"--backbone is {args.backbone!r}, {problem}")
+    sizes = {name: getattr(args, name) for name in SIZES}
+    return load_extractor(args.weights, args.backbone, **sizes)
 
 
 def parse(

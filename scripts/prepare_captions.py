@@ -2,10 +2,17 @@
 
 python scripts/prepare_captions.py --karpathy dataset_coco.json --out data/coco_precomp
 python scripts/prepare_captions.py --table captions.txt --images PICTURES --out data/mine_precomp
+python scripts/prepare_captions.py --table captions.txt --images PICTURES --lists FOLDER \\
+    --out data/f8k_precomp
+python scripts/prepare_captions.py --coco captions_val2017.json --images PICTURES \\
+    --out data/mine_precomp
 
---karpathy takes the community's splits of COCO and Flickr30K. --table takes lines of a picture's
-file name, a tab and a sentence, deals the pictures out to train, dev and test, and writes
-pictures.json beside, which the extraction commands take as --mapping.
+--karpathy takes the community's splits of COCO, Flickr30K and Flickr8K. --table takes sentences of
+pictures: CSV (image,caption), lines of a file name, a tab and a sentence, or Flickr30K's lines with
+bars. --coco takes COCO's captions. Pictures of both are dealt out to train, dev and test, unless
+--lists names a folder of a data set's own lists, {train,dev,test}_ids.txt or
+Flickr_8k.{train,dev,test}Images.txt. pictures.json beside the captions says which picture an id is;
+the extraction commands take it as --mapping.
 """
 
 import argparse
@@ -19,7 +26,16 @@ from lib.arguments import path_arg
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
 from lib.outputs import exclusive
-from scripts.caption_table import read_table, to_splits, without_sentence
+from scripts.caption_table import (
+    dealt,
+    listed,
+    names_of,
+    read_table,
+    require_pictures,
+    to_splits,
+    without_sentence,
+)
+from scripts.coco_instances import captions_of
 from scripts.karpathy import read_splits
 
 
@@ -29,9 +45,17 @@ def prepare(args: argparse.Namespace) -> None:
     if args.karpathy:
         splits = read_splits(args.karpathy)
     else:
-        table = read_table(args.table, args.images)
-        splits, mapping, notes = to_splits(table, args.dev, args.test, args.seed)
-        contents[args.out / "pictures.json"] = json.dumps(mapping, indent=1) + "\n"
+        path = args.table or args.coco
+        table = read_table(path) if args.table else captions_of(path)
+        require_pictures(table, path, args.images)
+        mapping = names_of(table)
+        if args.lists:
+            split_ids = listed(args.lists)
+        else:
+            split_ids = dealt(list(mapping), args.dev, args.test, args.seed)
+        splits, notes = to_splits(table, split_ids)
+        used = {i: mapping[i] for ids in split_ids.values() for i in ids}
+        contents[args.out / "pictures.json"] = json.dumps(used, indent=1) + "\n"
         if others := without_sentence(table, args.images):
             notes.append(f"{others:,} pictures of {args.images} have no sentence and are left out")
         for note in notes:
@@ -62,16 +86,20 @@ def main(words: list[str] | None = None) -> None:
     )
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--karpathy", type=path_arg, help="dataset_coco.json or alike")
-    source.add_argument("--table", type=path_arg, help="pictures and sentences of one's own")
-    parser.add_argument("--images", type=path_arg, help="folder of the table's pictures")
+    source.add_argument("--table", type=path_arg, help="pictures and sentences, as above")
+    source.add_argument("--coco", type=path_arg, help="captions_val2017.json or alike")
+    parser.add_argument("--images", type=path_arg, help="folder of these pictures")
+    parser.add_argument("--lists", type=path_arg, help="folder of the splits' lists of pictures")
     parser.add_argument("--dev", type=float, default=0.1, help="share of the table's pictures")
     parser.add_argument("--test", type=float, default=0.2, help="likewise")
     parser.add_argument("--seed", type=int, default=0, help="deals them out")
     parser.add_argument("--out", type=path_arg, required=True, help="as data/coco_precomp; made")
     parser.add_argument("--overwrite", action="store_true", help="replace files that differ")
     args = parser.parse_args(words)
-    if args.table and not args.images:
-        parser.error("--table needs --images, the folder of its pictures")
+    if not args.karpathy and not args.images:
+        parser.error("--table and --coco need --images, the folder of their pictures")
+    if args.karpathy and (args.images or args.lists):
+        parser.error("--images and --lists are for --table and --coco")
     if not (args.dev >= 0 and args.test >= 0 and args.dev + args.test < 1 and args.seed >= 0):
         parser.error("--dev and --test are shares that leave something to train on; no --seed < 0")
     with exit_on_error():

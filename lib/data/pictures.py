@@ -13,6 +13,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 PATTERNS = ("{id}", "{number:012d}", "COCO_train2014_{number:012d}", "COCO_val2014_{number:012d}")
 # VSE-infinity's file that says which picture an id is, below the folder or one of these in it.
 ID_MAPPING, BELOW = "id_mapping.json", ("", "images", "flickr30k-images")
+ORIENTATION = 0x0112  # EXIF's tag; from 5 on, width and height change places
 MOST_PIXELS = 100_000_000  # a larger picture would take a worker gigabytes
 
 
@@ -82,6 +83,20 @@ class PictureFolder:
     def read(self, image_id: str) -> Image.Image:
         """The picture of an id as :func:`decode` gives it; raises :class:`PictureError`."""
         return decode(self.find(image_id))
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture, turned as its EXIF says, from its header. Raises
+    PictureError: as :func:`decode`."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(ORIENTATION, 1) >= 5
+    except FileNotFoundError:
+        raise PictureError("no such file") from None
+    except Exception as error:  # as below
+        raise PictureError(f"cannot be decoded ({first_line(error)})") from error
+    return (height, width) if turned else (width, height)
 
 
 def decode(path: Path) -> Image.Image:

@@ -3,10 +3,11 @@
 import argparse
 from typing import Any
 
+from lib.arguments import dataset_arg
 from lib.config import PRECISIONS
 from lib.device import default_workers
 from lib.evaluation.evaluator import Target
-from lib.evaluation.protocols import DEFAULT_SPLITS
+from lib.evaluation.protocols import default_split
 from lib.models import location_options
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
     several: dict[str, Any] = {"nargs": "+"} if per_checkpoint else {}
     one = "per checkpoint; " if per_checkpoint else ""
     parser.add_argument("--data_path", default="data", help="holds <dataset>_precomp/")
-    parser.add_argument("--dataset", required=True, choices=DEFAULT_SPLITS)
+    parser.add_argument("--dataset", required=True, type=dataset_arg, help="coco, f30k, ...")
     parser.add_argument("--split", help="default: testall for coco, else test")
     parser.add_argument(
         "--features", choices=("region", "grid"), help=one + "default: as trained", **several
@@ -66,6 +67,6 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Targ
     ):
         parser.error("--grid_size must be a number from 1, or off")
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
-    split = args.split or DEFAULT_SPLITS[args.dataset]
+    split = args.split or default_split(args.dataset)
     options = {name: getattr(args, name) for name in names}
     return Target(args.data_path, args.dataset, split, locations_in(args), **options)

@@ -5,13 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from lib.config import DATASETS
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError
 from lib.evaluation.metrics import RetrievalMetrics, mean_metrics, retrieval_metrics
 
 FOLDS = 5
-DEFAULT_SPLITS = {name: "testall" if name == "coco" else "test" for name in DATASETS}
 
 
 @dataclass(frozen=True)
@@ -22,6 +20,12 @@ class ProtocolResult:
     images: int  # that each query or gallery of the protocol holds
     metrics: RetrievalMetrics
     folds: list[RetrievalMetrics] = field(default_factory=list)
+
+
+def default_split(dataset: str) -> str:
+    """The split that published figures of a dataset are of: ``testall`` of ``coco``, else
+    ``test``."""
+    return "testall" if dataset == "coco" else "test"
 
 
 def check_split(dataset: str, split: str, images: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Region features of pictures: boxes of a detector, described by the grid extractor's last map.
+"""Region features of pictures: boxes of a detector, described by a grid extractor's last map.
 
 The published arrays (bottom-up attention, Visual Genome) have no extractor that runs today. These
 are made with torchvision's Faster R-CNN for COCO and RoIAlign of the ResNeXt map: they have the
@@ -19,7 +19,6 @@ from lib.weights import read_torch, require_same_shapes, shapes_of
 
 REGIONS = 36
 SAMPLES = 7  # RoIAlign's bins per side, averaged
-STRIDE = 32  # pixels per cell of the map
 
 
 @dataclass(frozen=True)
@@ -75,29 +74,54 @@ def fixed_boxes(count: int, width: int, height: int) -> Tensor:
     return torch.tensor(boxes[:count]).reshape(-1, 4) * torch.tensor((width, height, width, height))
 
 
+def filled(boxes: Tensor, count: int, width: int, height: int) -> Tensor:
+    """The first ``count`` of (n, 4) ``boxes``, and where there are fewer, fixed ones behind them:
+    (count, 4) float32, left, top, right, bottom in pixels."""
+    boxes = boxes[:count].float()
+    if len(boxes) == count:
+        return boxes
+    return torch.cat([boxes, fixed_boxes(count - len(boxes), width, height).to(boxes.device)])
+
+
 class RegionExtractor:
     """Pictures to K boxes and their features."""
 
-    def __init__(self, detector: Detector, grid: GridExtractor, regions: int):
+    def __init__(self, detector: Detector | None, grid: GridExtractor, regions: int):
+        """``detector`` is None where the boxes are known already."""
         self.detector, self.grid, self.regions = detector, grid, regions
 
-    def boxes(self, pictures: Tensor) -> list[Tensor]:
+    def boxes(self, pictures: Tensor) -> Tensor:
         """The detector's boxes in (B, 3, H, W) uint8 RGB by falling score, filled up with fixed
-        ones: (K, 4) float32 each, left, top, right, bottom in pixels."""
+        ones: (B, K, 4) float32, left, top, right, bottom in pixels."""
+        assert self.detector is not None
         height, width = pictures.shape[-2:]
-        found = self.detector.model(list(pictures.float() / 255))
         chosen = []
-        for result in found:
-            order = result["scores"].argsort(descending=True, stable=True)[: self.regions]
-            boxes = result["boxes"][order]
-            more = fixed_boxes(self.regions - len(boxes), width, height).to(boxes.device)
-            chosen.append(torch.cat([boxes, more]) if len(more) else boxes)
-        return chosen
+        for found in self.detector.model(list(pictures.float() / 255)):
+            order = found["scores"].argsort(descending=True, stable=True)
+            chosen.append(filled(found["boxes"][order], self.regions, width, height))
+        return torch.stack(chosen)
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 RGB -> (B, K, 2048) float32."""
+    def __call__(
+        self, pictures: Tensor, sizes: Tensor, given: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Describe boxes by RoIAlign on the map.
+
+        Args:
+            pictures: (B, 3, H, W) uint8 RGB, as the network sees them.
+            sizes: (B, 2) float, width and height of the pictures in their files, in pixels.
+            given: (B, K, 4) float boxes in those pixels; None: the detector finds them.
+
+        Returns:
+            Features (B, K, channels) float32, and boxes (B, K, 4) float32, left, top, right,
+            bottom in pixels of the files' pictures."""
+        height, width = pictures.shape[-2:]
+        scale = sizes.repeat(1, 2)[:, None] / sizes.new_tensor((width, height, width, height))
         with torch.inference_mode():
-            boxes = self.boxes(pictures)
-            maps = self.grid.backbone(self.grid.preprocessing.normalise(pictures))
-            features = roi_align(maps, boxes, SAMPLES, 1 / STRIDE, aligned=True).mean(dim=(2, 3))
-        return features.reshape(len(pictures), self.regions, -1)
+            boxes = self.boxes(pictures) if given is None else given / scale
+            maps = self.grid.maps(pictures)
+            stride = self.grid.stride
+            cells = sizes.new_tensor((maps.shape[-1] / width, maps.shape[-2] / height)).repeat(2)
+            placed = boxes / stride if stride is not None else boxes * cells
+            features = roi_align(maps, list(placed), SAMPLES, 1.0, aligned=True).mean(dim=(2, 3))
+        found = boxes * scale if given is None else given
+        return features.reshape(*boxes.shape[:2], -1), found

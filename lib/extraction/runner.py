@@ -22,8 +22,9 @@ from lib.files import atomic_write
 from lib.outputs import exclusive
 
 FAILED = "failed.txt"
-Load = Callable[[str], Any]  # an image id -> a prepared tensor, or its arrays if nothing extracts
-Extract = Callable[[Tensor], Sequence[Arrays]]  # (B, ...) prepared tensors -> each one's arrays
+# An image id -> a prepared tensor or a tuple of them; or its arrays, if nothing extracts.
+Load = Callable[[str], Any]
+Extract = Callable[..., Sequence[Arrays]]  # (B, ...) of each prepared tensor -> each one's arrays
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,18 @@ def run(
     return failed
 
 
-def _extracted(
-    loaded: list[tuple[int, Tensor]], extract: Extract
-) -> list[tuple[int, Arrays | str]]:
+def _extracted(loaded: list[tuple[int, Any]], extract: Extract) -> list[tuple[int, Arrays | str]]:
     """Each picture's arrays, or why the model failed on it."""
 
-    def together(members: list[tuple[int, Tensor]]) -> list[tuple[int, Arrays | str]]:
-        arrays = extract(torch.stack([tensor for _, tensor in members]))
+    def together(members: list[tuple[int, tuple[Tensor, ...]]]) -> list[tuple[int, Arrays | str]]:
+        columns = zip(*(tensors for _, tensors in members), strict=True)
+        arrays = extract(*map(torch.stack, columns))
         return [(number, one) for (number, _), one in zip(members, arrays, strict=True)]
 
-    by_shape: dict[tuple[int, ...], list[tuple[int, Tensor]]] = {}
-    for member in loaded:
-        by_shape.setdefault(tuple(member[1].shape), []).append(member)
+    by_shape: dict[Any, list[tuple[int, tuple[Tensor, ...]]]] = {}
+    for number, value in loaded:
+        tensors = value if isinstance(value, tuple) else (value,)
+        by_shape.setdefault(tuple(t.shape for t in tensors), []).append((number, tensors))
     pairs: list[tuple[int, Arrays | str]] = []
     for members in by_shape.values():
         try:
@@ -155,7 +156,7 @@ def _extracted(
                 try:
                     pairs += together([member])
                 except (RuntimeError, ValueError) as error:
-                    size = " x ".join(map(str, member[1].shape))
+                    size = " x ".join(map(str, member[1][0].shape))
                     reason = f"{type(error).__name__}: {first_line(error)}"
                     pairs.append((member[0], f"the model failed on its {size} values ({reason})"))
     return pairs

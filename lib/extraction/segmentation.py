@@ -42,7 +42,7 @@ class PanopticResult:
     def labels(self, image_id: str) -> np.ndarray:
         """An image's label map, (H, W) uint8 UPSNet numbers, 255 where void. Raises PictureError:
         no such image, a broken PNG, or a segment that its annotation lacks."""
-        annotation = self.annotations.get(_plain_id(image_id)) or self.named.get(image_id)
+        annotation = self.annotations.get(plain_id(image_id)) or self.named.get(image_id)
         if annotation is None:
             raise PictureError("the JSON has no annotation of it")
         path = self.png / annotation["file_name"]
@@ -64,7 +64,7 @@ class PanopticResult:
         return numbers[where.reshape(segments.shape)]
 
 
-def _plain_id(image_id: object) -> str:
+def plain_id(image_id: object) -> str:
     """COCO writes 139 in its JSON and 000000000139 in file names."""
     text = str(image_id)
     return str(int(text)) if text.isdecimal() else text
@@ -80,7 +80,7 @@ def open_panoptic(json_path: Path, png: Path) -> PanopticResult:
         for annotation in content["annotations"]:
             segments = {int(s["id"]): int(s["category_id"]) for s in annotation["segments_info"]}
             one = {"file_name": str(annotation["file_name"]), "segments": segments}
-            annotations[_plain_id(annotation["image_id"])] = one
+            annotations[plain_id(annotation["image_id"])] = one
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{json_path}: is not a result in COCO's panoptic format ({first_line(error)})"

@@ -40,9 +40,7 @@ def build_model(
     if config.backbone is None:
         return model
     # Nothing else imports torchvision.
-    from lib.models.common.backbone import normalisation_of
     from lib.models.common.backbone_weights import build_backbone
     from lib.models.common.end_to_end import EndToEnd
 
-    pixels = normalisation_of(config.backbone_weights, config.backbone_pixels)
-    return EndToEnd(build_backbone(config, pretrained), pixels, model)
+    return EndToEnd(*build_backbone(config, pretrained), model)

@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 State = dict[str, Any]  # names and tensors, as ``state_dict`` gives them
 Plain = dict[str, Any]  # plain values, as JSON keeps them
 Arrays = dict[str, np.ndarray]
-Backbone = Literal[
+BACKBONES = (
     "resnet18", "resnet50", "resnet101", "resnet152", "resnext101_32x8d", "resnet50_caffe",
     "resnet101_caffe", "resnet152_caffe",
-]  # fmt: skip
+)  # fmt: skip
+TIMM = "timm:"  # begins the name of a backbone of timm's
+IMAGENET = "imagenet"  # stands for the weights of torchvision, or of timm, for a backbone
 
 
 def _number(value: Any) -> Any:
@@ -58,16 +60,38 @@ def setting(default: Any, meaning: str, ge: float | None = None, le: float | Non
     return Field(default, description=meaning, ge=ge, le=le)
 
 
+def backbone_problem(name: str) -> str | None:
+    """What is wrong with the name of a backbone; None: nothing. Whether timm knows a network is
+    not asked."""
+    if name in BACKBONES or (name.startswith(TIMM) and len(name) > len(TIMM)):
+        return None
+    return f"expected one of {', '.join(BACKBONES)}, or {TIMM}NAME"
+
+
 class FamilyConfig(Settings):
     """The settings that every family has; a family adds its own."""
 
     family: str
     img_dim: int = setting(2048, "channels of a region or grid cell", ge=1)
-    backbone: Backbone | None = setting(None, "network that makes grids of features.type=images")
-    backbone_weights: str = setting("imagenet", "imagenet, random, or a file like X-101.pth")
-    backbone_pixels: Literal["imagenet", "detectron2", "caffe"] | None = setting(
-        None, "how pixels are normalised; null: imagenet for its weights, else detectron2"
+    backbone: str | None = setting(
+        None,
+        f"network that makes grids of features.type=images: {', '.join(BACKBONES)}, or {TIMM}NAME",
     )
+    backbone_weights: str = setting(
+        IMAGENET, "imagenet (torchvision's, or timm's), random, or a file like X-101.pth"
+    )
+    backbone_pixels: Literal["imagenet", "detectron2", "caffe"] | None = setting(
+        None,
+        "how pixels are normalised; null: imagenet for its weights, as timm says for a "
+        "network of its own, else detectron2",
+    )
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, value: str | None) -> str | None:
+        if value is not None and (problem := backbone_problem(value)):
+            raise ValueError(f"model.backbone is {value!r}, {problem}")
+        return value
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from lib.batch import TextBatch
-from lib.checkpoint import Checkpoint, load_weights
+from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
 from lib.config import Config
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import Images, TrainingPairs, epoch_batches, training_loader
@@ -35,7 +35,10 @@ from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models import build_model, family_of
 from lib.models.common.batchnorm import synchronise
 from lib.models.common.micro_batch import set_limits
+from lib.models.common.retrieval_model import RetrievalModel
+from lib.training.collapse import CollapseWatch
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
+from lib.training.frozen_words import keep_frozen_words
 from lib.training.losses import score_statistics, triplet_loss
 from lib.training.optim import (
     build_optimizer,
@@ -50,9 +53,11 @@ from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
 from lib.training.tensorboard import Curves
+from lib.training.warm_start import initialise
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 SCALARS_EVERY = 10  # updates between TensorBoard points
+GAP_POINTS = 10  # points whose mean gap the log tells
 
 
 class Run:
@@ -68,11 +73,14 @@ class Run:
         self.workers = default_workers(config.data.workers, local_world_size())
         self._require_equal_shares()
         self.train_split, self.dev_split = (open_split(config, name) for name in ("train", "dev"))
-        state = None if checkpoint is None else checkpoint.tokenizer
-        family = family_of(config.model)
+        family, init = family_of(config.model), None
+        if checkpoint is None and config.train.init is not None:
+            init = load_checkpoint(config.train.init)
+        source = checkpoint or init
+        state = None if source is None else source.tokenizer
         self.tokenizer = family.tokenizer(config.model, self.train_split.captions, state)
         torch.manual_seed(config.run.seed)
-        self.model = build_model(config.model, self.tokenizer, pretrained=checkpoint is None)
+        self.model = self._initial_model(checkpoint is None, init)
         self.model.to(self.device)
         self.train_captions = tokenise(self.train_split.captions, self.tokenizer)
         self.dev_captions = tokenise(self.dev_split.captions, self.tokenizer)
@@ -89,6 +97,7 @@ class Run:
         if world_size() > 1:  # the same weights on every rank, but other draws of dropout
             seed_dropout(config.run.seed, 0)
         self.loss_factor = 1.0
+        self.watch = CollapseWatch(config.train.margin)
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             assert checkpoint.training is not None
@@ -106,6 +115,28 @@ class Run:
             set_random_state(training.get("random"), config.run.seed, updates, str(last))
         self._batches(0)  # refuses a batch larger than the data now
         self._begin_epoch()
+
+    def _initial_model(self, fresh: bool, init: Checkpoint | None) -> RetrievalModel:
+        """The model with its first weights: of pretrained networks, of ``train.init``, or, where a
+        checkpoint brings them all, any."""
+        config, path = self.config.model, self.config.train.init
+        self.notes = []
+        if init is None:
+            return build_model(config, self.tokenizer, pretrained=fresh)
+        # Only parts that do not fit need pretrained weights.
+        model = build_model(config, self.tokenizer, pretrained=False)
+        if other := initialise(model, init, str(path)):
+            torch.manual_seed(self.config.run.seed)
+            model = build_model(config, self.tokenizer, pretrained=True)
+            initialise(model, init, str(path))
+        source = f"weights of {path}, trained on {init.source or 'a dataset it does not tell'}"
+        self.notes.append(f"{source}; all of them" if not other else source)
+        if other:
+            self.notes.append(
+                f"{len(other)} parts of {path} are of another size and start anew: "
+                f"{', '.join(other)}"
+            )
+        return model
 
     def _begin_epoch(self) -> None:
         set_trainable(self.model, self.progress["epoch"], self.config.train)
@@ -142,6 +173,8 @@ class Run:
         with StopSignal() as stop:
             self._between = stop.between
             try:
+                if kept := keep_frozen_words(self.model, self.train_captions, config, stop.between):
+                    log.info(kept)
                 while progress["epoch"] < config.train.epochs:
                     self._begin_epoch()
                     started = time.perf_counter()
@@ -179,7 +212,7 @@ class Run:
             log.info(f"{split.name} features: {split.features.describe()}")
             for warning in captions.warnings(split.name):
                 log.warning(warning)
-        for note in self.tokenizer.notes:
+        for note in (*self.notes, *self.tokenizer.notes):
             log.warning(note)
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
@@ -204,7 +237,7 @@ class Run:
         pin = self.device.type == "cuda"
         loader = training_loader(pairs, epoch, own, self.workers, pin)
         self.model.train()
-        total, ready = 0.0, time.perf_counter()
+        total, gaps, ready = 0.0, [], time.perf_counter()
         hidden = True if rank() else None  # None hides the bar where there is no terminal
         shown: dict[str, Any] = {"initial": first, "leave": False, "disable": hidden}
         with tqdm(loader, f"epoch {epoch}", len(batches), **shown) as bar:
@@ -224,9 +257,13 @@ class Run:
                     for group in self.optimizer.param_groups:
                         scalars[f"rate/{group['name']}"] = group["lr"]
                     curves.add(scalars, progress["updates"])
+                    gaps.append(scalars["score/gap"])
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
+        if gaps:  # of the epoch's last steps: it grows from about 0
+            last = gaps[-GAP_POINTS:]
+            part += f", gap {sum(last) / len(last):.3f}"
         return total / max(sum(map(len, batches[first:])), 1), part
 
     def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
@@ -254,6 +291,8 @@ class Run:
         scalars = {"loss": value / len(scores), "gradient_norm": norm}
         if (self.progress["updates"] + 1) % SCALARS_EVERY == 0:
             scalars |= score_statistics(scores.detach())
+            if hardest and (told := self.watch.add(scalars["loss"], scalars["score/gap"])):
+                self.log.warning(told)
         return value, scalars
 
     def _require_finite(self, what: str, value: float, images: Images) -> None:

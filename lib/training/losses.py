@@ -28,10 +28,13 @@ def triplet_loss(
 
 
 def score_statistics(scores: Tensor) -> dict[str, float]:
-    """Mean score of the matched pairs, and of the hardest negative caption of each image."""
+    """Mean score of the matched pairs, and of the hardest negative caption of each image, and the
+    gap between both."""
     diagonal = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
-    hardest = scores.masked_fill(diagonal, -torch.inf).max(dim=1).values
+    hardest = scores.masked_fill(diagonal, -torch.inf).max(dim=1).values.mean().item()
+    positive = scores.diagonal().mean().item()
     return {
-        "score/positive": scores.diagonal().mean().item(),
-        "score/hardest_negative": hardest.mean().item(),
+        "score/positive": positive,
+        "score/hardest_negative": hardest,
+        "score/gap": positive - hardest,
     }

@@ -59,7 +59,26 @@ def build_network(name: str, weights: WeightsEnum | None = None) -> ResNet:
     return network
 
 
-class Backbone(nn.Module):
+class AnyBackbone(nn.Module):
+    """What training from pixels and extraction ask of a network without its head; its forward maps
+    (B, 3, H, W) float32 to (B, channels, h, w) float."""
+
+    channels: int
+
+    def map_shape(self, size: int) -> tuple[int, int, int]:
+        """Channels, height and width of the map of a picture of ``size`` x ``size`` pixels. Raises
+        InputError: the network does not take such pictures, or gives no map."""
+        with torch.inference_mode():
+            device = next(self.parameters()).device
+            _, channels, height, width = self(torch.zeros(1, 3, size, size, device=device)).shape
+        return channels, height, width
+
+    def learn(self, frozen_stages: int) -> None:
+        """Let all parameters learn, except the stem's and the first stages'; 0: all of them."""
+        self.requires_grad_(True)
+
+
+class Backbone(AnyBackbone):
     """A ResNet's stem and its four stages."""
 
     def __init__(self, network: ResNet):
@@ -67,6 +86,11 @@ class Backbone(nn.Module):
         self.stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
         self.stages = nn.Sequential(*(getattr(network, name) for name in STAGES))
         self.channels = network.fc.in_features
+
+    def learn(self, frozen_stages: int) -> None:
+        """As :meth:`AnyBackbone.learn`."""
+        self.requires_grad_(frozen_stages == 0)
+        self.stages[frozen_stages:].requires_grad_(True)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) float32 -> (B, channels, H / 32, W / 32) float32, sides rounded up."""

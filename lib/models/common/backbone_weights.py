@@ -3,18 +3,25 @@ as grid-feats-vqa's ``X-101.pth``, whose network strides as torchvision's does."
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
 from lib.errors import InputError, few, first_line
-from lib.models.common.backbone import CAFFE, STAGES, Backbone, build_network
-from lib.models.family import FamilyConfig, State
-from lib.weights import read_torch, require_same_shapes, shapes_of
+from lib.models.common.backbone import (
+    CAFFE,
+    NORMALISATIONS,
+    STAGES,
+    AnyBackbone,
+    Backbone,
+    Normalisation,
+    build_network,
+    normalisation_of,
+)
+from lib.models.family import IMAGENET, TIMM, FamilyConfig, State
+from lib.weights import read_state, require_same_shapes, shapes_of
 
-IMAGENET = "imagenet"  # stands for torchvision's own weights
 X101 = "resnext101_32x8d"  # the network of X-101.pth
 SKIPPED = ("proposal_generator.", "roi_heads.", "pixel_mean", "pixel_std")  # of the detector
 DETECTRON2_STAGES = {f"res{number}": name for number, name in enumerate(STAGES, 2)}
@@ -26,18 +33,29 @@ SECOND_NAMES = {"base.0": "conv1", "base.1": "bn1", "base.4": "layer1", "base.5"
 HEAD = ("fc.weight", "fc.bias")  # of the classifier, which no map needs
 
 
-def build_backbone(config: FamilyConfig, pretrained: bool) -> Backbone:
-    """The backbone that a model's settings name; ``pretrained=False`` leaves its weights random.
-    Raises InputError: its channels are not ``img_dim``, or see :func:`load_backbone`."""
+def build_backbone(config: FamilyConfig, pretrained: bool) -> tuple[AnyBackbone, Normalisation]:
+    """The backbone that a model's settings name, and how its pixels are normalised;
+    ``pretrained=False`` leaves its weights random. Raises InputError: its channels are not
+    ``img_dim``, or see :func:`load_backbone` and :func:`lib.models.common.timm_backbone.load_timm`.
+    """
     assert config.backbone is not None
     weights = config.backbone_weights if pretrained else "random"
-    backbone = load_backbone(config.backbone, weights, config.backbone_pixels)
+    backbone: AnyBackbone
+    if config.backbone.startswith(TIMM):
+        from lib.models.common.timm_backbone import load_timm  # timm is an extra
+
+        backbone = load_timm(config.backbone.removeprefix(TIMM), weights)
+        named = config.backbone_pixels
+        pixels = backbone.normalisation() if named is None else NORMALISATIONS[named]
+    else:
+        backbone = load_backbone(config.backbone, weights, config.backbone_pixels)
+        pixels = normalisation_of(config.backbone_weights, config.backbone_pixels)
     if backbone.channels != config.img_dim:
         raise InputError(
             f"model.img_dim is {config.img_dim}, but {config.backbone} gives {backbone.channels} "
             f"channels; set model.img_dim={backbone.channels}"
         )
-    return backbone
+    return backbone, pixels
 
 
 def load_backbone(name: str, weights: str, pixels: str | None = None) -> Backbone:
@@ -58,10 +76,7 @@ def load_backbone(name: str, weights: str, pixels: str | None = None) -> Backbon
                 f"{choice.url} into {imagenet_file(name).parent}, or pass X-101.pth"
             ) from error
     kind, advice = "file of a backbone's weights", "X-101.pth comes from grid-feats-vqa"
-    content = read_torch(weights, kind, f"{advice}, or pass --weights imagenet")
-    state = _state_of(content)
-    if state is None:
-        raise InputError(f"{weights}: is not a {kind}: it has no dict of names under model")
+    state = read_state(weights, kind, f"{advice}, or pass --weights imagenet")
     if any(key.startswith(("backbone.stem.", "backbone.res")) for key in state):
         if name != X101:
             raise InputError(f"{weights}: Detectron2 files are of {X101}, not of {name}")
@@ -72,14 +87,6 @@ def load_backbone(name: str, weights: str, pixels: str | None = None) -> Backbon
             "normalised; in training model.backbone_pixels says it"
         )
     return from_torchvision(state, name, Path(weights))
-
-
-def _state_of(content: Any) -> dict[str, Any] | None:
-    """A file's names and values, under ``model`` or ``state_dict`` or on their own."""
-    if not isinstance(content, dict):
-        return None
-    state = content.get("model", content.get("state_dict", content))
-    return state if isinstance(state, dict) and all(isinstance(k, str) for k in state) else None
 
 
 def imagenet_file(name: str) -> Path:

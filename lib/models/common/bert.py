@@ -1,6 +1,6 @@
 """BERT as a text side: tokenizer, encoder and parameter groups (VSE-infinity's)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from lib.models.common.hub import refuse_code
 from lib.models.common.layers import unit
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
+from lib.models.common.word_cache import WordCache
 from lib.models.family import Tokenizer
 
 # What bert-base-uncased does to text before it cuts words.
@@ -175,16 +176,51 @@ class TokenEncoder(nn.Module):
     """BERT and a linear projection: a vector of the joint space for each token, in context."""
 
     micro_batch: int | None = None  # captions whose activations BERT keeps; None: all
+    cache: WordCache | None = None  # of the training captions, if BERT is frozen
 
-    def __init__(self, bert: BertModel, embed_size: int):
+    def __init__(self, bert: BertModel, embed_size: int, frozen: bool = False):
+        """A ``frozen`` BERT has no gradients, and no dropout in training either."""
         super().__init__()
-        self.bert = bert
+        self.bert, self.frozen = bert.requires_grad_(not frozen), frozen
         self.projection = nn.Linear(bert.config.hidden_size, embed_size)
+
+    @property
+    def state_size(self) -> int:
+        """Size of the states that :meth:`fill_cache` keeps."""
+        return self.bert.config.hidden_size
+
+    def train(self, mode: bool = True) -> "TokenEncoder":
+        """Training mode for all but a frozen BERT."""
+        super().train(mode)
+        if self.frozen:
+            self.bert.eval()
+        return self
 
     def tokens(self, batch: TextBatch) -> Tensor:
         """B captions of N tokens -> (B, N, D) float; padded tokens carry no meaning."""
+        if self.frozen:
+            return self.projection(self._frozen_states(batch))
         states = chunked_forward(self._states, self.micro_batch, batch.ids, batch.mask)
         return self.projection(states)
+
+    def _frozen_states(self, batch: TextBatch) -> Tensor:
+        if self.cache is not None and self.training:
+            return self.cache.of(batch)
+        with torch.no_grad():
+            return self._states(batch.ids, batch.mask)
+
+    def fill_cache(
+        self, batches: Iterable[TextBatch], lengths: np.ndarray, dtype: torch.dtype
+    ) -> None:
+        """Let a frozen BERT read all training captions, of ``lengths`` ids each, and keep what it
+        makes of them for training."""
+        cache = WordCache(lengths, self.state_size, dtype)
+        device = self.projection.weight.device
+        with torch.no_grad():
+            for batch in batches:
+                on_device = batch.to(device)
+                cache.keep(batch, self._states(on_device.ids, on_device.mask))
+        self.cache = cache
 
     def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.bert(ids, attention_mask=mask.long()).last_hidden_state
@@ -193,8 +229,8 @@ class TokenEncoder(nn.Module):
 class TextEncoder(TokenEncoder):
     """BERT, a linear projection and GPO: captions to vectors of the joint space."""
 
-    def __init__(self, bert: BertModel, embed_size: int, normalise: bool):
-        super().__init__(bert, embed_size)
+    def __init__(self, bert: BertModel, embed_size: int, normalise: bool, frozen: bool = False):
+        super().__init__(bert, embed_size, frozen)
         self.pooling = GeneralizedPooling()
         self.normalise = normalise
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.batch import ImageBatch, PixelBatch, TextBatch
+from lib.errors import InputError
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 from lib.models.family import State
 
 if TYPE_CHECKING:  # it imports torchvision, which training on precomputed features does without
-    from lib.models.common.backbone import Backbone, Normalisation
+    from lib.models.common.backbone import AnyBackbone, Normalisation
 
 
 BACKBONE, FAMILY = "backbone.", "family."  # how the names of the parts' tensors begin
@@ -31,7 +32,7 @@ class EndToEnd(RetrievalModel):
 
     micro_batch: int | None = None  # pictures whose activations the backbone keeps; None: all
 
-    def __init__(self, backbone: "Backbone", pixels: "Normalisation", family: RetrievalModel):
+    def __init__(self, backbone: "AnyBackbone", pixels: "Normalisation", family: RetrievalModel):
         """Put ``backbone`` in front of ``family``'s image encoder."""
         super().__init__()
         self.backbone, self.normalisation, self.family = backbone, pixels, family
@@ -53,8 +54,7 @@ class EndToEnd(RetrievalModel):
     def unfreeze_backbone(self, frozen_stages: int) -> None:
         """Let the backbone learn, except its stem and first stages; 0: all of it learns, as
         VSE-infinity's."""
-        self.backbone.requires_grad_(frozen_stages == 0)
-        self.backbone.stages[frozen_stages:].requires_grad_(True)
+        self.backbone.learn(frozen_stages)
 
     def train(self, mode: bool = True) -> "EndToEnd":
         """Training mode for all but the backbone, whose BatchNorm statistics stay as they are."""
@@ -68,6 +68,13 @@ class EndToEnd(RetrievalModel):
         with nullcontext() if learns else torch.no_grad():
             maps = chunked_forward(self._maps, self.micro_batch, batch.pixels)
         side = batch.cells.shape[-1]
+        if min(maps.shape[-2:]) < side:
+            found, size = " x ".join(map(str, maps.shape[-2:])), batch.pixels.shape[-1]
+            raise InputError(
+                f"the backbone gives {found} cells of pictures of {size} x {size} pixels, too few "
+                f"for {side} x {side}; set a smaller features.grid_size, or a larger "
+                "features.image_size"
+            )
         if maps.shape[-2:] != (side, side):
             maps = adaptive_avg_pool2d(maps, side)
         rows = maps.flatten(2).transpose(1, 2)  # (B, side^2, C)

@@ -35,6 +35,11 @@ class RetrievalModel(nn.Module):
         """The modules whose forward passes encode; DistributedDataParallel holds them."""
         return self.image_encoder, self.text_encoder
 
+    def frozen_text_encoder(self) -> Any:
+        """The module whose text network does not learn and whose states can be kept, a
+        :class:`lib.models.common.bert.TokenEncoder`; None: there is no such network."""
+        return next((m for m in self.modules() if getattr(m, "frozen", False)), None)
+
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
         """Every parameter once, in groups with their base rates, for the run's rate ``lr``."""
         return [{"name": "model", "params": list(self.parameters()), "lr": lr}]

@@ -105,7 +105,7 @@ class BertEncoder(TokenEncoder):
     """BERT and a projection, without the words' attention: BERT has its own."""
 
     def __init__(self, config: Config, bert: BertModel):
-        super().__init__(bert, config.embed_size)
+        super().__init__(bert, config.embed_size, frozen=config.bert_lr_scale == 0)
         self.projection = xavier(bert.config.hidden_size, config.embed_size)
         self.pooling = (
             GlobalPooling(config.embed_size, config.dropout) if config.use_global else None

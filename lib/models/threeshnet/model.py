@@ -91,7 +91,8 @@ class ThreeSHNet(RetrievalModel):
         super().__init__()
         self.bert_lr_scale = config.bert_lr_scale
         self.image_encoder = ImageEncoder(config)
-        self.text_encoder = TextEncoder(bert, config.embed_size, config.normalise_texts)
+        frozen = config.bert_lr_scale == 0
+        self.text_encoder = TextEncoder(bert, config.embed_size, config.normalise_texts, frozen)
 
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
         """Text head, BERT and image encoder (VSE-infinity's recipe)."""

@@ -41,7 +41,11 @@ class VSpM(nn.Module):
         query = self.query(projected)
         patches = functional.unfold(seg_map[:, None], 3, padding=1).transpose(1, 2)
         labels, positions = self._affine(patches)
-        size = CPU_CHUNK if seg_map.device.type == "cpu" else len(seg_map)
+        device = patches.device.type
+        if torch.is_autocast_enabled(device):  # once, and not per chunk and image
+            dtype = torch.get_autocast_dtype(device)
+            patches, labels, positions = (t.to(dtype) for t in (patches, labels, positions))
+        size = CPU_CHUNK if device == "cpu" else len(seg_map)
         chunks = zip(query.split(size), patches.split(size), strict=True)
         context = torch.cat([self._attend(*chunk, labels, positions) for chunk in chunks])
         return self.output(query + context * mask[..., None])
@@ -58,7 +62,7 @@ class VSpM(nn.Module):
             positions = functional.conv2d(
                 self.position_code, kernel[:, 1:], self.key_conv.bias, padding=1
             )
-            positions = positions[0].flatten(1).T
+            positions = positions[0].flatten(1).T.contiguous()  # or each chunk's copy is slow
             if norm.training:
                 mean, variance = self._moments(patches, labels, positions)
             else:
