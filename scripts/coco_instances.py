@@ -1,5 +1,6 @@
 """COCO's annotations, captions and instance masks, to inputs that the other commands take."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,39 @@ def mask_of(segmentation: Any, width: int, height: int) -> np.ndarray:
     return np.array(mask)
 
 
+def box_mask(box: Any, width: int, height: int) -> np.ndarray:
+    """COCO's box, x, y, width, height -> (height, width) bool. Raises ValueError: no box, or one
+    outside the picture."""
+    left, top, wide, high = (float(number) for number in box)
+    rows = slice(max(0, math.floor(top)), max(0, math.ceil(top + high)))
+    columns = slice(max(0, math.floor(left)), max(0, math.ceil(left + wide)))
+    mask = np.zeros((height, width), bool)
+    mask[rows, columns] = True
+    if not mask.any():
+        raise ValueError(f"the box {list(box)} is outside its {width} x {height} pixels")
+    return mask
+
+
+def box_of(instance: dict[str, Any], width: int, height: int) -> list[float] | None:
+    """An instance's box, x, y, width, height in pixels, cut to the picture: its own, or what holds
+    its mask; None where nothing of it is in the picture."""
+    if "bbox" in instance:
+        x, y, wide, high = (float(number) for number in instance["bbox"])
+    else:
+        mask = mask_of(instance["segmentation"], width, height)
+        if not mask.any():
+            return None
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        x, y = float(columns[0]), float(rows[0])
+        wide, high = float(columns[-1] + 1 - x), float(rows[-1] + 1 - y)
+    left, top = max(x, 0.0), max(y, 0.0)
+    wide, high = min(x + wide, width) - left, min(y + high, height) - top
+    return [left, top, wide, high] if wide > 0 and high > 0 else None
+
+
 def panoptic_of(picture: Annotated) -> tuple[np.ndarray, list[dict[str, int]]]:
-    """Instances to a panoptic result, the smaller ones in front; all else stays void.
+    """Instances to a panoptic result, the smaller ones in front; all else stays void. Those without
+    a mask are painted as their boxes, behind all masks, the highest score in front.
 
     Returns:
         (H, W, 3) uint8, a segment's id in its colour as COCO's panoptic PNGs have it, and
@@ -104,13 +136,19 @@ def panoptic_of(picture: Annotated) -> tuple[np.ndarray, list[dict[str, int]]]:
 
     Raises ValueError: a mask or category that is not COCO's.
     """
-    masks = []
+    masks, boxes = [], []
     for instance in picture.instances:
         if instance.get("category_id") not in NUMBER_OF_COCO_ID:
             raise ValueError(f"category_id {instance.get('category_id')!r} is not one of COCO's")
-        mask = mask_of(instance["segmentation"], picture.width, picture.height)
-        masks.append((mask, int(instance["category_id"])))
+        category, size = int(instance["category_id"]), (picture.width, picture.height)
+        if instance.get("segmentation"):
+            masks.append((mask_of(instance["segmentation"], *size), category))
+        else:
+            score = float(instance.get("score", 1))
+            boxes.append((score, box_mask(instance["bbox"], *size), category))
     masks.sort(key=lambda pair: -int(pair[0].sum()))
+    boxes.sort(key=lambda entry: entry[0])
+    masks = [(mask, category) for _, mask, category in boxes] + masks
     segments = np.zeros((picture.height, picture.width), np.int64)
     for number, (mask, _) in enumerate(masks, 1):
         segments[mask] = number

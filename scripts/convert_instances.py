@@ -1,10 +1,14 @@
 """Makes a panoptic result and a table of captions from COCO's annotations.
 
 python scripts/convert_instances.py --annotations instances.json captions.json --out FOLDER
+python scripts/convert_instances.py --annotations captions.json --boxes detections.json --out FOLDER
 
-Writes FOLDER/panoptic.json and FOLDER/panoptic/*.png, which scripts/convert_panoptic.py takes, and
-FOLDER/captions.txt, which scripts/prepare_captions.py --table takes. Where masks overlap, the
-smaller one is in front; what no mask covers is void.
+Writes FOLDER/panoptic.json and FOLDER/panoptic/*.png, which scripts/convert_panoptic.py takes;
+FOLDER/captions.txt, which scripts/prepare_captions.py --table takes; and FOLDER/boxes.json, of the
+instances, which scripts/extract_regions.py takes. Where masks overlap, the
+smaller one is in front; what no mask covers is void. Instances without a mask, and those of --boxes
+(COCO's results: image_id, bbox, score, category_id), are painted as boxes behind the masks, the
+highest score in front.
 """
 
 import argparse
@@ -13,6 +17,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,10 +28,12 @@ from tqdm import tqdm
 
 from lib.arguments import path_arg
 from lib.data.captions import require_usable_ids
+from lib.data.pictures import PictureError
 from lib.errors import InputError, exit_on_error, first_line
+from lib.extraction.detections import SCORE, Detections, read_detections
 from lib.files import atomic_write, read_json
 from lib.outputs import exclusive
-from scripts.coco_instances import Annotated, panoptic_of, read_annotations
+from scripts.coco_instances import Annotated, box_of, panoptic_of, read_annotations
 
 
 def require_names(pictures: list[Annotated]) -> None:
@@ -35,6 +42,24 @@ def require_names(pictures: list[Annotated]) -> None:
     if twice := [stem for stem, count in stems.items() if count > 1]:
         raise InputError(f"{stems[twice[0]]} pictures are called {twice[0]}; rename them")
     require_usable_ids("the annotations", list(stems))
+
+
+def add_boxes(pictures: list[Annotated], found: Detections, least: float) -> None:
+    """Add a detector's boxes of score ``least`` or more to the pictures' instances."""
+    for note in found.notes(str(picture.image_id) for picture in pictures):
+        print(f"note: {note}", file=sys.stderr)
+    for picture in pictures:
+        image = str(picture.image_id)
+        try:
+            boxes = found.of(image, picture.width, picture.height)
+        except PictureError as error:
+            raise InputError(f"image {image}: {error}") from error
+        for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
+            if (score := float(found.scores[image][number])) >= least:
+                category = int(found.categories[image][number])
+                box = [left, top, right - left, bottom - top]
+                known = {"category_id": category, "bbox": box, "score": score}
+                picture.instances.append(known)
 
 
 MADE_BY = "convert_instances.py"
@@ -61,6 +86,22 @@ def write_panoptic(pictures: list[Annotated], out: Path) -> int:
     return sum(len(annotation["segments_info"]) for annotation in annotations)
 
 
+def boxes_of(pictures: list[Annotated]) -> list[dict[str, Any]]:
+    """The instances' boxes as COCO's results; of a mask without one, those that hold the mask. An
+    image is known by its file's name. Annotated boxes have score 1."""
+    return [
+        {
+            "image_id": Path(picture.file_name).stem,
+            "category_id": int(instance["category_id"]),
+            "bbox": box,
+            "score": float(instance.get("score", 1)),
+        }
+        for picture in pictures
+        for instance in picture.instances
+        if (box := box_of(instance, picture.width, picture.height)) is not None
+    ]
+
+
 def begin(out: Path) -> None:
     """Mark a folder as this command's; refuses one that holds something else."""
     present = {path.name for path in out.iterdir() if not path.name.startswith(".")}
@@ -81,10 +122,14 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--annotations", type=path_arg, nargs="+", required=True, help="COCO's JSON"
     )
+    parser.add_argument("--boxes", type=path_arg, help="a detector's, .json or .json.gz")
+    parser.add_argument("--score", type=float, default=SCORE, help="least of a painted box")
     parser.add_argument("--out", type=path_arg, required=True, help="folder; made")
     args = parser.parse_args(words)
     with exit_on_error():
         pictures = read_annotations(args.annotations)
+        if args.boxes:
+            add_boxes(pictures, read_detections(args.boxes), args.score)
         require_names(pictures)
         with exclusive(args.out):
             begin(args.out)
@@ -97,6 +142,8 @@ def main(words: list[str] | None = None) -> None:
             if table:
                 with atomic_write(args.out / "captions.txt") as temporary:
                     temporary.write_text("".join(table), encoding="utf-8")
+            with atomic_write(args.out / "boxes.json") as temporary:
+                temporary.write_text(json.dumps(boxes_of(pictures)), encoding="utf-8")
             (args.out / UNFINISHED).unlink()
     print(
         f"{args.out}: {len(pictures):,} images, {segments:,} segments in panoptic/, "

@@ -12,20 +12,24 @@ from lib.models.common.backbone_weights import X101
 from lib.models.family import IMAGENET, backbone_problem
 
 
-def parser_of(documentation: str | None, batch_size: int | None) -> argparse.ArgumentParser:
+def parser_of(
+    documentation: str | None, batch_size: int | None, dtype: bool = True
+) -> argparse.ArgumentParser:
     """A parser with the arguments of all extraction commands.
 
     Args:
         documentation: the script's.
         batch_size: default of ``--batch_size``, for a model that reads pictures; None for a
             command that reads none, which has neither ``--images`` nor a device.
+        dtype: whether it writes arrays whose type can be chosen.
     """
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_ids.txt")
     parser.add_argument("--splits", help="as in train,dev; default: every <split>_ids.txt")
-    parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
+    if dtype:
+        parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
     parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
     if batch_size is not None:
         parser.add_argument("--images", type=path_arg, required=True, help="folder of pictures")
@@ -80,4 +84,7 @@ def parse(
 def job_of(args: argparse.Namespace, extractor: str) -> Job:
     """What the library needs of the arguments; ``extractor`` is one word, for ``failed.txt``."""
     batch_size = getattr(args, "batch_size", Job.batch_size)
-    return Job(args.data, extractor, batch_size, args.workers, getattr(args, "out", ""))
+    place = getattr(args, "out", "")
+    return Job(
+        args.data, extractor, batch_size, args.workers, place if isinstance(place, str) else ""
+    )

@@ -19,7 +19,7 @@ stoppable() { # a command that ends when this subshell is told to
     wait "$child"
 }
 
-seeded() { # seeded CONFIG NAME SEED [section.key=value ...]: trains and scores on scenes, once
+seeded() { # seeded CONFIG NAME SEED [section.key=value ...]: trains and scores on $dataset, once
     config=$1
     run=$out/$2-$3
     seed=$3
@@ -28,7 +28,7 @@ seeded() { # seeded CONFIG NAME SEED [section.key=value ...]: trains and scores 
         stoppable "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" \
             data.workers=0 run.out="$run" run.seed="$seed" "$@"
         stoppable "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" \
-            --dataset scenes --workers 0 --save_results "$run/results.safetensors" \
+            --dataset "${dataset:-scenes}" --workers 0 --save_results "$run/results.safetensors" \
             --json "$run/results.json"
     fi
 }

@@ -2,18 +2,24 @@
 # Everything for a folder of pictures of one's own: makes every input file, trains 3SHNet on regions
 # and on grids, evaluates both and their hybrid, and searches all pictures with a sentence.
 #   [DATA_PATH=data] [OUT=runs/mine] [QUERY="two dogs on a beach"] [CUDA_VISIBLE_DEVICES=0] \
-#       sh scripts/own_pictures.sh PICTURES/ captions.txt [section.key=value ...]
-# captions.txt holds lines of a picture's file name, a tab and a sentence, best five per picture.
-# Models come from torchvision and the Hugging Face hub; where these cannot be reached, name files:
-#   WEIGHTS=imagenet     of grids and regions: X-101.pth, imagenet, or random (to try the rest)
-#   DETECTOR=coco        of regions: a file, coco, or random
-#   PANOPTIC=NAME        of the hub, a folder, or random; or PANOPTIC_JSON=F and PANOPTIC_PNG=FOLDER,
-#                        a result in COCO's panoptic format
-#   BERT=NAME            of the hub, a folder, or small (made from the captions, untrained)
+#       sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]
+# captions.csv holds lines image,caption (see scripts/prepare_captions.py), best five per picture.
+# --init starts from a trained model, of whose features alone it makes and trains one run.
+# Models come from torchvision, timm and the Hugging Face hub; where these cannot be reached, name
+# files. Without a GPU small ones are taken, which is said:
+#                        with a GPU           without one
+#   BACKBONE             resnext101_32x8d     timm:tf_efficientnet_lite2    of grids and regions
+#   WEIGHTS              imagenet             of its package, or imagenet   or X-101.pth, a file, random
+#   DETECTOR             coco                 coco_small                    or a file, or random
+#   PANOPTIC             a Mask2Former        none: boxes are painted       of the hub, a folder, random
+#   BERT                 bert-base-uncased    all-MiniLM-L6-v2              of the hub, a folder, or
+#                                             small (from the captions, untrained)
+#   PANOPTIC_JSON=F and PANOPTIC_PNG=FOLDER   a result in COCO's panoptic format
 # It may be stopped; started again, it continues where it was. A finished training is kept.
 set -eu
+usage="usage: sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]"
 if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
-    echo "usage: sh scripts/own_pictures.sh PICTURES/ captions.txt [section.key=value ...]" >&2
+    echo "$usage" >&2
     exit 2
 fi
 if [ -n "${PANOPTIC_JSON:-}" ] && [ ! -d "${PANOPTIC_PNG:-}" ]; then
@@ -23,12 +29,45 @@ fi
 pictures=$(CDPATH='' cd -- "$1" && pwd)
 captions=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
 shift 2
+init=
+if [ "${1:-}" = --init ]; then
+    if [ ! -f "${2:-}" ]; then
+        echo "error: --init ${2:-}: no such checkpoint" >&2
+        exit 2
+    fi
+    init=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
+    shift 2
+fi
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
+. scripts/small_models.sh
 DATA_PATH=${DATA_PATH:-data}
 OUT=${OUT:-runs/mine}
 data=$DATA_PATH/mine_precomp
+
+kinds="region grid"
+regions=36
+cells=
+if [ -n "$init" ]; then
+    found=$("$PYTHON" scripts/fine_tune_config.py --checkpoint "$init" --print)
+    kinds=$(echo "$found" | cut -d ' ' -f 1)
+    BACKBONE=${BACKBONE:-$(echo "$found" | cut -d ' ' -f 3)}
+    size=$(echo "$found" | cut -d ' ' -f 2)
+    if [ "$kinds" = region ]; then regions=$size; else cells=$size; fi
+fi
+small=$("$PYTHON" -c 'import torch; print("" if torch.cuda.is_available() else "yes")')
+if [ -n "$small" ]; then
+    BACKBONE=${BACKBONE:-$SMALL_BACKBONE}
+    DETECTOR=${DETECTOR:-coco_small}
+    BERT=${BERT:-$SMALL_BERT}
+    echo "No GPU: features come from $BACKBONE, boxes from $DETECTOR, words from $BERT;" \
+        "BACKBONE, DETECTOR, PANOPTIC and BERT choose others (see the head of $0)."
+fi
+BACKBONE=${BACKBONE:-resnext101_32x8d}
 BERT=${BERT:-bert-base-uncased}
+if [ "$BACKBONE" = "$SMALL_BACKBONE" ]; then
+    WEIGHTS=${WEIGHTS:-$SMALL_WEIGHTS}
+fi
 
 echo "== 1 of 7: captions and splits"
 "$PYTHON" scripts/prepare_captions.py --table "$captions" --images "$pictures" --out "$data"
@@ -47,46 +86,89 @@ extract() { # extract SCRIPT [ARGUMENT ...]
 }
 
 echo "== 2 of 7: grids"
-extract extract_grid --weights "${WEIGHTS:-imagenet}"
+case " $kinds " in
+*" grid "*)
+    extract extract_grid --backbone "$BACKBONE" --weights "${WEIGHTS:-imagenet}" \
+        ${cells:+--grid_size "$cells"}
+    ;;
+esac
 
 echo "== 3 of 7: segmentation"
+boxes=
 if [ -n "${PANOPTIC_JSON:-}" ]; then
     "$PYTHON" scripts/convert_panoptic.py --data "$data" \
         --json "$PANOPTIC_JSON" --png "$PANOPTIC_PNG"
-else
+elif [ -n "${PANOPTIC:-}" ] || [ -z "$small" ]; then
     extract extract_segmentation ${PANOPTIC:+--model "$PANOPTIC"}
+fi
+if [ -n "$small" ]; then
+    boxes=$data/detections.json
+    extract detect_objects --detector "$DETECTOR"
+    if [ -z "${PANOPTIC_JSON:-}${PANOPTIC:-}" ]; then
+        "$PYTHON" scripts/convert_panoptic.py --data "$data" --boxes "$boxes" \
+            --images "$pictures" --mapping "$data/pictures.json"
+    fi
 fi
 
 echo "== 4 of 7: regions"
-extract extract_regions --weights "${WEIGHTS:-imagenet}" --detector "${DETECTOR:-coco}"
+case " $kinds " in
+*" region "*)
+    if [ -n "$boxes" ]; then
+        set -- --boxes "$boxes" "$@"
+    else
+        set -- --detector "${DETECTOR:-coco}" "$@"
+    fi
+    extract extract_regions --backbone "$BACKBONE" --weights "${WEIGHTS:-imagenet}" \
+        --regions "$regions" "$1" "$2"
+    shift 2
+    ;;
+esac
 
-echo "== 5 of 7: training on regions and on grids"
-for features in region grid; do
-    "$PYTHON" train.py --config "configs/mine_$features.yaml" --resume \
-        data.root="$DATA_PATH" model.bert="$BERT" run.out="$OUT/$features" "$@"
+echo "== 5 of 7: training on $(echo "$kinds" | sed 's/ /s and /')s"
+channels() { # of the features, from the head of an array
+    "$PYTHON" -c 'import sys, numpy; print(numpy.load(sys.argv[1], mmap_mode="r").shape[-1])' "$1"
+}
+for kind in $kinds; do
+    if [ -n "$init" ]; then
+        config=$data/fine_tune.yaml
+        "$PYTHON" scripts/fine_tune_config.py --checkpoint "$init" --out "$config"
+        "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" model.bert="$BERT" \
+            run.out="$OUT/$kind" "$@"
+    else
+        if [ "$kind" = region ]; then
+            file=$data/train_ims.npy
+        else
+            file=$data/grids/$(head -n 1 "$data/train_ids.txt").npy
+        fi
+        "$PYTHON" train.py --config "configs/mine_$kind.yaml" --resume data.root="$DATA_PATH" \
+            model.bert="$BERT" model.img_dim="$(channels "$file")" run.out="$OUT/$kind" "$@"
+    fi
 done
 
-echo "== 6 of 7: evaluating both and their hybrid on pictures that training never saw"
-for features in region grid; do
-    "$PYTHON" eval.py --checkpoint "$OUT/$features/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset mine --save_results "$OUT/$features/results.safetensors" \
-        --json "$OUT/$features/results.json"
+echo "== 6 of 7: evaluating on pictures that training never saw"
+for kind in $kinds; do
+    "$PYTHON" eval.py --checkpoint "$OUT/$kind/model_best.pth" --data_path "$DATA_PATH" \
+        --dataset mine --save_results "$OUT/$kind/results.safetensors" \
+        --json "$OUT/$kind/results.json"
 done
-"$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \
-    --json "$OUT/hybrid/results.json"
-"$PYTHON" scripts/results_table.py --format markdown "$OUT/region" "$OUT/grid" "$OUT/hybrid"
+if [ "$kinds" = "region grid" ]; then
+    "$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \
+        --json "$OUT/hybrid/results.json"
+    "$PYTHON" scripts/results_table.py --format markdown "$OUT/region" "$OUT/grid" "$OUT/hybrid"
+fi
 
 echo "== 7 of 7: searching all pictures with a sentence"
+first=$OUT/${kinds%% *}
 for split in train dev test; do
-    "$PYTHON" eval.py --checkpoint "$OUT/region/model_best.pth" --data_path "$DATA_PATH" \
+    "$PYTHON" eval.py --checkpoint "$first/model_best.pth" --data_path "$DATA_PATH" \
         --dataset mine --split "$split" --save_embeddings "$OUT/embeddings/$split.safetensors" \
         >/dev/null
 done
 search() {
-    "$PYTHON" -m lib.evaluation.search --checkpoint "$OUT/region/model_best.pth" --embeddings \
+    "$PYTHON" -m lib.evaluation.search --checkpoint "$first/model_best.pth" --embeddings \
         "$OUT/embeddings/train.safetensors" "$OUT/embeddings/dev.safetensors" "$OUT/embeddings/test.safetensors" "$@"
 }
 search --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}" -k 5
 echo
-echo "Search again: $PYTHON -m lib.evaluation.search --checkpoint $OUT/region/model_best.pth" \
+echo "Search again: $PYTHON -m lib.evaluation.search --checkpoint $first/model_best.pth" \
     "--embeddings $OUT/embeddings/train.safetensors $OUT/embeddings/dev.safetensors $OUT/embeddings/test.safetensors --query \"...\""

@@ -27,6 +27,7 @@ from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
 from lib.outputs import exclusive
 from scripts.caption_table import (
+    SPLITS,
     dealt,
     listed,
     names_of,
@@ -51,6 +52,8 @@ def prepare(args: argparse.Namespace) -> None:
         mapping = names_of(table)
         if args.lists:
             split_ids = listed(args.lists)
+        elif args.only:
+            split_ids = {args.only: list(mapping)}
         else:
             split_ids = dealt(list(mapping), args.dev, args.test, args.seed)
         splits, notes = to_splits(table, split_ids)
@@ -90,6 +93,7 @@ def main(words: list[str] | None = None) -> None:
     source.add_argument("--coco", type=path_arg, help="captions_val2017.json or alike")
     parser.add_argument("--images", type=path_arg, help="folder of these pictures")
     parser.add_argument("--lists", type=path_arg, help="folder of the splits' lists of pictures")
+    parser.add_argument("--only", choices=SPLITS, help="the split that all pictures go to")
     parser.add_argument("--dev", type=float, default=0.1, help="share of the table's pictures")
     parser.add_argument("--test", type=float, default=0.2, help="likewise")
     parser.add_argument("--seed", type=int, default=0, help="deals them out")
@@ -98,8 +102,10 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     if not args.karpathy and not args.images:
         parser.error("--table and --coco need --images, the folder of their pictures")
-    if args.karpathy and (args.images or args.lists):
-        parser.error("--images and --lists are for --table and --coco")
+    if args.karpathy and (args.images or args.lists or args.only):
+        parser.error("--images, --lists and --only are for --table and --coco")
+    if args.lists and args.only:
+        parser.error("--lists and --only exclude each other")
     if not (args.dev >= 0 and args.test >= 0 and args.dev + args.test < 1 and args.seed >= 0):
         parser.error("--dev and --test are shares that leave something to train on; no --seed < 0")
     with exit_on_error():

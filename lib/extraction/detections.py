@@ -122,8 +122,6 @@ def read_detections(path: Path) -> Detections:
             )
         row = (x, y, x + width, y + height, entry["score"], entry["category_id"])
         rows.setdefault(plain_id(entry["image_id"]), []).append(row)
-    if not rows:
-        raise InputError(f"{path}: holds no box")
     tables = {image: np.array(sorted(r, key=lambda row: -row[4])) for image, r in rows.items()}
     return Detections(
         path,

@@ -4,12 +4,19 @@ The published arrays (bottom-up attention, Visual Genome) have no extractor that
 are made with torchvision's Faster R-CNN for COCO and RoIAlign of the ResNeXt map: they have the
 shape of the published ones and serve for training, but do not suit weights trained on those."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.detection import FasterRCNN_ResNet50_FPN_Weights, fasterrcnn_resnet50_fpn
+from torchvision.models.detection import (
+    FasterRCNN_MobileNet_V3_Large_320_FPN_Weights,
+    FasterRCNN_ResNet50_FPN_Weights,
+    fasterrcnn_mobilenet_v3_large_320_fpn,
+    fasterrcnn_resnet50_fpn,
+)
 from torchvision.ops import roi_align
 
 from lib.errors import InputError, first_line
@@ -17,6 +24,14 @@ from lib.extraction.grid import GridExtractor
 from lib.files import file_sha256
 from lib.weights import read_torch, require_same_shapes, shapes_of
 
+# Name -> network and torchvision's weights for COCO.
+DETECTORS: dict[str, tuple[Callable[..., nn.Module], Any]] = {
+    "coco": (fasterrcnn_resnet50_fpn, FasterRCNN_ResNet50_FPN_Weights.COCO_V1),
+    "coco_small": (
+        fasterrcnn_mobilenet_v3_large_320_fpn,
+        FasterRCNN_MobileNet_V3_Large_320_FPN_Weights.COCO_V1,
+    ),
+}
 REGIONS = 36
 SAMPLES = 7  # RoIAlign's bins per side, averaged
 
@@ -31,30 +46,39 @@ class Detector:
 
 
 def load_detector(weights: str) -> Detector:
-    """Build torchvision's Faster R-CNN (ResNet-50, FPN) with the weights ``coco``, torchvision's
-    own, those of a file, or ``random``, to try the rest. Raises InputError: the file is unsafe,
-    damaged or of another network, or cannot be downloaded."""
-    if weights == "coco":
-        choice = FasterRCNN_ResNet50_FPN_Weights.COCO_V1
+    """Build a Faster R-CNN of torchvision's with the weights ``coco`` (ResNet-50) or ``coco_small``
+    (MobileNetV3, 320 pixels), torchvision's own; those of a file of either; or ``random``, to try
+    the rest. Raises InputError: the file is unsafe, damaged or of another network, or cannot be
+    downloaded."""
+    if weights in DETECTORS:
+        build, choice = DETECTORS[weights]
         try:
-            model = fasterrcnn_resnet50_fpn(weights=choice)
+            model = build(weights=choice)
         except Exception as error:  # no network, or a damaged file, which fails in many ways
             raise InputError(
                 f"torchvision's detector is unavailable ({first_line(error)}); pass the file "
                 f"of {choice.url} as --detector FILE"
             ) from error
-        name = f"torchvision {choice}"
-        file: Path | None = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
-    else:
-        torch.manual_seed(0)
-        model = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-        name, file = "random, seed 0", None
-        if weights != "random":
-            name, file = Path(weights).name, Path(weights)
-            state = read_torch(file, "file of weights", "coco takes torchvision's own")
-            expected, source = shapes_of(model.state_dict()), f"{file}: is not of Faster R-CNN"
-            require_same_shapes(expected, shapes_of(state), source)
-            model.load_state_dict(state)
+        file = Path(torch.hub.get_dir()) / "checkpoints" / Path(choice.url).name
+        return _detector(model, f"torchvision {choice}", file)
+    torch.manual_seed(0)
+    if weights == "random":
+        return _detector(_empty("coco_small"), "random, seed 0", None)
+    file = Path(weights)
+    state = read_torch(file, "file of weights", "coco and coco_small take torchvision's own")
+    small = any(str(key).startswith("backbone.body.0.") for key in state)
+    model = _empty("coco_small" if small else "coco")
+    expected, source = shapes_of(model.state_dict()), f"{file}: is not of Faster R-CNN"
+    require_same_shapes(expected, shapes_of(state), source)
+    model.load_state_dict(state)
+    return _detector(model, file.name, file)
+
+
+def _empty(name: str) -> nn.Module:
+    return DETECTORS[name][0](weights=None, weights_backbone=None)
+
+
+def _detector(model: nn.Module, name: str, file: Path | None) -> Detector:
     sha256 = None if file is None else file_sha256(file)
     return Detector(model.eval().requires_grad_(False), name, sha256)
 

@@ -35,7 +35,6 @@ from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models import build_model, family_of
 from lib.models.common.batchnorm import synchronise
 from lib.models.common.micro_batch import set_limits
-from lib.models.common.retrieval_model import RetrievalModel
 from lib.training.collapse import CollapseWatch
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.frozen_words import keep_frozen_words
@@ -53,7 +52,7 @@ from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
 from lib.training.tensorboard import Curves
-from lib.training.warm_start import initialise
+from lib.training.warm_start import warm_start
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 SCALARS_EVERY = 10  # updates between TensorBoard points
@@ -73,6 +72,7 @@ class Run:
         self.workers = default_workers(config.data.workers, local_world_size())
         self._require_equal_shares()
         self.train_split, self.dev_split = (open_split(config, name) for name in ("train", "dev"))
+        extractors = self.train_split.extractors
         family, init = family_of(config.model), None
         if checkpoint is None and config.train.init is not None:
             init = load_checkpoint(config.train.init)
@@ -80,7 +80,11 @@ class Run:
         state = None if source is None else source.tokenizer
         self.tokenizer = family.tokenizer(config.model, self.train_split.captions, state)
         torch.manual_seed(config.run.seed)
-        self.model = self._initial_model(checkpoint is None, init)
+        self.notes: list[str] = []
+        if init is None:
+            self.model = build_model(config.model, self.tokenizer, pretrained=checkpoint is None)
+        else:
+            self.model, self.notes = warm_start(config, self.tokenizer, init, extractors)
         self.model.to(self.device)
         self.train_captions = tokenise(self.train_split.captions, self.tokenizer)
         self.dev_captions = tokenise(self.dev_split.captions, self.tokenizer)
@@ -90,7 +94,6 @@ class Run:
         self.optimizer = build_optimizer(self.model, config.train)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         splits = {split.name: split.fingerprint() for split in (self.train_split, self.dev_split)}
-        extractors = self.train_split.extractors
         self.progress: dict[str, Any] = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
         self.progress |= {"best_rsum": -1.0, "best_epoch": None}
         self.progress |= {"extractors": extractors, "splits": splits}
@@ -115,28 +118,6 @@ class Run:
             set_random_state(training.get("random"), config.run.seed, updates, str(last))
         self._batches(0)  # refuses a batch larger than the data now
         self._begin_epoch()
-
-    def _initial_model(self, fresh: bool, init: Checkpoint | None) -> RetrievalModel:
-        """The model with its first weights: of pretrained networks, of ``train.init``, or, where a
-        checkpoint brings them all, any."""
-        config, path = self.config.model, self.config.train.init
-        self.notes = []
-        if init is None:
-            return build_model(config, self.tokenizer, pretrained=fresh)
-        # Only parts that do not fit need pretrained weights.
-        model = build_model(config, self.tokenizer, pretrained=False)
-        if other := initialise(model, init, str(path)):
-            torch.manual_seed(self.config.run.seed)
-            model = build_model(config, self.tokenizer, pretrained=True)
-            initialise(model, init, str(path))
-        source = f"weights of {path}, trained on {init.source or 'a dataset it does not tell'}"
-        self.notes.append(f"{source}; all of them" if not other else source)
-        if other:
-            self.notes.append(
-                f"{len(other)} parts of {path} are of another size and start anew: "
-                f"{', '.join(other)}"
-            )
-        return model
 
     def _begin_epoch(self) -> None:
         set_trainable(self.model, self.progress["epoch"], self.config.train)

@@ -1,8 +1,14 @@
 """Starts a run from the weights of another one, for fine-tuning."""
 
+import torch
+
 from lib.checkpoint import Checkpoint
-from lib.errors import InputError
+from lib.config import Config
+from lib.data.provenance import Extractor, mismatches
+from lib.errors import InputError, few
+from lib.models import build_model
 from lib.models.common.retrieval_model import RetrievalModel
+from lib.models.family import Tokenizer
 from lib.weights import require_same_dtypes, shapes_of
 
 
@@ -11,11 +17,11 @@ def initialise(model: RetrievalModel, checkpoint: Checkpoint, path: str) -> list
     fresh values.
 
     Returns the names and sizes of those, for the log. Raises InputError: a tensor of the model is
-    missing in the checkpoint or the reverse, or none fits."""
+    missing in the checkpoint or the reverse, or no weight fits."""
     own = model.state_dict()
     expected, found = shapes_of(own), shapes_of(checkpoint.model)
     problems = [
-        f"{what} {', '.join(sorted(names)[:5])}{' ...' if len(names) > 5 else ''}"
+        f"{what} {few(sorted(names))}"
         for what, names in (
             ("lacks", expected.keys() - found.keys()),
             ("has besides", found.keys() - expected.keys()),
@@ -35,3 +41,27 @@ def initialise(model: RetrievalModel, checkpoint: Checkpoint, path: str) -> list
     return [
         f"{name} {found[name]} instead of {expected[name]}" for name in own if name not in fitting
     ]
+
+
+def warm_start(
+    config: Config, tokenizer: Tokenizer, checkpoint: Checkpoint, extractors: dict[str, Extractor]
+) -> tuple[RetrievalModel, list[str]]:
+    """A run's model with the weights of its ``train.init``, which ``checkpoint`` is, and what the
+    log says of it; ``extractors`` made the run's features. Raises InputError: as
+    :func:`initialise`, or a part that does not fit needs pretrained weights, which are unavailable.
+    """
+    path = str(config.train.init)
+    model = build_model(config.model, tokenizer, pretrained=False)
+    other = initialise(model, checkpoint, path)
+    if other:  # then parts of pretrained networks may be among them
+        torch.manual_seed(config.run.seed)
+        model = build_model(config.model, tokenizer, pretrained=True)
+        initialise(model, checkpoint, path)
+    source = checkpoint.source or "a dataset that it does not tell"
+    lines = [f"starts from the weights of {path}, trained on {source}"]
+    if other:
+        lines.append(
+            f"{len(other)} parts of {path} are of another size and start anew: {', '.join(other)}"
+        )
+    trained = checkpoint.progress.get("extractors") or {}
+    return model, lines + (mismatches(trained, extractors) if trained else [])

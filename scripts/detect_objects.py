@@ -1,0 +1,147 @@
+"""Finds things in pictures: <data>/detections.json, in COCO's results format.
+
+python scripts/detect_objects.py --images IMAGES --data data/mine_precomp
+
+scripts/extract_regions.py and scripts/convert_panoptic.py take it as --boxes. The detector is
+torchvision's small one for COCO (MobileNetV3, 320 pixels), made for machines without a GPU. It may
+be stopped and started again; what cannot be used is listed in failed.txt.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lib.arguments import path_arg
+from lib.data.pictures import PictureFolder
+from lib.data.provenance import Provenance, read_provenance, write_provenance
+from lib.device import resolve_device
+from lib.errors import InputError, exit_on_error
+from lib.extraction.outputs import FileOutput
+from lib.extraction.regions import load_detector
+from lib.extraction.runner import extract_splits, ids_of_splits
+from lib.files import atomic_write, text_sha256
+from lib.outputs import exclusive
+from scripts.extraction_arguments import job_of, parse, parser_of
+
+
+class ImageBoxes(FileOutput):
+    """Each image's boxes, until all are in one file."""
+
+    def describe(self) -> str:
+        """How many of the split's images have been looked at."""
+        return f"{self.split}: {self.provenance.counts[self.split]:,} of {len(self.image_ids):,}"
+
+
+def detect(args: argparse.Namespace) -> None:
+    """Find things in every split's pictures, then write them as one file."""
+    ids = ids_of_splits(args.data, args.splits)
+    pictures = PictureFolder(args.images, args.mapping)
+    device = resolve_device(args.device)
+    out = args.out or args.data / "detections.json"
+    manifest = out.with_suffix(".manifest.json")
+    folder = args.data / f".{out.stem}.extracting"
+    detector = load_detector(args.detector)
+    detector.model.to(device)
+    settings = {"score": args.score, "batch_size": args.batch_size}
+    name = "detections: Faster R-CNN"
+    provenance = Provenance(name, detector.weights, detector.sha256, settings)
+    all_ids = {split: text_sha256(image_ids) for split, image_ids in ids.items()}
+    if out.exists() and not args.overwrite:
+        require_same(out, read_provenance(manifest), provenance, all_ids)
+        print(f"{out}: is complete")
+        return
+
+    def load(image_id: str) -> tuple[Tensor, ...]:
+        picture = np.array(pictures.read(image_id))
+        return (torch.from_numpy(picture).permute(2, 0, 1),)
+
+    def boxes(batch: Tensor) -> list[dict]:
+        with torch.inference_mode():
+            found = detector.model(list(batch.to(device) / 255))
+        return [{"boxes": table(one, args.score)} for one in found]
+
+    if args.overwrite and read_provenance(folder / "manifest.json") not in (None, provenance):
+        shutil.rmtree(folder)
+    extract_splits(
+        job_of(args, "detections"),
+        ids,
+        lambda split, image_ids: ImageBoxes(folder, split, image_ids, provenance),
+        load,
+        boxes,
+    )
+    with exclusive(args.data, out.name, wait=True):
+        count = join(folder, ids, out)
+        provenance.ids.update(all_ids)
+        provenance.counts.update({split: len(image_ids) for split, image_ids in ids.items()})
+        write_provenance(manifest, provenance)
+        shutil.rmtree(folder)
+    print(f"{out}: {count:,} boxes of {sum(map(len, ids.values())):,} images")
+
+
+def table(found: dict[str, Tensor], least: float) -> np.ndarray:
+    """A detector's result -> (n, 6) float32: left, top, right, bottom, score, category of each box
+    that has a size and a score of ``least`` or more."""
+    columns = (found["boxes"], found["scores"][:, None], found["labels"][:, None])
+    rows = torch.cat([column.float().cpu() for column in columns], dim=1).numpy()
+    sized = (rows[:, 2:4] > rows[:, :2]).all(axis=1)
+    return rows[sized & (rows[:, 4] >= least)]
+
+
+def join(folder: Path, ids: dict[str, list[str]], out: Path) -> int:
+    """Write all images' boxes as one file; returns their number."""
+    entries = []
+    for image_ids in ids.values():
+        for image_id in image_ids:
+            for left, top, right, bottom, score, category in np.load(
+                folder / f"{image_id}.npy", allow_pickle=False
+            ).tolist():
+                box = [round(v, 1) for v in (left, top, right - left, bottom - top)]
+                if box[2] > 0 and box[3] > 0:
+                    entry = {"image_id": image_id, "category_id": int(category), "bbox": box}
+                    entries.append(entry | {"score": round(score, 3)})
+    with atomic_write(out) as temporary:
+        temporary.write_text(json.dumps(entries), encoding="utf-8")
+    return len(entries)
+
+
+def require_same(
+    out: Path, found: Provenance | None, wanted: Provenance, ids: dict[str, str]
+) -> None:
+    """Refuse a file that other settings or pictures made, or somebody else."""
+    if found is None:
+        raise InputError(f"{out}: exists without a manifest; --overwrite replaces it")
+    differing = found.differences(wanted)
+    if found.ids != ids:
+        differing.append("the lists of images have changed")
+    if differing:
+        raise InputError(
+            f"{out}: was made with other settings: {'; '.join(differing)}; --overwrite replaces it"
+        )
+
+
+def main(words: list[str] | None = None) -> None:
+    """Detect what the command line, or ``words`` instead of it, asks for."""
+    parser = parser_of(__doc__, batch_size=4, dtype=False)
+    parser.add_argument(
+        "--detector", default="coco_small", help="coco_small, coco (slower), a file, or random"
+    )
+    parser.add_argument("--score", type=float, default=0.1, help="least of a box")
+    parser.add_argument("--out", type=path_arg, help="default: detections.json in --data")
+    parser.add_argument("--overwrite", action="store_true", help="replace a finished file")
+    args = parse(parser, words, ())
+    with exit_on_error():
+        detect(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Writes the config of a fine-tuning: a checkpoint's model on another dataset.
+
+python scripts/fine_tune_config.py --checkpoint runs/f8k/region/model_best.pth --dataset mine \\
+    --out data/mine_precomp/fine_tune.yaml
+
+Model and features are the checkpoint's; training starts from its weights (train.init) at a tenth of
+its rate, on the hardest negatives alone. --print prints instead what the checkpoint's features are:
+their type, their number of regions or the grid's side, and the backbone that made them.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from lib.arguments import dataset_arg, path_arg
+from lib.checkpoint import Checkpoint, load_checkpoint
+from lib.config import from_dict
+from lib.errors import InputError, exit_on_error
+from lib.files import atomic_write
+from lib.models.family import TIMM
+
+EPOCHS, BATCH, RATE = 10, 32, 0.1
+
+
+def config_of(checkpoint: Checkpoint, path: Path, dataset: str) -> str:
+    """The YAML text of the fine-tuning's config."""
+    values = checkpoint.config.to_dict()
+    values["data"] |= {"dataset": dataset, "root": "data"}
+    values["train"] |= {
+        "init": str(path), "epochs": EPOCHS, "batch_size": BATCH, "decay_epoch": EPOCHS // 2,
+        "lr": values["train"]["lr"] * RATE, "sum_epochs": 0,
+    }  # fmt: skip
+    values["run"] |= {"out": f"runs/{dataset}/fine_tuned"}
+    return from_dict(values, str(path)).to_yaml()
+
+
+def features_of(checkpoint: Checkpoint, path: Path) -> str:
+    """Type, size and backbone of the features, between blanks. Raises InputError: they cannot be
+    made from pictures as the checkpoint's were."""
+    features, extractors = checkpoint.config.features, checkpoint.progress.get("extractors") or {}
+    made = extractors.get("features") or extractors.get("ims")
+    if features.type not in ("region", "grid") or made is None:
+        raise InputError(
+            f"{path}: does not tell what made its features, so that the same cannot be made here"
+        )
+    name = made["extractor"].split(" ")[-1].split(", ")[-1]
+    backbone = name if name.startswith(TIMM) else "resnext101_32x8d"
+    size = features.regions if features.type == "region" else features.grid_size
+    return f"{features.type} {size or 36} {backbone}"
+
+
+def main(words: list[str] | None = None) -> None:
+    """Write or print what the command line, or ``words`` instead of it, asks for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=path_arg, required=True, help="model_best.pth")
+    parser.add_argument("--dataset", type=dataset_arg, default="mine", help="to fine-tune on")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--out", type=path_arg, help="the YAML file; replaced, as nothing else is")
+    what.add_argument("--print", action="store_true", help="print the features instead")
+    args = parser.parse_args(words)
+    with exit_on_error():
+        checkpoint = load_checkpoint(args.checkpoint)
+        if args.print:
+            print(features_of(checkpoint, args.checkpoint))
+            return
+        text = config_of(checkpoint, args.checkpoint, args.dataset)
+        if args.out.exists() and args.out.read_text(encoding="utf-8") != text:
+            raise InputError(f"{args.out}: is there with another content; remove it first")
+        with atomic_write(args.out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

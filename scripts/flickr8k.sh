@@ -1,0 +1,154 @@
+#!/bin/sh
+# Flickr8K from its pictures to a table of results, on two CPU cores: features, 3SHNet on regions and
+# grids, its ablations and VSE-infinity, their evaluation, and what the model retrieves.
+#   [DATA_PATH=data] [OUT=runs/f8k] [SEEDS="0 1"] [JOBS=2] [LISTS=FOLDER] [BOXES=FILE] [LABELS=FILE] \
+#   [ROWS="region vse_region no_vspm no_vsem no_branches grid vse_grid"] [PHOTOGRAPHS=FOLDER] \
+#       sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]
+# captions.txt is the usual CSV (image,caption). What else there is stands beside it, or elsewhere:
+#   LISTS        folder of the official split: {train,dev,test}_ids.txt, or Flickr8K's own
+#                Flickr_8k.{train,dev,test}Images.txt
+#   BOXES        detections.json(.gz), COCO's results; without it a small detector looks for things
+#   LABELS       label_maps.npz; without it boxes are painted
+#   WEIGHTS, BERT   of EfficientNet-Lite2 and the text network; default: those of the packages
+#   PHOTOGRAPHS  images/ and annotations.json: scored too, across datasets
+# It may be stopped; started again, it continues where it was. Finished runs are kept.
+set -eu
+if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
+    echo "usage: sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]" >&2
+    exit 2
+fi
+pictures=$(CDPATH='' cd -- "$1" && pwd)
+beside=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)
+captions=$beside/$(basename -- "$2")
+shift 2
+absolute() { # of a file or folder that may be missing
+    case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac
+}
+there() { # there FILE ...: the first that exists, or else nothing
+    for candidate; do
+        [ ! -e "$candidate" ] || { echo "$candidate"; return; }
+    done
+}
+LISTS=$(absolute "${LISTS:-$beside}")
+BOXES=${BOXES:-$(there "$beside/detections.json" "$beside/detections.json.gz")}
+LABELS=${LABELS:-$(there "$beside/label_maps.npz")}
+[ -z "$BOXES" ] || BOXES=$(absolute "$BOXES")
+[ -z "$LABELS" ] || LABELS=$(absolute "$LABELS")
+[ -z "${PHOTOGRAPHS:-}" ] || PHOTOGRAPHS=$(absolute "$PHOTOGRAPHS")
+CDPATH='' cd -- "$(dirname -- "$0")/.."
+. scripts/setup.sh
+. scripts/small_models.sh
+DATA_PATH=${DATA_PATH:-data}
+data=$DATA_PATH/f8k_precomp
+out=${OUT:-runs/f8k}
+dataset=f8k
+WEIGHTS=${WEIGHTS:-$SMALL_WEIGHTS}
+BERT=${BERT:-$SMALL_BERT}
+ROWS=${ROWS:-region vse_region no_vspm no_vsem no_branches grid vse_grid}
+
+settings_of() { # the config of a row, and what the row changes
+    case $1 in
+    region | grid) echo "configs/f8k_$1.yaml" ;;
+    vse_region) echo configs/f8k_region.yaml model.segmentation=false ;;
+    vse_grid) echo configs/f8k_grid.yaml model.segmentation=false model.residual=false ;;
+    no_vsem) echo configs/f8k_region.yaml model.vsem=false ;;
+    no_vspm) echo configs/f8k_region.yaml model.vspm=false ;;
+    no_branches) echo configs/f8k_region.yaml model.vsem=false model.vspm=false ;;
+    *)
+        echo "error: ROWS names $1, expected region, vse_region, no_vspm, no_vsem, no_branches," \
+            "grid or vse_grid" >&2
+        exit 1
+        ;;
+    esac
+}
+# What cannot be used is told before anything is made.
+for row in $ROWS; do
+    settings_of "$row" > /dev/null
+done
+"$PYTHON" train.py --config configs/f8k_region.yaml --settings "$@" > /dev/null
+for file in "$BOXES" "$LABELS"; do
+    [ -z "$file" ] || [ -f "$file" ] || { echo "error: $file: no such file" >&2; exit 1; }
+done
+if [ -n "${PHOTOGRAPHS:-}" ] && [ ! -f "$PHOTOGRAPHS/annotations.json" ]; then
+    echo "error: $PHOTOGRAPHS: holds no annotations.json" >&2
+    exit 1
+fi
+# Autocast is faster where the processor computes in it, and much slower elsewhere.
+if grep -q -E 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null; then
+    set -- train.precision=bf16 "$@"
+fi
+
+features() { # features FOLDER PICTURES BOXES SEGMENTATION ...: grids, regions, segmentation arrays
+    folder=$1
+    seen=$2
+    boxes=$3
+    shift 3
+    "$PYTHON" scripts/extract_grid.py --images "$seen" --mapping "$folder/pictures.json" \
+        --data "$folder" --backbone "$SMALL_BACKBONE" --weights "$WEIGHTS" --grid_size 7
+    if [ -z "$boxes" ]; then
+        boxes=$folder/detections.json
+        "$PYTHON" scripts/detect_objects.py --images "$seen" --mapping "$folder/pictures.json" \
+            --data "$folder" --detector "${DETECTOR:-coco_small}"
+    fi
+    "$PYTHON" scripts/extract_regions.py --images "$seen" --mapping "$folder/pictures.json" \
+        --data "$folder" --backbone "$SMALL_BACKBONE" --weights "$WEIGHTS" --boxes "$boxes" \
+        --regions 24
+    if [ $# -eq 0 ]; then
+        set -- --boxes "$boxes" --images "$seen" --mapping "$folder/pictures.json"
+    fi
+    "$PYTHON" scripts/convert_panoptic.py --data "$folder" "$@"
+}
+
+echo "== 1 of 5: captions and the official split"
+"$PYTHON" scripts/prepare_captions.py --table "$captions" --images "$pictures" --lists "$LISTS" \
+    --out "$data"
+
+echo "== 2 of 5: features of all pictures"
+features "$data" "$pictures" "$BOXES" ${LABELS:+--labels "$LABELS"}
+
+echo "== 3 of 5: training and evaluating, ${JOBS:-2} at a time; logs are in $out"
+. scripts/jobs.sh
+keep_settings "$@"
+for seed in ${SEEDS:-0 1}; do
+    for row in $ROWS; do
+        # shellcheck disable=SC2046 # the settings are words of their own
+        start "$row-$seed" seeded $(settings_of "$row" | cut -d ' ' -f 1) "$row" "$seed" \
+            $(settings_of "$row" | cut -s -d ' ' -f 2-) model.bert="$BERT" "$@"
+    done
+done
+join
+for seed in ${SEEDS:-0 1}; do
+    if [ -f "$out/region-$seed/results.json" ] && [ -f "$out/grid-$seed/results.json" ]; then
+        "$PYTHON" eval_ensemble.py "$out/region-$seed/results.safetensors" \
+            "$out/grid-$seed/results.safetensors" --json "$out/hybrid-$seed/results.json" \
+            > "$out/hybrid-$seed.log"
+    fi
+done
+
+echo "== 4 of 5: the table, means over seeds"
+"$PYTHON" scripts/results_table.py --format markdown "$out"
+
+echo "== 5 of 5: what a model retrieves"
+first=$(echo "$ROWS" | cut -d ' ' -f 1)
+seed=$(echo "${SEEDS:-0 1}" | cut -d ' ' -f 1)
+run=$out/$first-$seed
+show() { # show DATASET PICTURES: scores it, and draws what is found there
+    "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" --dataset "$1" \
+        --bert "$BERT" --workers 0 --save_embeddings "$run/$1.safetensors" --json "$run/$1.json"
+    "$PYTHON" scripts/draw_retrieval.py --embeddings "$run/$1.safetensors" \
+        --data "$DATA_PATH/${1}_precomp" --images "$2" --out "$run/$1.png"
+}
+show f8k "$pictures"
+if [ -n "${PHOTOGRAPHS:-}" ]; then
+    other=$DATA_PATH/photographs_precomp
+    "$PYTHON" scripts/convert_instances.py --annotations "$PHOTOGRAPHS/annotations.json" \
+        --out "$DATA_PATH/photographs_annotations"
+    "$PYTHON" scripts/prepare_captions.py --only test --images "$PHOTOGRAPHS/images" \
+        --table "$DATA_PATH/photographs_annotations/captions.txt" --out "$other"
+    features "$other" "$PHOTOGRAPHS/images" "$DATA_PATH/photographs_annotations/boxes.json" \
+        --json "$DATA_PATH/photographs_annotations/panoptic.json" \
+        --png "$DATA_PATH/photographs_annotations/panoptic"
+    show photographs "$PHOTOGRAPHS/images"
+fi
+echo
+echo "Curves: tensorboard --logdir $out"
