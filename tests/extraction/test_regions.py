@@ -63,8 +63,15 @@ def test_features_are_those_of_the_place(grid):
     """The whole picture's box is the map's mean; boxes of different places differ."""
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(0, 255, (2, 3, 128, 192), generator=generator, dtype=torch.uint8)
-    features = RegionExtractor(Detector(Finds(), "x", None), grid, 5)(pictures)
+    sizes = torch.tensor([[384.0, 256.0], [192.0, 64.0]])  # of the files' pictures
+    features, boxes = RegionExtractor(Detector(Finds(), "x", None), grid, 5)(pictures, sizes)
     assert features.shape == (2, 5, 2048)
+    assert boxes[0, 1].tolist() == [0, 0, 192, 128]  # the upper left quarter
+    assert boxes[1, 1].tolist() == [0, 0, 96, 32]
+    given = fixed_boxes(5, 384, 256)[None].repeat(2, 1, 1) * torch.tensor([[[1.0]], [[0.5]]])
+    known = RegionExtractor(None, grid, 5)(pictures[:1], sizes[:1], given[:1])
+    torch.testing.assert_close(known[0], features[:1])
+    assert torch.equal(known[1], given[:1])
     with torch.inference_mode():
         maps = grid.backbone(grid.preprocessing.normalise(pictures))
     quarter = maps[:, :, :2, :3].mean(dim=(2, 3))  # box 1 is the upper left quarter
@@ -72,6 +79,15 @@ def test_features_are_those_of_the_place(grid):
     assert closest[0] == 1
     assert (features[:, 1] - features[:, 4]).abs().max() > 1e-3
     assert (features[0] - features[1]).abs().max() > 1e-3
+
+
+def test_a_map_of_any_stride_is_scaled_by_its_size(grid):
+    """timm's networks pad, so that 260 pixels make 9 cells, and not 8.1."""
+    box = torch.tensor([[[65.0, 40.0, 195.0, 180.0]]])
+    extractor = RegionExtractor(None, replace(grid, backbone=Columns(), stride=None), 1)
+    picture = torch.zeros((1, 3, 260, 260), dtype=torch.uint8)
+    features, _ = extractor(picture, torch.tensor([[260.0, 260.0]]), box)
+    assert features[0, 0].tolist() == pytest.approx([9 * 130 / 260, 9 * 110 / 260], abs=1e-4)
 
 
 class Columns(torch.nn.Module):
@@ -89,7 +105,8 @@ def test_boxes_lie_where_they_are_on_the_map(grid):
     box = (40.0, 200.0, 120.0, 600.0)  # its centre is at column 80 / 32, row 400 / 32
     detector = Detector(Finds((box, 0.9)), "x", None)
     extractor = RegionExtractor(detector, replace(grid, backbone=Columns()), 1)
-    features = extractor(torch.zeros((1, 3, 1000, 176), dtype=torch.uint8))
+    picture = torch.zeros((1, 3, 1000, 176), dtype=torch.uint8)
+    features, _ = extractor(picture, torch.tensor([[176.0, 1000.0]]))
     assert features[0, 0].tolist() == pytest.approx([80 / 32, 400 / 32], abs=1e-4)
 
 
@@ -162,7 +179,7 @@ def test_killed_and_resumed_gives_the_same_files(pictures, tmp_path):
     process.wait()
     assert len(list(work.glob("*.npz"))) < 5
     extract_regions.main(words(pictures))
-    names = ("train_ims.npy", "train_ims.manifest.json")
+    names = ("train_ims.npy", "train_ims.manifest.json", "train_ims_bbx.npy")
     for name in names:
         same = (pictures / "data" / name).read_bytes() == (whole / "data" / name).read_bytes()
         assert same, name
@@ -188,14 +205,14 @@ def test_what_cannot_be_used_is_listed(pictures):
 
 
 def test_torchvision_s_own_detector(monkeypatch, tmp_path):
-    build = regions.fasterrcnn_resnet50_fpn
+    build, choice = regions.DETECTORS["coco"]
     tried = []
 
     def unavailable(weights=None, **more):
         tried.append(weights)
         raise OSError("no route to host")
 
-    monkeypatch.setattr(regions, "fasterrcnn_resnet50_fpn", unavailable)
+    monkeypatch.setitem(regions.DETECTORS, "coco", (unavailable, choice))
     with pytest.raises(InputError, match=r"unavailable \(no route to host\); pass the file"):
         load_detector("coco")
     (weights,) = tried
@@ -206,7 +223,7 @@ def test_torchvision_s_own_detector(monkeypatch, tmp_path):
     def there(weights=None, **_):
         return build(weights=None, weights_backbone=None)
 
-    monkeypatch.setattr(regions, "fasterrcnn_resnet50_fpn", there)
+    monkeypatch.setitem(regions.DETECTORS, "coco", (there, choice))
     state = there().state_dict()
     torch.save(state, file)
     named = load_detector("coco")

@@ -138,7 +138,14 @@ def test_bad_tables(own):
     for text, message in (
         ("", "holds no line"),
         ("0.jpg a dog", "line 1 is '0.jpg a dog', expected a picture's file name, a tab"),
-        ("0.jpg\t \n", "line 1 is"),
+        ("0.jpg\t \n", "line 1 has no sentence"),
+        (
+            "image,caption\n0.jpg,a dog,wet\n",
+            "line 2 has 3 cells, expected image and caption; a cap",
+        ),
+        ('image,caption\n0.jpg,"a "wet" dog"\n', "line 2 is no CSV"),
+        ("image,caption\n,a dog\n", "line 2 has no picture"),
+        ("image_name| comment_number| comment\n0.jpg| a dog\n", "between |"),
         ("0.jpg\ta\nx.jpg\tb", "names 1 pictures that are not in"),
         ("0.jpg\ta\n1.jpg\tb", "2 pictures cannot be dealt out"),
     ):
@@ -154,6 +161,59 @@ def test_bad_tables(own):
     assert refusal(*table(folder, "--dev", "0.5", "--test", "0.5")) == 2
     assert refusal(*table(folder, "--dev", "nan")) == 2
     assert not (folder / "mine_precomp").exists()
+
+
+def test_forms_of_tables(own):
+    """Kaggle's CSV of Flickr8K, Flickr30K's lines with bars, and COCO's captions say the same."""
+    folder, names, lines = own
+    pairs = [(n.partition("#")[0], s.strip()) for n, s in (line.split("\t") for line in lines)]
+    prepare_captions.main([str(word) for word in table(folder)])
+    out = folder / "mine_precomp"
+    wanted = {path.name: path.read_bytes() for path in out.iterdir()}
+    quoted = "".join(f'{n},"{s}"\n' for n, s in pairs)
+    bars = "".join(f"{n}| {i % 5}| {s}\n" for i, (n, s) in enumerate(pairs))
+    for text in (f"image,caption\n{quoted}", f"image_name| comment_number| comment\n{bars}"):
+        (folder / "t.txt").write_text(text)
+        prepare_captions.main([str(word) for word in table(folder)])
+        assert {path.name: path.read_bytes() for path in out.iterdir()} == wanted
+    images = [{"id": i, "file_name": n, "width": 2, "height": 2} for i, n in enumerate(names)]
+    known = [{"image_id": names.index(n), "id": 0, "caption": s} for n, s in pairs]
+    (folder / "c.json").write_text(json.dumps({"images": images, "annotations": known}))
+    words = ["--coco", "c.json", "--images", "pictures", "--out", "mine_precomp"]
+    prepare_captions.main([w if w.startswith("--") else str(folder / w) for w in words])
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == wanted
+
+
+def test_commas_and_quotes_of_a_csv(own):
+    folder, names, _ = own
+    rows = [f'{names[0]},"a dog , ""wet"" , runs ."\n', *(f"{n},a cat\n" for n in names[1:])]
+    (folder / "t.txt").write_text("image,caption\r\n" + "".join(rows))
+    prepare_captions.main([str(w) for w in table(folder, "--only", "test")])
+    captions = (folder / "mine_precomp" / "test_caps.txt").read_text().splitlines()
+    assert captions[:5] == ['a dog , "wet" , runs .'] * 5
+    assert len(captions) == 50
+    assert not (folder / "mine_precomp" / "train_ids.txt").exists()
+
+
+def test_a_data_set_s_own_lists(own, capsys):
+    folder, _, _ = own
+    flickr = {"train": "Flickr_8k.trainImages.txt", "dev": "dev_ids.txt", "test": "test_ids.txt"}
+    for (split, name), ids in zip(flickr.items(), ("3.jpg\n1.jpg", "0", "7\n5"), strict=True):
+        (folder / name).write_text(ids)
+    prepare_captions.main([str(w) for w in table(folder, "--lists", folder)])
+    assert "5 pictures with sentences are in no list and are left out" in capsys.readouterr().err
+    out = folder / "mine_precomp"
+    assert (out / "train_ids.txt").read_text().split() == ["3", "1"]
+    assert (out / "train_caps.txt").read_text().startswith("sentence 0 of 3\n")
+    (folder / "dev_ids.txt").write_text("0\nnone")
+    told = refusal(*table(folder, "--lists", folder))
+    assert "the lists name 1 pictures that have no sentence: none" in told
+    (folder / "dev_ids.txt").write_text("0\n5")
+    assert "5 occurs twice" in refusal(*table(folder, "--lists", folder))
+    (folder / "dev_ids.txt").unlink()
+    told = refusal(*table(folder, "--lists", folder))
+    assert "has neither dev_ids.txt nor Flickr_8k.devImages.txt" in told
+    assert "no such folder of lists" in refusal(*table(folder, "--lists", folder / "none"))
 
 
 def test_bad_files(tmp_path):

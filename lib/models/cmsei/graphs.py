@@ -133,7 +133,7 @@ class SentenceEncoder(TokenEncoder):
     """Pieces of words, enhanced by a fully connected graph (Eq. 3-4)."""
 
     def __init__(self, config: Config, bert: BertModel):
-        super().__init__(bert, config.embed_size)
+        super().__init__(bert, config.embed_size, frozen=config.bert_lr_scale == 0)
         self.global_from = config.global_from
         self.affinity = None
         if config.use_text_graph:

@@ -21,7 +21,7 @@ try:
 except ImportError as error:
     raise InputError(
         f"{TIMM}NAME needs timm, which is not installed ({first_line(error)}); install it with "
-        "pip install -r requirements-timm.txt"
+        "pip install -r requirements.txt"
     ) from error
 
 
