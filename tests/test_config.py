@@ -40,10 +40,7 @@ def test_round_trip():
         ("features.drop=1.5", "expected number from 0 to 1"),
         ("model.vsem=1", "model.vsem is 1, expected true or false"),
         ("model.embed_size=null", "model.embed_size is None, expected integer"),
-        (
-            "data.dataset=a/b",
-            "data.dataset is 'a/b', expected a name such as f30k, whose files are",
-        ),
+        ("data.dataset=a/b", "data.dataset is 'a/b', expected a name such as f30k"),
         ("run.device=gpu", "expected auto or cpu or cuda"),
         ("lr", "expected section.key=value"),
         ("lr=3", "expected section.key=value"),

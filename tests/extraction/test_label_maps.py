@@ -39,5 +39,5 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         read_label_maps(tmp_path / "none.npz")
     (tmp_path / "d.npz").write_bytes(b"no archive")
-    with pytest.raises(InputError, match="cannot be read as an .npz of labels and ids"):
+    with pytest.raises(InputError, match=r"cannot be read as an \.npz of labels and ids"):
         read_label_maps(tmp_path / "d.npz")

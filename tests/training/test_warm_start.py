@@ -18,7 +18,7 @@ def trained(config, tmp_path):
 
 
 def test_it_starts_from_the_weights_and_nothing_else(config, trained):
-    first, path = trained
+    _, path = trained
     run = Run(config(f"train.init={path}", "run.seed=5"), False, False)
     for name, tensor in load_checkpoint(path).model.items():
         assert torch.equal(run.model.state_dict()[name], tensor), name
