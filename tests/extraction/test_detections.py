@@ -39,9 +39,7 @@ def test_boxes_come_by_score_and_are_cut_to_the_picture(tmp_path, name):
     assert found.of("12", 50, 40).tolist() == [[0, 5, 5.5, 40], [1, 2, 11, 22]]
     assert found.of("000000000012", 50, 40).shape == (2, 4)
     assert found.of("none", 50, 40).shape == (0, 4)
-    with pytest.raises(
-        PictureError, match=r"d\.json.* has the box -3, 5, 8.5, 100 .* outside its 50"
-    ):
+    with pytest.raises(PictureError, match=r"d\.json.* the box -3, 5, 8.5, 100 .* outside its 50"):
         found.of("12", 50, 2)
 
 

@@ -225,3 +225,51 @@ def test_torchvision_s_own_weights_are_noted(monkeypatch, tmp_path):
     assert extractor.weights == "torchvision resnext101_32x8d imagenet"
     assert extractor.sha256.startswith("ba7816bf")
     assert extractor.preprocessing.mean == NORMALISATIONS["imagenet"].mean
+
+
+def timm_words(folder, *flags):
+    return [
+        "--images", str(folder / "pictures"), "--data", str(folder / "data"), "--weights", "random",
+        "--backbone", "timm:test_vit", "--batch_size", "3", "--workers", "0", "--device", "cpu",
+        *flags,
+    ]  # fmt: skip
+
+
+def test_grids_of_timm_s_networks(pictures):
+    """Patch tokens as cells; the whole picture, stretched; all of it in the manifest."""
+    extract_grid.main(timm_words(pictures, "--size", "96", "--dtype", "float32"))
+    found = np.load(pictures / "data" / "grids" / "3.npy")
+    assert found.shape == (6, 6, 64)
+    manifest = json.loads((pictures / "data" / "grids" / "manifest.json").read_text())
+    assert manifest["extractor"] == "grid: timm:test_vit"
+    about = manifest["settings"]["preprocessing"]
+    assert (about["size"], about["interpolation"]) == (96, "bicubic")
+    extractor = load_extractor("random", "timm:test_vit", size=96)
+    picture = decode(pictures / "pictures" / "COCO_train2014_000000000003.jpg")
+    assert picture.size == (224, 160)
+    pixels = extractor.preprocessing.resize(picture)
+    assert pixels.shape == (3, 96, 96)
+    with torch.inference_mode():
+        (expected,) = extractor.maps(pixels[None])
+    np.testing.assert_allclose(found, expected.permute(1, 2, 0), rtol=1e-4, atol=1e-5)
+
+
+def test_sizes_that_are_not_for_the_network(pictures):
+    def refused(*words):
+        with pytest.raises(SystemExit) as left:
+            extract_grid.main([*words])
+        return left.value.code
+
+    told = refused(*timm_words(pictures, "--shortest", "64"))
+    assert "--shortest and --longest are for torchvision's networks; timm:test_vit sees" in told
+    assert "--size is for timm:NAME; resnext101_32x8d keeps" in refusal(pictures, "--size", "64")
+    told = refused(*timm_words(pictures, "--size", "96", "--grid_size", "7"))
+    assert "gives 6 x 6 cells of pictures of 96 x 96 pixels, too few for --grid_size 7" in told
+    told = refused(*timm_words(pictures, "--size", "90"))
+    assert "does not take pictures of 90 x 90 pixels" in told
+    told = refused(*timm_words(pictures, "--backbone", "vgg"))
+    assert told == (
+        "error: --backbone is 'vgg', expected one of resnet18, resnet50, resnet101, resnet152, "
+        "resnext101_32x8d, resnet50_caffe, resnet101_caffe, resnet152_caffe, or timm:NAME"
+    )
+    assert not (pictures / "data" / "grids").exists()

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 import eval as eval_script
-from lib.checkpoint import load_checkpoint, save_released
+from lib.checkpoint import load_checkpoint, load_model, save_released
 from lib.config import load_config
 from lib.data.augmentation import Window
 from lib.data.dataset import TrainingPairs, image_loader, training_loader
@@ -187,7 +187,7 @@ def test_settings_that_do_not_go_together(pixels, settings, tmp_path):
         pixels("model.backbone=null")
     with pytest.raises(InputError, match=r"a backbone reads pictures, features\.type=images"):
         load_config(ROOT / "configs" / "scenes_grid.yaml", ["model.backbone=resnet18"])
-    with pytest.raises(InputError, match=r"model\.backbone is 'vgg', expected resnet18"):
+    with pytest.raises(InputError, match=r"model\.backbone is 'vgg', expected one of resnet18"):
         pixels("model.backbone=vgg")
     with pytest.raises(InputError, match=r"resnet18 gives 512 channels; set model\.img_dim=512"):
         Run(pixels("model.img_dim=2048"), False, False)
@@ -210,3 +210,37 @@ def test_pictures_that_cannot_be_used(pixels, world, tmp_path):
         Run(settings, resume=False, overwrite=True)
     with pytest.raises(InputError, match="no such folder of pictures"):
         Run(pixels("features.folder=none"), resume=False, overwrite=True)
+
+
+TIMM = ("model.backbone=timm:test_resnet", "model.img_dim=96", "train.frozen_stages=0",
+        "model.backbone_weights=random", "train.backbone_epoch=1")  # fmt: skip
+
+
+def test_a_backbone_of_timm_learns_as_others_do(pixels):
+    before = Run(pixels(*TIMM), False, False)
+    assert before.model.normalisation == before.model.backbone.normalisation()
+    first = {k: v.clone() for k, v in before.model.state_dict().items() if k.startswith("backbone")}
+    run = fit(pixels(*TIMM))  # two epochs: it learns in the second
+    after = run.model.state_dict()
+    changed = {name for name, value in first.items() if not torch.equal(after[name], value)}
+    assert changed == {n for n in first if n.endswith((".weight", ".bias"))}  # no statistics
+    checkpoint = load_checkpoint(run.run_dir.best)
+    assert checkpoint.config.model.backbone == "timm:test_resnet"
+    model, _ = load_model(checkpoint, run.run_dir.best)
+    assert torch.equal(model.backbone.network.conv1[0].weight, checkpoint.model[
+        "backbone.network.conv1.0.weight"])  # fmt: skip
+
+
+def test_settings_that_timm_s_networks_do_not_have(pixels):
+    with pytest.raises(InputError, match=r"train\.frozen_stages is 2, but timm:test_resnet has no"):
+        pixels(*TIMM, "train.frozen_stages=2")
+    with pytest.raises(InputError, match=r"model\.backbone is 'timm:', expected one of resnet18"):
+        pixels(*TIMM, "model.backbone=timm:")
+    with pytest.raises(InputError, match="knows no such model"):
+        Run(pixels(*TIMM, "model.backbone=timm:test_resnett"), False, False)
+
+
+def test_a_map_too_small_for_the_grid(pixels):
+    run = Run(pixels(*TIMM, "features.grid_size=4"), False, False)
+    with pytest.raises(InputError, match=r"gives 2 x 2 cells of pictures of 64 x 64 .* for 4 x 4"):
+        run.fit(["test"])
