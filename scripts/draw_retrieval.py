@@ -5,7 +5,7 @@ python scripts/draw_retrieval.py --embeddings E --data data/f8k_precomp --images
     --out r.jpg --checkpoint model_best.pth --query "two dogs on a beach" "a man on a bicycle"
 
 E is of eval.py --save_embeddings. Sentences are of the data set, and those of --query, of which
-nobody has said which picture is right. Green is right, red is not. Prints which pictures are shown.
+nobody has said which picture is right. Green is right, red is not.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Sheet:
         self.image = Image.new("RGB", (LEFT + TOP * (SIDE + GAP) + GAP, height), "white")
         self.draw = ImageDraw.Draw(self.image)
         self.pictures, self.y = pictures, GAP
-        self.shown: dict[str, None] = {}  # ids, in order
+        self.shown: set[str] = set()
 
     def text(self, x: int, y: int, text: str, colour: Colour = INK, size: int = 15) -> None:
         """A line of text."""
@@ -87,15 +87,15 @@ class Sheet:
             self.draw.rectangle(corners, fill=frame)
         self.image.paste(picture, (left, top))
         self.text(x + 4, self.y + SIDE + 1, below, frame or INK, 13)
-        self.shown[image_id] = None
+        self.shown.add(image_id)
 
     def next_row(self) -> None:
         """Go on below the row."""
         self.y += SIDE + LINE + GAP
 
 
-def draw(args: argparse.Namespace) -> list[str]:
-    """Draw what the arguments ask for; returns the ids of the pictures that are shown."""
+def draw(args: argparse.Namespace) -> int:
+    """Draw what the arguments ask for; returns how many pictures are shown."""
     images, texts, ids = read_embeddings(args.embeddings)
     captions = read_captions(args.data / f"{args.split}_caps.txt")
     if len(captions) != len(texts):
@@ -151,7 +151,7 @@ def draw(args: argparse.Namespace) -> list[str]:
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * TOP, told)
         sheet.next_row()
     save(sheet.image, args.out, comment_of(args))
-    return list(sheet.shown)
+    return len(sheet.shown)
 
 
 def comment_of(args: argparse.Namespace) -> str:
@@ -211,8 +211,7 @@ def main(words: list[str] | None = None) -> None:
             raise InputError(f"{args.out}: expected a name that ends in {', '.join(FORMATS)}")
         replaceable = partial(require_replaceable, comment_of(args))
         check_outputs([(args.out, replaceable)], [args.embeddings])
-        shown = draw(args)
-        print(f"{args.out}: drawn, with the pictures {', '.join(shown)}")
+        print(f"{args.out}: drawn, {draw(args)} pictures")
 
 
 if __name__ == "__main__":

@@ -125,18 +125,18 @@ for seed in ${SEEDS:-0 1}; do
     fi
 done
 
-echo "== 4 of 5: the table, means over seeds"
-"$PYTHON" scripts/results_table.py --format markdown "$out"
-
-echo "== 5 of 5: what a model retrieves"
+echo "== 4 of 5: what a model retrieves"
 first=$(echo "$ROWS" | cut -d ' ' -f 1)
 seed=$(echo "${SEEDS:-0 1}" | cut -d ' ' -f 1)
 run=$out/$first-$seed
-show() { # show DATASET PICTURES: scores it, and draws what is found there
-    "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" --dataset "$1" \
-        --bert "$BERT" --workers 0 --save_embeddings "$run/$1.safetensors" --json "$run/$1.json"
-    "$PYTHON" scripts/draw_retrieval.py --embeddings "$run/$1.safetensors" \
-        --data "$DATA_PATH/${1}_precomp" --images "$2" --out "$run/$1.png"
+show() { # show DATASET PICTURES [ARGUMENT ...]: scores it, and draws what is found there
+    name=$1
+    seen=$2
+    shift 2
+    "$PYTHON" eval.py --checkpoint "$run/model_best.pth" --data_path "$DATA_PATH" \
+        --dataset "$name" --workers 0 --save_embeddings "$run/$name.safetensors" "$@"
+    "$PYTHON" scripts/draw_retrieval.py --embeddings "$run/$name.safetensors" \
+        --data "$DATA_PATH/${name}_precomp" --images "$seen" --out "$run/$name.png"
 }
 show f8k "$pictures"
 if [ -n "${PHOTOGRAPHS:-}" ]; then
@@ -148,7 +148,10 @@ if [ -n "${PHOTOGRAPHS:-}" ]; then
     features "$other" "$PHOTOGRAPHS/images" "$DATA_PATH/photographs_annotations/boxes.json" \
         --json "$DATA_PATH/photographs_annotations/panoptic.json" \
         --png "$DATA_PATH/photographs_annotations/panoptic"
-    show photographs "$PHOTOGRAPHS/images"
+    show photographs "$PHOTOGRAPHS/images" --json "$run/photographs.json"
 fi
+
+echo "== 5 of 5: the table, means over seeds"
+"$PYTHON" scripts/results_table.py --format markdown "$out"
 echo
 echo "Curves: tensorboard --logdir $out"

@@ -91,6 +91,7 @@ case " $kinds " in
     extract extract_grid --backbone "$BACKBONE" --weights "${WEIGHTS:-imagenet}" \
         ${cells:+--grid_size "$cells"}
     ;;
+*) echo "none: $init reads regions alone" ;;
 esac
 
 echo "== 3 of 7: segmentation"
@@ -122,6 +123,7 @@ case " $kinds " in
         --regions "$regions" "$1" "$2"
     shift 2
     ;;
+*) echo "none: $init reads grids alone" ;;
 esac
 
 echo "== 5 of 7: training on $(echo "$kinds" | sed 's/ /s and /')s"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from lib.data.captions import read_captions
 from lib.evaluation.records import read_record
-from tests.support import ROOT, fail, run, succeed, write_embeddings
+from tests.support import ROOT, fail, run, succeed
 
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 
@@ -264,40 +264,6 @@ def test_the_demo_at_its_size(environment, tmp_path):
 
 
 @pytest.mark.slow
-def test_photographs_become_a_table(environment, tmp_path):
-    """Three photographs through every command; started again, nothing is done twice."""
-    env = environment | {"DATA_PATH": str(tmp_path / "data"), "OUT": str(tmp_path / "runs")}
-    command = ("sh", "scripts/photographs.sh", "tests/photographs", "train.batch_size=4")
-    command += ("model.embed_size=32", "data.workers=0")
-    printed = succeed(*command, env=env, timeout=600)
-    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
-        assert printed.count(row) == 1
-    for name in ("mine_precomp", "panoptic_model"):
-        assert np.load(tmp_path / "data" / name / "train_seg_maps.npy").shape == (1, 64, 64)
-    found = [line.split()[-1] for line in printed.splitlines() if line.startswith("   ")]
-    assert sorted(found[-3:]) == ["000000255165", "000000408805", "000000519208"]
-    arrays = tmp_path / "data" / "mine_precomp" / "train_ims.npy"
-    written = arrays.stat().st_mtime_ns
-    again = succeed(*command, env=env, timeout=600)
-    assert "all 2 epochs are done" in again
-    assert arrays.stat().st_mtime_ns == written
-
-
-def test_own_pictures_says_how_it_is_called(environment, tmp_path):
-    assert "usage: sh scripts/own_pictures.sh" in fail(
-        "sh", "scripts/own_pictures.sh", tmp_path / "none", "x", env=environment
-    )
-    table = tmp_path / "captions.txt"
-    table.touch()
-    assert "PANOPTIC_JSON needs PANOPTIC_PNG" in fail(
-        "sh", "scripts/own_pictures.sh", tmp_path, table, env=environment | {"PANOPTIC_JSON": "x"}
-    )
-    assert "usage: sh scripts/photographs.sh" in fail(
-        "sh", "scripts/photographs.sh", tmp_path, env=environment
-    )
-
-
-@pytest.mark.slow
 def test_the_ablation_runs_on_a_miniature_world(world, settings, environment, tmp_path):
     env = environment | {"DATA_PATH": str(world), "OUT": str(tmp_path), "SEEDS": "4"}
     printed = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)
@@ -307,17 +273,3 @@ def test_the_ablation_runs_on_a_miniature_world(world, settings, environment, tm
     assert (tmp_path / "no_vspm-4" / "results.json").exists()
     again = succeed("sh", "scripts/ablation_scenes.sh", *settings, env=env)  # trains nothing
     assert again == printed
-
-
-def test_the_retrieval_picture(tmp_path, world):
-    data = world / "scenes_precomp"
-    ids = (data / "test_ids.txt").read_text().split()
-    images = np.eye(10, dtype=np.float32)
-    captions = images.repeat(5, axis=0)
-    captions[:5] = images[3]  # the first picture's sentences are mistaken for the fourth's
-    write_embeddings(tmp_path / "e", images, captions, ids)
-    command = ("python", "scripts/draw_retrieval.py", "--embeddings", tmp_path / "e")
-    succeed(*command, "--data", data, "--out", tmp_path / "r.png", "--queries", "10")
-    pixels = np.array(Image.open(tmp_path / "r.png").convert("RGB")).reshape(-1, 3)
-    green, red = ((pixels == colour).all(axis=1).sum() for colour in ((30, 150, 60), (205, 45, 45)))
-    assert red > green > 1000  # of five results per query one is right at most
