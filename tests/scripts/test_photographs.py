@@ -30,9 +30,8 @@ def flickr(tmp_path_factory):
     folder = tmp_path_factory.mktemp("flickr")
     words = ["--annotations", str(PHOTOGRAPHS / "annotations.json")]
     convert_instances.main([*words, "--out", str(folder / "made")])
-    lines = [
-        line.split("\t") for line in (folder / "made" / "captions.txt").read_text().splitlines()
-    ]
+    table = (folder / "made" / "captions.txt").read_text().splitlines()
+    lines = [line.split("\t") for line in table]
     rows = "".join(f'{name},"{caption}"\n' for name, caption in lines)
     (folder / "captions.txt").write_text(f"image,caption\n{rows}")
     names = list(dict.fromkeys(name for name, _ in lines))
