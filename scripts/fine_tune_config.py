@@ -9,7 +9,9 @@ their type, their number of regions or the grid's side, and the backbone that ma
 """
 
 import argparse
+import re
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -20,7 +22,9 @@ from lib.config import from_dict
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
 from lib.models.family import TIMM
+from lib.outputs import check_outputs
 
+BACKBONES = {"ResNeXt-101 32x8d": "resnext101_32x8d"}  # by their names in manifests
 EPOCHS, BATCH, RATE = 10, 32, 0.1
 
 
@@ -40,15 +44,23 @@ def features_of(checkpoint: Checkpoint, path: Path) -> str:
     """Type, size and backbone of the features, between blanks. Raises InputError: they cannot be
     made from pictures as the checkpoint's were."""
     features, extractors = checkpoint.config.features, checkpoint.progress.get("extractors") or {}
-    made = extractors.get("features") or extractors.get("ims")
+    made = extractors.get("features")
     if features.type not in ("region", "grid") or made is None:
         raise InputError(
             f"{path}: does not tell what made its features, so that the same cannot be made here"
         )
-    name = made["extractor"].split(" ")[-1].split(", ")[-1]
-    backbone = name if name.startswith(TIMM) else "resnext101_32x8d"
+    name = re.split(r": |, ", made["extractor"])[-1]
+    backbone = name if name.startswith(TIMM) else BACKBONES.get(name)
+    if backbone is None:
+        raise InputError(f"{path}: what made its features, {name}, is not among our extractors")
     size = features.regions if features.type == "region" else features.grid_size
     return f"{features.type} {size or 36} {backbone}"
+
+
+def require_same(text: str, path: Path) -> None:
+    """The rule for the config: nothing of another content is replaced."""
+    if path.read_bytes() != text.encode():
+        raise InputError(f"{path}: is there with another content; choose another --out")
 
 
 def main(words: list[str] | None = None) -> None:
@@ -59,7 +71,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=path_arg, required=True, help="model_best.pth")
     parser.add_argument("--dataset", type=dataset_arg, default="mine", help="to fine-tune on")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=path_arg, help="the YAML file; replaced, as nothing else is")
+    what.add_argument("--out", type=path_arg, help="the YAML file")
     what.add_argument("--print", action="store_true", help="print the features instead")
     args = parser.parse_args(words)
     with exit_on_error():
@@ -68,8 +80,7 @@ def main(words: list[str] | None = None) -> None:
             print(features_of(checkpoint, args.checkpoint))
             return
         text = config_of(checkpoint, args.checkpoint, args.dataset)
-        if args.out.exists() and args.out.read_text(encoding="utf-8") != text:
-            raise InputError(f"{args.out}: is there with another content; remove it first")
+        check_outputs([(args.out, partial(require_same, text))], [args.checkpoint])
         with atomic_write(args.out) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

@@ -27,7 +27,7 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
     data_root, bert = Slot("folder", root), Slot("folder", shared.bert)
     target = ["--dataset", "scenes", "--device", "cpu", "--workers", "0"]
     pictures = Slot("folder", data / "images")
-    into = Slot("folder", here / "data")
+    into, boxes = Slot("folder", here / "data"), Slot("file", root / "boxes.json")
     read = ["--workers", "0"]
     quick = ["--device", "cpu", "--batch_size", "2", *read]
     fields = ["data.workers=0", "run.device=cpu"]
@@ -52,6 +52,10 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
         "train": ["train.py", "--config", config, Slot("folder", root, "data.root="),
                   Slot("folder", shared.bert, "model.bert="), "train.epochs=1", *fields,
                   Slot("made", here / "run", "run.out=")],
+        "train init": ["train.py", "--config", config, Slot("folder", root, "data.root="),
+                       Slot("folder", shared.bert, "model.bert="), "train.epochs=1", *fields,
+                       Slot("file", shared.checkpoint, "train.init="),
+                       Slot("made", here / "run", "run.out=")],
         "check_data": ["scripts/check_data.py", "--config", config,
                        Slot("folder", root, "data.root="), *fields],
         "convert_checkpoint": ["scripts/convert_checkpoint.py", best,
@@ -62,6 +66,12 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
         "convert_panoptic": ["scripts/convert_panoptic.py", "--json",
                              Slot("file", root / "panoptic" / "panoptic.json"), "--png",
                              Slot("folder", root / "panoptic" / "png"), "--data", into, *read],
+        "convert_panoptic boxes": ["scripts/convert_panoptic.py", "--boxes", boxes, "--images",
+                                   pictures, "--data", into, *read],
+        "convert_panoptic labels": ["scripts/convert_panoptic.py", "--labels",
+                                    Slot("file", root / "labels.npz"), "--data", into, *read],
+        "detect_objects": ["scripts/detect_objects.py", "--data", into, "--images", pictures,
+                           "--detector", "random", *quick],
         "draw_retrieval": ["scripts/draw_retrieval.py", "--embeddings", embeddings, "--data",
                            Slot("folder", data), "--out", Slot("output", here / "r.png")],
         "extract_grid": ["scripts/extract_grid.py", "--data", into, "--images", pictures,
@@ -72,6 +82,11 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
         "extract_regions": ["scripts/extract_regions.py", "--data", into, "--images", pictures,
                             "--weights", "random", "--detector", Slot("file", shared.checkpoint),
                             *quick],
+        "extract_regions boxes": [
+            "scripts/extract_regions.py", "--data", into, "--images", pictures, "--weights",
+            "random", "--backbone", "timm:test_resnet", "--boxes", boxes, *quick],
+        "fine_tune_config": ["scripts/fine_tune_config.py", "--checkpoint", best, "--out",
+                             Slot("output", here / "f.yaml")],
         "extract_segmentation": ["scripts/extract_segmentation.py", "--data", into, "--images",
                                  pictures, "--model", Slot("folder", shared.bert), *quick],
         "pack_features": ["scripts/pack_features.py", "--config", config,

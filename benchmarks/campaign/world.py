@@ -133,6 +133,10 @@ def _result(folder: Path, shared: Shared) -> None:
         "categories": [{"id": 1, "name": "person"}],
     }  # fmt: skip
     (folder / "instances.json").write_text(json.dumps(instances))
+    boxes = [{"image_id": i, "category_id": 1, "bbox": [2, 2, 10, 10], "score": 0.9} for i in ids]
+    (shared.root / "boxes.json").write_text(json.dumps(boxes))
+    labels = np.full((len(ids), 20, 20), 53, np.uint8)
+    np.savez(shared.root / "labels.npz", labels=labels, ids=np.array(ids))
 
 
 def _graphs(root: Path, shared: Shared) -> None:
