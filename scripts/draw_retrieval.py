@@ -167,7 +167,9 @@ def save(image: Image.Image, out: Path, comment: str) -> None:
             about.add_text("comment", comment)
             image.save(temporary, "PNG", pnginfo=about)
         else:
-            image.save(temporary, "JPEG", quality=75, optimize=True, progressive=True, comment=comment)
+            image.save(
+                temporary, "JPEG", quality=75, optimize=True, progressive=True, comment=comment
+            )
 
 
 def require_replaceable(comment: str, path: Path) -> None:

@@ -6,6 +6,7 @@ dropout from torch's random state, which checkpoints keep. Killed and resumed is
 import logging
 import math
 import time
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,7 @@ class Run:
             seed_dropout(config.run.seed, 0)
         self.loss_factor = 1.0
         self.watch = CollapseWatch(config.train.margin)
+        self.gaps: deque[float] = deque(maxlen=GAP_POINTS)  # of the epoch's last points
         self.resumed = checkpoint is not None
         if checkpoint is not None:
             assert checkpoint.training is not None
@@ -218,7 +220,8 @@ class Run:
         pin = self.device.type == "cuda"
         loader = training_loader(pairs, epoch, own, self.workers, pin)
         self.model.train()
-        total, gaps, ready = 0.0, [], time.perf_counter()
+        total, ready = 0.0, time.perf_counter()
+        self.gaps.clear()
         hidden = True if rank() else None  # None hides the bar where there is no terminal
         shown: dict[str, Any] = {"initial": first, "leave": False, "disable": hidden}
         with tqdm(loader, f"epoch {epoch}", len(batches), **shown) as bar:
@@ -238,13 +241,10 @@ class Run:
                     for group in self.optimizer.param_groups:
                         scalars[f"rate/{group['name']}"] = group["lr"]
                     curves.add(scalars, progress["updates"])
-                    gaps.append(scalars["score/gap"])
+                    self.gaps.append(scalars["score/gap"])
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
-        if gaps:  # of the epoch's last steps: it grows from about 0
-            last = gaps[-GAP_POINTS:]
-            part += f", gap {sum(last) / len(last):.3f}"
         return total / max(sum(map(len, batches[first:])), 1), part
 
     def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
@@ -314,11 +314,12 @@ class Run:
         progress |= {"epoch": epoch + 1, "step": 0, "rsum": metrics.rsum}
         self._save(best)
         curves.add(points, progress["updates"])
+        gap = f", gap {sum(self.gaps) / len(self.gaps):.3f}" if self.gaps else ""
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
         self.log.info(
             f"epoch {epoch} ({form}): loss {loss}, dev i2t R@1 {metrics.i2t.r1:.1f}, "
             f"t2i R@1 {metrics.t2i.r1:.1f}, rSum {metrics.rsum:.1f}"
-            f"{' (best)' if best else ''}, {seconds:.1f} s"
+            f"{' (best)' if best else ''}{gap}, {seconds:.1f} s"
         )
 
     def _save(self, best: bool) -> None:

@@ -36,6 +36,15 @@ def test_frozen_it_does_not_learn_and_the_rest_does(config):
     )
 
 
+def test_frozen_has_no_dropout(config):
+    run = Run(config(*FROZEN), False, False)
+    encoder = run.model.train().text_encoder
+    batch = collate_texts([(i, run.train_captions.ids(i)) for i in (7, 0)], 0)
+    assert torch.equal(encoder.tokens(batch), encoder.tokens(batch))
+    assert encoder.training
+    assert not encoder.bert.training
+
+
 def test_training_reads_each_caption_once(config, monkeypatch):
     read = counted(monkeypatch)
     run = fit(config(*FROZEN))

@@ -67,3 +67,4 @@ def test_score_statistics():
     found = score_statistics(scores)
     assert found["score/positive"] == pytest.approx(0.6)
     assert found["score/hardest_negative"] == pytest.approx(0.5)
+    assert found["score/gap"] == pytest.approx(0.1)
