@@ -240,7 +240,7 @@ FAULTS = [
         ("range(0, n, size)", "range(0, n - size, size)", PROTOCOLS + "test_recorded_folds"),
         ("size, mean_metrics(folds), folds)", "size, folds[0], folds)", PROTOCOLS + "test_recorded_folds"),
         ("all {n:,} images\", n, whole)", "all {n:,} images\", n, mean_metrics(folds))", PROTOCOLS + "test_recorded_folds"),
-        ('"testall" if name == "coco" else "test"', '"test"', "tests/test_eval.py::test_coco_gives_both_protocols_from_one_encoding"),
+        ('"testall" if dataset == "coco" else "test"', '"test"', "tests/test_eval.py::test_coco_gives_both_protocols_from_one_encoding"),
     ),
     *_in(
         "lib/evaluation/report.py",

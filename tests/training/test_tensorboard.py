@@ -32,8 +32,8 @@ def test_tensorboard_has_every_curve(config, monkeypatch):
     events = EventAccumulator(str(run.run_dir.tensorboard))
     events.Reload()
     assert set(events.Tags()["scalars"]) == {
-        "loss", "gradient_norm", "score/positive", "score/hardest_negative", "score/gap", "time/data",
-        "time/step", "rate/text_head", "rate/bert", "rate/image", "dev/rSum",
+        "loss", "gradient_norm", "score/positive", "score/hardest_negative", "score/gap",
+        "time/data", "time/step", "rate/text_head", "rate/bert", "rate/image", "dev/rSum",
         *(f"dev/{side}_R@{k}" for side in ("i2t", "t2i") for k in (1, 5, 10)),
     }  # fmt: skip
     curves = {name: events.Scalars(name) for name in events.Tags()["scalars"]}
