@@ -1,8 +1,9 @@
 """What made a file of features: a JSON file beside it, compared when a model is evaluated."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ from lib.errors import InputError, first_line
 from lib.files import atomic_write, require_regular
 
 PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow")
+EXTRA = "timm"  # where it is installed
 Extractor = dict[str, Any]  # what decides whether weights suit features
+
+
+def _versions() -> dict[str, str]:
+    found = {package: version(package) for package in PACKAGES}
+    with suppress(PackageNotFoundError):
+        found[EXTRA] = version(EXTRA)
+    return found
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class Provenance:
     weights: str  # the file's name, or what stands in for one
     sha256: str | None  # of the weights; None for random ones
     settings: dict[str, Any]  # preprocessing, sizes, dtype: all that the numbers depend on
-    versions: dict[str, str] = field(default_factory=lambda: {p: version(p) for p in PACKAGES})
+    versions: dict[str, str] = field(default_factory=_versions)
     counts: dict[str, int] = field(default_factory=dict)  # images per split
     ids: dict[str, str] = field(default_factory=dict)  # per split, sha256 of an array's image ids
     content_sha256: str | None = None  # of an array's file

