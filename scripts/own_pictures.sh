@@ -132,7 +132,7 @@ channels() { # of the features, from the head of an array
 }
 for kind in $kinds; do
     if [ -n "$init" ]; then
-        config=$data/fine_tune.yaml
+        config=$OUT/fine_tune.yaml
         "$PYTHON" scripts/fine_tune_config.py --checkpoint "$init" --out "$config"
         "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" model.bert="$BERT" \
             run.out="$OUT/$kind" "$@"

@@ -33,11 +33,18 @@ def test_it_does_not_warn(losses, gaps):
 
 
 def test_training_tells_it_and_the_gap(config, monkeypatch):
-    """On a rate that ruins the model at once; the watch is made impatient."""
-    monkeypatch.setattr("lib.training.collapse.POINTS", 2)
+    """Of steps on the hardest negatives alone; TensorBoard's points are what is watched."""
+    seen = []
+
+    def add(watch, loss, gap):
+        seen.append((loss, gap))
+        return "the training looks collapsed" if len(seen) == 3 else None
+
+    monkeypatch.setattr(CollapseWatch, "add", add)
     monkeypatch.setattr("lib.training.loop.SCALARS_EVERY", 1)
-    run = fit(config("train.lr=0", "model.bert_lr_scale=0", "train.sum_epochs=0", "train.epochs=1",
-                     "features.drop=0"))  # fmt: skip
+    run = fit(config("train.sum_epochs=1", "train.epochs=2"))
     log = run.run_dir.log.read_text()
-    assert ", gap " in log
-    assert log.count("the training looks collapsed") <= 1
+    assert log.count("  the training looks collapsed") == 1
+    assert len(seen) == len(run._batches(1))
+    gap = sum(gap for _, gap in seen[-10:]) / len(seen[-10:])
+    assert f", gap {gap:.3f}, " in log.splitlines()[-2]

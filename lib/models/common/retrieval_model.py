@@ -38,7 +38,8 @@ class RetrievalModel(nn.Module):
     def frozen_text_encoder(self) -> Any:
         """The module whose text network does not learn and whose states can be kept, a
         :class:`lib.models.common.bert.TokenEncoder`; None: there is no such network."""
-        return next((m for m in self.modules() if getattr(m, "frozen", False)), None)
+        cached = (m for m in self.modules() if hasattr(m, "fill_cache"))
+        return next((m for m in cached if m.frozen), None)
 
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
         """Every parameter once, in groups with their base rates, for the run's rate ``lr``."""
