@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.data.captions import CAPTIONS_PER_IMAGE, read_ids, require_usable_ids
+from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.data.pictures import SUFFIXES
 from lib.errors import InputError, few, first_line
 from lib.files import require_regular
@@ -47,7 +47,7 @@ def read_table(path: Path) -> dict[str, list[str]]:
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
     """Line number, picture and sentence of each line that is not empty."""
-    header = text.partition("\n")[0].strip().lower()
+    header = text.partition("\n")[0].strip().lower().replace('"', "")
     if re.fullmatch(r"image(_name)?,\s*(caption|comment)", header):
         yield from _of_csv(path, text)
         return
@@ -71,7 +71,7 @@ def _of_csv(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in lines:
-            if lines.line_num > 1 and row:
+            if lines.line_num > 1 and any(cell.strip() for cell in row):
                 if len(row) != 2:
                     raise InputError(
                         f"{path}: line {lines.line_num} has {len(row)} cells, expected image and "
@@ -85,12 +85,12 @@ def _of_csv(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
         ) from error
 
 
-def require_pictures(table: dict[str, list[str]], path: Path, images: Path) -> None:
-    """Refuse a table, read from ``path``, that names pictures that the folder ``images`` lacks.
-    Raises InputError."""
+def require_pictures(names: list[str], path: Path, images: Path) -> None:
+    """Refuse ``names`` of a table, read from ``path``, that the folder ``images`` lacks. Raises
+    InputError."""
     if not images.is_dir():
         raise InputError(f"{images}: no such folder of pictures")
-    missing = [name for name in table if not _is_file(images / name)]
+    missing = [name for name in names if not _is_file(images / name)]
     if missing:
         raise InputError(
             f"{path}: names {len(missing):,} pictures that are not in {images}: {few(missing)}"
@@ -147,7 +147,13 @@ def listed(folder: Path) -> dict[str, list[str]]:
             raise InputError(
                 f"{folder}: has neither {names[0]} nor {names[1]}, a list of the split's pictures"
             )
-        lines = read_ids(path)[0]
+        try:
+            names = path.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: cannot be read as UTF-8 ({first_line(error)})") from error
+        lines = [name.strip() for name in names if name.strip()]
+        if not lines:
+            raise InputError(f"{path}: holds no picture")
         found[split] = [id_of(i) if Path(i).suffix.lower() in SUFFIXES else i for i in lines]
     require_usable_ids(folder, [image_id for ids in found.values() for image_id in ids])
     return found

@@ -99,7 +99,9 @@ def mask_of(segmentation: Any, width: int, height: int) -> np.ndarray:
 def box_mask(box: Any, width: int, height: int) -> np.ndarray:
     """COCO's box, x, y, width, height -> (height, width) bool. Raises ValueError: no box, or one
     outside the picture."""
-    left, top, wide, high = (float(number) for number in box)
+    if not _is_box(box):
+        raise ValueError(f"an instance has no mask and the box {box!r}")
+    left, top, wide, high = map(float, box)
     rows = slice(max(0, math.floor(top)), max(0, math.ceil(top + high)))
     columns = slice(max(0, math.floor(left)), max(0, math.ceil(left + wide)))
     mask = np.zeros((height, width), bool)
@@ -109,11 +111,19 @@ def box_mask(box: Any, width: int, height: int) -> np.ndarray:
     return mask
 
 
+def _is_box(value: Any) -> bool:
+    numbers = isinstance(value, list | tuple) and len(value) == 4
+    return numbers and all(isinstance(v, int | float) and math.isfinite(v) for v in value)
+
+
 def box_of(instance: dict[str, Any], width: int, height: int) -> list[float] | None:
     """An instance's box, x, y, width, height in pixels, cut to the picture: its own, or what holds
-    its mask; None where nothing of it is in the picture."""
-    if "bbox" in instance:
-        x, y, wide, high = (float(number) for number in instance["bbox"])
+    its mask; None where nothing of it is in the picture. Raises ValueError: it has neither."""
+    own = instance.get("bbox")
+    if _is_box(own):
+        x, y, wide, high = map(float, own)
+    elif not instance.get("segmentation"):
+        raise ValueError(f"an instance has no mask and the box {own!r}")
     else:
         mask = mask_of(instance["segmentation"], width, height)
         if not mask.any():
@@ -145,7 +155,7 @@ def panoptic_of(picture: Annotated) -> tuple[np.ndarray, list[dict[str, int]]]:
             masks.append((mask_of(instance["segmentation"], *size), category))
         else:
             score = float(instance.get("score", 1))
-            boxes.append((score, box_mask(instance["bbox"], *size), category))
+            boxes.append((score, box_mask(instance.get("bbox"), *size), category))
     masks.sort(key=lambda pair: -int(pair[0].sum()))
     boxes.sort(key=lambda entry: entry[0])
     masks = [(mask, category) for _, mask, category in boxes] + masks

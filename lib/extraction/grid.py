@@ -74,7 +74,10 @@ class GridExtractor:
 
     def maps(self, pictures: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 RGB -> (B, channels, h, w) float32."""
-        return self.backbone(self.preprocessing.normalise(pictures)).float()
+        pixels = self.preprocessing.normalise(pictures)
+        if isinstance(self.preprocessing, Stretching):
+            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        return self.backbone(pixels).float()
 
 
 def load_extractor(
@@ -120,23 +123,29 @@ def load_extractor(
 
 
 def require_cells(extractor: GridExtractor, side: int | None) -> None:
-    """Refuse to average a map of timm's to more cells than it has; torchvision's networks have maps
-    of many sizes. Raises InputError."""
-    if side is None or not isinstance(extractor.preprocessing, Stretching):
+    """Refuse to average a square picture's map to more cells than it has. A ribbon's map may have
+    fewer, of which some are repeated. Raises InputError."""
+    if side is None:
         return
-    size = extractor.preprocessing.size
+    prepare, option = extractor.preprocessing, "--size"
+    if isinstance(prepare, Stretching):
+        size = prepare.size
+    else:
+        size, option = min(prepare.shortest, prepare.longest), "--shortest"
     _, height, width = extractor.backbone.map_shape(size)
     if min(height, width) < side:
         raise InputError(
             f"{extractor.name}: gives {height} x {width} cells of pictures of {size} x {size} "
-            f"pixels, too few for --grid_size {side}; pass a smaller one, or a larger --size"
+            f"pixels, too few for --grid_size {side}; pass a smaller one, or a larger {option}"
         )
 
 
 def _of_timm(name: str, weights: str, size: int | None) -> GridExtractor:
     from lib.models.common.timm_backbone import load_timm  # timm is an extra
 
+    # Convolutions on a CPU take 0.6 of the time with channels last.
     network = _ready(load_timm(name, weights))
+    network.network = network.network.to(memory_format=torch.channels_last)
     pixels = asdict(network.normalisation())
     kind = str(network.about["interpolation"])
     preprocessing = Stretching(**pixels, size=size or network.size, interpolation=kind)

@@ -5,6 +5,7 @@ have none."""
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -106,6 +107,15 @@ class FileOutput:
         return f"{self.folder}: {done:,} of {len(self.image_ids):,} images of {self.split}"
 
 
+def _holds(path: Path, names: set[str]) -> bool:
+    """Whether an image's file has these arrays; a damaged one has none."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name.removesuffix(".npy") for name in file.namelist()} == names
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 class ArrayOutput(FileOutput):
     """``<data>/<split>_<name>.npy`` for each array, and ``<split>_<name>.manifest.json``; images'
     files are in a hidden folder beside them until all are there."""
@@ -135,6 +145,10 @@ class ArrayOutput(FileOutput):
             return
         if folder.is_dir() and (unfinished is None or (overwrite and unfinished != provenance)):
             shutil.rmtree(folder)
+        # Of a version that made fewer arrays.
+        for path in folder.glob("*.npz") if folder.is_dir() else ():
+            if not path.name.startswith(".") and not _holds(path, set(shapes)):
+                path.unlink()
         super().__init__(folder, split, image_ids, provenance)
 
     def _are_finished(self, provenance: Provenance) -> bool:

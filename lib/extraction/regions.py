@@ -22,7 +22,7 @@ from torchvision.ops import roi_align
 from lib.errors import InputError, first_line
 from lib.extraction.grid import GridExtractor
 from lib.files import file_sha256
-from lib.weights import read_torch, require_same_shapes, shapes_of
+from lib.weights import read_state, require_same_shapes, shapes_of
 
 # Name -> network and torchvision's weights for COCO.
 DETECTORS: dict[str, tuple[Callable[..., nn.Module], Any]] = {
@@ -65,7 +65,7 @@ def load_detector(weights: str) -> Detector:
     if weights == "random":
         return _detector(_empty("coco_small"), "random, seed 0", None)
     file = Path(weights)
-    state = read_torch(file, "file of weights", "coco and coco_small take torchvision's own")
+    state = read_state(file, "file of weights", "coco and coco_small take torchvision's own")
     small = any(str(key).startswith("backbone.body.0.") for key in state)
     model = _empty("coco_small" if small else "coco")
     expected, source = shapes_of(model.state_dict()), f"{file}: is not of Faster R-CNN"

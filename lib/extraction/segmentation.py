@@ -67,7 +67,7 @@ class PanopticResult:
 def plain_id(image_id: object) -> str:
     """COCO writes 139 in its JSON and 000000000139 in file names."""
     text = str(image_id)
-    return str(int(text)) if text.isdecimal() else text
+    return (text.lstrip("0") or "0") if text.isascii() and text.isdecimal() else text
 
 
 def open_panoptic(json_path: Path, png: Path) -> PanopticResult:

@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from tqdm import tqdm
 
 from lib.batch import TextBatch
-from lib.checkpoint import Checkpoint, load_checkpoint, load_weights
+from lib.checkpoint import Checkpoint, load_weights
 from lib.config import Config
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import Images, TrainingPairs, epoch_batches, training_loader
@@ -35,6 +35,7 @@ from lib.evaluation.encode import encode_split
 from lib.evaluation.metrics import RetrievalMetrics, retrieval_metrics
 from lib.models import build_model, family_of
 from lib.models.common.batchnorm import synchronise
+from lib.models.common.end_to_end import EndToEnd
 from lib.models.common.micro_batch import set_limits
 from lib.training.collapse import CollapseWatch
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
@@ -53,7 +54,7 @@ from lib.training.rng import random_state, seed_dropout, set_random_state
 from lib.training.run_dir import RunDir
 from lib.training.signals import Stopped, StopSignal
 from lib.training.tensorboard import Curves
-from lib.training.warm_start import warm_start
+from lib.training.warm_start import read_init, warm_start
 
 DEV_IMAGES = 1000  # dev is scored on its first 5,000 captions, on every dataset, as released
 SCALARS_EVERY = 10  # updates between TensorBoard points
@@ -76,7 +77,7 @@ class Run:
         extractors = self.train_split.extractors
         family, init = family_of(config.model), None
         if checkpoint is None and config.train.init is not None:
-            init = load_checkpoint(config.train.init)
+            init = read_init(config)
         source = checkpoint or init
         state = None if source is None else source.tokenizer
         self.tokenizer = family.tokenizer(config.model, self.train_split.captions, state)
@@ -86,6 +87,8 @@ class Run:
             self.model = build_model(config.model, self.tokenizer, pretrained=checkpoint is None)
         else:
             self.model, self.notes = warm_start(config, self.tokenizer, init, extractors)
+        if isinstance(self.model, EndToEnd):
+            self.model.eval().require_cells(config.features.image_size, config.features.grid_size)
         self.model.to(self.device)
         self.train_captions = tokenise(self.train_split.captions, self.tokenizer)
         self.dev_captions = tokenise(self.dev_split.captions, self.tokenizer)

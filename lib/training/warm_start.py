@@ -2,11 +2,11 @@
 
 import torch
 
-from lib.checkpoint import Checkpoint
+from lib.checkpoint import Checkpoint, load_checkpoint
 from lib.config import Config
 from lib.data.provenance import Extractor, mismatches
 from lib.errors import InputError, few
-from lib.models import build_model
+from lib.models import build_model, family_of
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
 from lib.weights import require_same_dtypes, shapes_of
@@ -43,6 +43,18 @@ def initialise(model: RetrievalModel, checkpoint: Checkpoint, path: str) -> list
     ]
 
 
+def read_init(config: Config) -> Checkpoint:
+    """The checkpoint that ``train.init`` names. Raises InputError: it cannot be read, or is of
+    another family than the run's."""
+    path = str(config.train.init)
+    checkpoint = load_checkpoint(path)
+    theirs, own = checkpoint.config.model, config.model
+    if theirs.family != own.family:
+        titles = [family_of(model).title(model) for model in (theirs, own)]
+        raise InputError(f"{path}: is of {titles[0]}, and cannot be the train.init of {titles[1]}")
+    return checkpoint
+
+
 def warm_start(
     config: Config, tokenizer: Tokenizer, checkpoint: Checkpoint, extractors: dict[str, Extractor]
 ) -> tuple[RetrievalModel, list[str]]:
@@ -59,6 +71,14 @@ def warm_start(
         initialise(model, checkpoint, path)
     source = checkpoint.source or "a dataset that it does not tell"
     lines = [f"starts from the weights of {path}, trained on {source}"]
+    if tokenizer.vocabulary_file() is not None:
+        lines.append(
+            f"its vocabulary of {len(tokenizer.begins_word):,} entries is {path}'s; words that it "
+            "lacks are unknown"
+        )
+    before, now = checkpoint.config.features.type, config.features.type
+    if before != now and not checkpoint.is_released:
+        lines.append(f"{path} was trained on {before} features, and this run gets {now}")
     if other:
         lines.append(
             f"{len(other)} parts of {path} are of another size and start anew: {', '.join(other)}"

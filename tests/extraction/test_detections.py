@@ -39,7 +39,9 @@ def test_boxes_come_by_score_and_are_cut_to_the_picture(tmp_path, name):
     assert found.of("12", 50, 40).tolist() == [[0, 5, 5.5, 40], [1, 2, 11, 22]]
     assert found.of("000000000012", 50, 40).shape == (2, 4)
     assert found.of("none", 50, 40).shape == (0, 4)
-    with pytest.raises(PictureError, match=r"d\.json.* the box -3, 5, 8.5, 100 .* outside its 50"):
+    assert found.of("12", 50, 4).tolist() == [[1, 2, 11, 4]]  # one is below its lower edge
+    told = r"2 of its 2 boxes outside its 50 x 2 pixels, the first -3, 5, 8.5, 100 .* another size"
+    with pytest.raises(PictureError, match=told):
         found.of("12", 50, 2)
 
 
@@ -53,6 +55,9 @@ def test_boxes_are_painted_the_highest_score_in_front(tmp_path):
     assert np.array_equal(labels, expected)
     assert set(np.unique(found.labels("12", 20, 30, 0.5))) == {person, VOID}
     assert set(np.unique(found.labels("none", 20, 30, 0.5))) == {VOID}
+    below = found.labels("12", 20, 4, 0.3)  # whose score is the second's
+    assert set(np.unique(below)) == {dog, VOID}
+    assert set(np.unique(found.labels("12", 20, 4, 0.5))) == {VOID}
     other = read_detections(write(tmp_path / "e.json", [entry(1, [0, 0, 4, 4], 1, 12)]))
     with pytest.raises(PictureError, match="has category_id 12, not COCO's"):
         other.labels("1", 8, 8, 0.3)
@@ -64,6 +69,8 @@ def test_notes_on_images_of_no_split_and_without_boxes(tmp_path):
     assert unknown.endswith("boxes of 1 images that are in no split are left out: a_b")
     assert bare.endswith("has no box of 1 images: other")
     assert found.notes(["12", "a_b"]) == []
+    with pytest.raises(InputError, match="cannot tell the images 12 and 012 apart"):
+        found.notes(["12", "012"])
 
 
 @pytest.mark.parametrize(

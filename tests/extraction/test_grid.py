@@ -265,6 +265,8 @@ def test_sizes_that_are_not_for_the_network(pictures):
     assert "--size is for timm:NAME; resnext101_32x8d keeps" in refusal(pictures, "--size", "64")
     told = refused(*timm_words(pictures, "--size", "96", "--grid_size", "7"))
     assert "gives 6 x 6 cells of pictures of 96 x 96 pixels, too few for --grid_size 7" in told
+    told = refusal(pictures, "--grid_size", "7")
+    assert "gives 2 x 2 cells of pictures of 64 x 64 pixels, too few for --grid_size" in told
     told = refused(*timm_words(pictures, "--size", "90"))
     assert "does not take pictures of 90 x 90 pixels" in told
     told = refused(*timm_words(pictures, "--backbone", "vgg"))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lib.data.provenance import Provenance
-from lib.extraction.outputs import FileOutput
+from lib.extraction.outputs import ArrayOutput, FileOutput
 from scripts import convert_panoptic
 from tests.extraction.panoptic import files, refusal, words
 from tests.support import ROOT, naive_segmentation
@@ -190,3 +190,17 @@ def test_a_file_without_its_checksum_is_made_again(tmp_path):
     output.write(0, {"a": np.ones(3)})
     np.save(tmp_path / "grids" / "2.npy", np.ones(3))
     assert output.pending() == [1]
+
+
+def test_files_of_a_version_with_fewer_arrays_are_made_again(tmp_path):
+    about = (tmp_path, "train", ["a", "b"])
+    one, two = ({name: ((2,), "float32") for name in names} for names in ("x", "xy"))
+    provenance = Provenance("e", "w", None, {})
+    earlier = ArrayOutput(*about, one, provenance)
+    earlier.write(0, {"x": np.zeros(2, np.float32)})
+    now = ArrayOutput(*about, two, provenance)
+    assert now.pending() == [0, 1]
+    for number in (0, 1):
+        now.write(number, {name: np.full(2, number, np.float32) for name in "xy"})
+    now.finish()
+    assert np.load(tmp_path / "train_y.npy").tolist() == [[0, 0], [1, 1]]

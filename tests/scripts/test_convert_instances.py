@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from lib.extraction.categories import NUMBER_OF_COCO_ID
+from lib.extraction.segmentation import open_panoptic
 from scripts import convert_instances, convert_panoptic
 from scripts.coco_instances import Annotated, mask_of, panoptic_of, read_annotations
 from tests.support import ROOT
@@ -147,3 +148,58 @@ def test_bad_annotations(tmp_path):
         path.write_text(json.dumps({"images": [image | {"instances": [instance]}]}))
         assert message in refusal(*command)
     assert not (tmp_path / "out" / "panoptic.json").exists()
+
+
+def annotated(path, *instances):
+    image = {"id": 1, "file_name": "a.jpg", "width": 12, "height": 10, "instances": instances}
+    path.write_text(json.dumps({"images": [image]}))
+    return path
+
+
+SQUARE = [[2, 2, 6, 2, 6, 6, 2, 6]]
+
+
+def test_boxes_where_there_are_no_masks(tmp_path):
+    """Behind the masks, the highest score in front; and boxes.json of all instances."""
+    person, dog = ({"category_id": c, "bbox": [0, 0, w, 10], "score": s} for c, w, s in
+                   ((1, 12, 0.4), (18, 8, 0.6)))  # fmt: skip
+    ball = {"category_id": 37, "segmentation": SQUARE, "bbox": None}
+    path = annotated(tmp_path / "a.json", ball, dog, person)
+    boxes = [
+        {"image_id": "1", "category_id": 3, "bbox": [8, 8, 9, 9], "score": s} for s in (0.9, 0.2)
+    ]
+    (tmp_path / "d.json").write_text(json.dumps(boxes))
+    words = ["--annotations", str(path), "--boxes", str(tmp_path / "d.json")]
+    convert_instances.main([*words, "--out", str(tmp_path / "out")])
+    found = json.loads((tmp_path / "out" / "boxes.json").read_text())
+    assert [(e["category_id"], e["bbox"], e["score"]) for e in found] == [
+        (37, [2, 2, 5, 5], 1), (18, [0, 0, 8, 10], 0.6), (1, [0, 0, 12, 10], 0.4),
+        (3, [8, 8, 4, 2], 0.9),
+    ]  # fmt: skip
+    result = open_panoptic(tmp_path / "out" / "panoptic.json", tmp_path / "out" / "panoptic")
+    labels = result.labels("1")
+    at = {(3, 3): 37, (0, 0): 18, (0, 9): 1, (9, 9): 3}
+    for (row, column), category in at.items():
+        assert labels[row, column] == NUMBER_OF_COCO_ID[category]
+
+
+def test_its_own_input_is_never_replaced(tmp_path):
+    path = annotated(tmp_path / "a.json", {"category_id": 1, "segmentation": SQUARE})
+    convert_instances.main(["--annotations", str(path), "--out", str(tmp_path / "out")])
+    before = (tmp_path / "out" / "boxes.json").read_bytes()
+    boxes = ("--boxes", tmp_path / "out" / "boxes.json")
+    told = refusal("--annotations", path, *boxes, "--out", tmp_path / "out")
+    assert "is read by this command, and cannot be written by it" in told
+    assert (tmp_path / "out" / "boxes.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("box", [None, [], "abcd", [1, 1, float("inf"), 5], [1, 2, 3]])
+def test_instances_with_neither_mask_nor_box(tmp_path, box):
+    path = annotated(tmp_path / "a.json", {"category_id": 1, "bbox": box})
+    told = refusal("--annotations", path, "--out", tmp_path / "out")
+    assert "image 1: an instance has no mask and the box" in told
+    assert not (tmp_path / "out").exists()
+    path = annotated(tmp_path / "a.json", {"category_id": 1, "bbox": box, "segmentation": SQUARE})
+    convert_instances.main(["--annotations", str(path), "--out", str(tmp_path / "out")])
+    (entry,) = json.loads((tmp_path / "out" / "boxes.json").read_text())
+    assert entry["bbox"] == [2, 2, 5, 5]

@@ -86,3 +86,31 @@ def test_pictures_that_cannot_be_used_are_listed(folder):
         detect(data)
     assert "1 pictures could not be used" in left.value.code
     assert not (data / "detections.json").exists()
+
+
+def test_killed_before_the_manifest_it_goes_on(folder, monkeypatch):
+    data, _ = folder
+    write = detect_objects.write_provenance
+
+    def killed(path, provenance):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect_objects, "write_provenance", killed)
+    with pytest.raises(SystemExit):
+        detect(data)
+    assert not (data / "detections.manifest.json").exists()
+    monkeypatch.setattr(detect_objects, "write_provenance", write)
+    detect(data)
+    assert len(json.loads((data / "detections.json").read_text())) == 6
+    (data / "detections.json").write_text("[]")
+    with pytest.raises(SystemExit) as left:
+        detect(data)
+    assert "it has been changed since" in left.value.code
+
+
+def test_no_input_is_replaced(folder):
+    data, _ = folder
+    for out in ("train_ids.txt", "b.json.gz"):
+        with pytest.raises(SystemExit):
+            detect(data, "--out", str(data / out), "--overwrite")
+    assert len((data / "train_ids.txt").read_text().split()) == 2

@@ -44,12 +44,24 @@ def test_the_config_trains_from_the_checkpoint(best, settings, tmp_path):
     [
         ("regions: boxes of a file, timm:tf_efficientnet_lite2", "timm:tf_efficientnet_lite2"),
         ("regions: Faster R-CNN, ResNeXt-101 32x8d", "resnext101_32x8d"),
+        ("regions: Faster R-CNN, resnet50", "resnet50"),
     ],
 )
 def test_what_made_the_features(best, capsys, extractor, expected):
     made_by(best, extractor)
     fine_tune_config.main(["--checkpoint", str(best), "--print"])
     assert capsys.readouterr().out == f"region 36 {expected}\n"
+
+
+def test_a_grid_of_all_cells(best, capsys):
+    made_by(best, "grid: timm:test_vit")
+    checkpoint = load_checkpoint(best)
+    update = {"type": "grid", "folder": "grids", "grid_size": None}
+    features = checkpoint.config.features.model_copy(update=update)
+    checkpoint.config = checkpoint.config.model_copy(update={"features": features})
+    save_checkpoint(best, checkpoint)
+    fine_tune_config.main(["--checkpoint", str(best), "--print"])
+    assert capsys.readouterr().out == "grid all timm:test_vit\n"
 
 
 def test_features_that_nobody_can_make_again(best):

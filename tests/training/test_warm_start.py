@@ -68,6 +68,11 @@ def test_what_is_refused(config, trained, tmp_path):
     save_checkpoint(path, checkpoint)
     with pytest.raises(InputError, match="its vocabulary differ"):
         Run(config(f"train.init={path}"), False, False)
+    raw = torch.load(path, weights_only=True)
+    raw["config"]["model"] = {"family": "lhsc", "regions": 24}
+    torch.save(raw, tmp_path / "lhsc.pth")
+    with pytest.raises(InputError, match=r"lhsc\.pth: is of LHSC, and cannot be the tra"):
+        Run(config(f"train.init={tmp_path / 'lhsc.pth'}"), False, False)
     torch.save(released_checkpoint(), tmp_path / "released.pth")
     with pytest.raises(InputError, match="of another model than this run's"):
         Run(config(f"train.init={tmp_path / 'released.pth'}"), False, False)

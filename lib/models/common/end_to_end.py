@@ -56,6 +56,17 @@ class EndToEnd(RetrievalModel):
         VSE-infinity's."""
         self.backbone.learn(frozen_stages)
 
+    def require_cells(self, image_size: int, grid_size: int | None) -> None:
+        """Refuse pictures of a size that the backbone does not take, or whose map has fewer cells
+        than ``grid_size`` a side. Raises InputError."""
+        _, height, width = self.backbone.map_shape(image_size)
+        if grid_size is not None and min(height, width) < grid_size:
+            raise InputError(
+                f"the backbone gives {height} x {width} cells of pictures of {image_size} x "
+                f"{image_size} pixels, too few for {grid_size} x {grid_size}; set a smaller "
+                "features.grid_size, or a larger features.image_size"
+            )
+
     def train(self, mode: bool = True) -> "EndToEnd":
         """Training mode for all but the backbone, whose BatchNorm statistics stay as they are."""
         super().train(mode)
@@ -68,13 +79,6 @@ class EndToEnd(RetrievalModel):
         with nullcontext() if learns else torch.no_grad():
             maps = chunked_forward(self._maps, self.micro_batch, batch.pixels)
         side = batch.cells.shape[-1]
-        if min(maps.shape[-2:]) < side:
-            found, size = " x ".join(map(str, maps.shape[-2:])), batch.pixels.shape[-1]
-            raise InputError(
-                f"the backbone gives {found} cells of pictures of {size} x {size} pixels, too few "
-                f"for {side} x {side}; set a smaller features.grid_size, or a larger "
-                "features.image_size"
-            )
         if maps.shape[-2:] != (side, side):
             maps = adaptive_avg_pool2d(maps, side)
         rows = maps.flatten(2).transpose(1, 2)  # (B, side^2, C)

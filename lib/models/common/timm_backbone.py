@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from lib.errors import InputError, first_line
@@ -31,9 +30,7 @@ class TimmBackbone(AnyBackbone):
     def __init__(self, name: str, network: Any):
         """Wrap ``network``, timm's ``name``. Raises InputError: it gives no map."""
         super().__init__()
-        self.name = name
-        # Convolutions on a CPU take 0.6 of the time with channels last.
-        self.network = network.to(memory_format=torch.channels_last)
+        self.name, self.network = name, network
         self.about = resolve_model_data_config(network)
         self.size: int = self.about["input_size"][-1]  # pixels of a side, unless asked for others
         self.channels = self.map_shape(self.size)[0]
@@ -42,12 +39,21 @@ class TimmBackbone(AnyBackbone):
         """What becomes of 8-bit RGB before this network."""
         return Normalisation(False, 1 / 255, tuple(self.about["mean"]), tuple(self.about["std"]))
 
+    def map_shape(self, size: int) -> tuple[int, int, int]:
+        """As :meth:`AnyBackbone.map_shape`."""
+        try:
+            return super().map_shape(size)
+        except RuntimeError as error:  # some networks fail in a product of their own
+            raise InputError(
+                f"{TIMM}{self.name}: does not take pictures of {size} x {size} pixels "
+                f"({first_line(error)})"
+            ) from error
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) float32 -> (B, channels, h, w) float. Raises InputError: the network does
         not take pictures of this size, or gives no map."""
         height, width = pixels.shape[-2:]
         try:
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
             found = self.network.forward_features(pixels)
         except (AssertionError, AttributeError) as error:
             raise InputError(
@@ -69,7 +75,7 @@ class TimmBackbone(AnyBackbone):
         )
 
     def _patches(self, height: int, width: int) -> tuple[int, int]:
-        side = self.network.patch_embed.patch_size
+        side = getattr(self.network.patch_embed, "patch_size", max(height, width) + 1)
         rows, columns = side if isinstance(side, tuple) else (side, side)
         return height // rows, width // columns
 

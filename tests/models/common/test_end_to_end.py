@@ -241,6 +241,6 @@ def test_settings_that_timm_s_networks_do_not_have(pixels):
 
 
 def test_a_map_too_small_for_the_grid(pixels):
-    run = Run(pixels(*TIMM, "features.grid_size=4"), False, False)
-    with pytest.raises(InputError, match=r"gives 2 x 2 cells of pictures of 64 x 64 .* for 4 x 4"):
-        run.fit(["test"])
+    for backbone in (TIMM, ("train.frozen_stages=0",)):
+        with pytest.raises(InputError, match=r"gives 2 x 2 cells of pictures of 64 x 64 .* 4 x 4;"):
+            Run(pixels(*backbone, "features.grid_size=4"), False, False)

@@ -12,7 +12,7 @@ from lib.errors import InputError
 from lib.models.common.timm_backbone import TimmBackbone, build_timm, load_timm
 from tests.support import ROOT
 
-# Name, channels, and the sides of its map at its own size: NCHW, NHWC, tokens with one more.
+# Name, channels, and the side of its map at its own size: convolutions, tokens with one more.
 NETWORKS = [("test_efficientnet", 256, 5), ("test_vit", 64, 10), ("test_resnet", 96, 5)]
 
 
@@ -101,6 +101,7 @@ def test_what_is_refused(tmp_path):
 
 def test_the_hub_out_of_reach(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
     code = (
         "from lib.errors import exit_on_error\n"
         "from lib.models.common.timm_backbone import load_timm\n"
