@@ -48,6 +48,8 @@ def prepare(args: argparse.Namespace) -> None:
     else:
         path = args.table or args.coco
         table = read_table(path) if args.table else captions_of(path)
+        if not args.lists:
+            require_pictures(list(table), path, args.images)
         mapping = names_of(table)
         if args.lists:
             split_ids = listed(args.lists)
@@ -57,8 +59,6 @@ def prepare(args: argparse.Namespace) -> None:
             split_ids = {args.only: list(mapping)}
         else:
             split_ids = dealt(list(mapping), args.dev, args.test, args.seed)
-        if not args.lists:
-            require_pictures(list(table), path, args.images)
         splits, notes = to_splits(table, split_ids)
         used = {i: mapping[i] for ids in split_ids.values() for i in ids}
         contents[args.out / "pictures.json"] = json.dumps(used, indent=1) + "\n"
