@@ -99,8 +99,8 @@ def exchanged(batches: list[ImageBatch], names: tuple[str, ...]) -> list[ImageBa
     ]
 
 
-def main() -> None:
-    """Probe the checkpoint of the command line."""
+def main(words: list[str] | None = None) -> None:
+    """Probe the checkpoint of the command line, or of ``words`` instead of it."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--data_path", default="data", help="holds <dataset>_precomp/")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--split", default="test")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     with exit_on_error(), torch.inference_mode():
         checkpoint = load_checkpoint(args.checkpoint)
         model, tokenizer = load_model(checkpoint, args.checkpoint, args.data_path)

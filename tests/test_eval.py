@@ -144,7 +144,7 @@ def test_bad_arguments(checkpoint, world, flags, message):
         score(checkpoint, world, *flags)
 
 
-@pytest.mark.parametrize("flags", [("--dataset", "coco2"), ("--dataset", "f30k", "--workers=-1")])
+@pytest.mark.parametrize("flags", [("--dataset", "co/co"), ("--dataset", "f30k", "--workers=-1")])
 def test_bad_words_show_the_usage(flags, capsys):
     with pytest.raises(SystemExit):
         eval_script.main(["--checkpoint", "c", "--data_path", "d", *flags])

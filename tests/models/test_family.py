@@ -83,6 +83,7 @@ def test_a_checkpoint_keeps_settings_words_and_rates(trained):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_is_scored_averaged_searched_and_tabled(trained):
     for name, title in (("a", "BoW region"), ("b", "BoW without saliency region")):
         run_dir = trained / name

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lib.evaluation.records import read_record
 from scripts import convert_instances
@@ -99,18 +100,23 @@ def test_flickr8k_from_pictures_to_a_table(flickr, environment, world, tmp_path)
     assert {p: p.stat().st_mtime_ns for p in data.rglob("*.npy")} == written
 
     env |= {"OUT": str(tmp_path / "mine"), "DETECTOR": "random"}
+    del env["BERT"]  # it is the checkpoint's
     init = ("--init", tmp_path / "runs" / "region-3" / "model_best.pth")
     own = ("sh", "scripts/own_pictures.sh", PHOTOGRAPHS / "images", flickr / "captions.txt")
     printed = succeed(*own, *init, *SMALL[:2], env=env, timeout=600)
     assert "starts from the weights of" in printed
-    assert "none: " in printed  # no grids
+    assert "reads regions alone" in printed
+    assert "words from the checkpoint's network" in printed or torch.cuda.is_available()
     record = read_record(tmp_path / "mine" / "region" / "results.json")
     assert record.origins[0].model == "3SHNet"
     assert np.load(tmp_path / "data" / "mine_precomp" / "test_ims.npy").shape == (1, 24, 1280)
 
 
-def test_flickr8k_says_what_is_missing(flickr, environment, tmp_path):
-    env = environment | {"DATA_PATH": str(tmp_path), "OUT": str(tmp_path / "runs"), "BERT": "x"}
+@pytest.mark.slow
+def test_flickr8k_says_what_is_missing(flickr, environment, world, tmp_path):
+    """Before anything is made."""
+    env = environment | {"DATA_PATH": str(tmp_path), "OUT": str(tmp_path / "runs")}
+    env |= {"BERT": str(world / "scenes_precomp" / "bert")}
     images = PHOTOGRAPHS / "images"
     assert "usage: sh scripts/flickr8k.sh" in fail("sh", "scripts/flickr8k.sh", images, env=env)
     command = ("sh", "scripts/flickr8k.sh", images, flickr / "captions.txt")
@@ -118,6 +124,9 @@ def test_flickr8k_says_what_is_missing(flickr, environment, tmp_path):
     told = fail(*command, env=env | {"BOXES": "none.json"})
     assert told.endswith("none.json: no such file\n")
     assert "holds no annotations.json" in fail(*command, env=env | {"PHOTOGRAPHS": str(tmp_path)})
+    assert "error: tokenizer 'no/bert': not found" in fail(*command, env=env | {"BERT": "no/bert"})
+    told = fail(*command, env=env | {"WEIGHTS": "none.pth"})
+    assert told.startswith("error: none.pth: no such file of a backbone's weights")
     told = fail(*command, env=env | {"LISTS": str(tmp_path)})
     assert "has neither train_ids.txt nor Flickr_8k.trainImages.txt" in told
     assert not (tmp_path / "f8k_precomp").exists()

@@ -228,6 +228,7 @@ def test_the_matrix_is_whole():
     assert "eval_cross_f30k" in scripts
 
 
+@pytest.mark.slow
 def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_path):
     data, out = tmp_path / "data", tmp_path / "demo"
     for name in ("scenes_precomp", "scenes_b_precomp"):

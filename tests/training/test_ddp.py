@@ -63,6 +63,7 @@ def test_masked_captions_are_those_of_all_processes(step):
     assert max(differing.values()) < LARGEST
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
     out = tmp_path / "run"
     words = ["train.py", "--config", CONFIG, *settings, f"run.out={out}"]

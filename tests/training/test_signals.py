@@ -179,6 +179,7 @@ def test_a_forked_worker_answers_no_signal(monkeypatch):
     assert stop.requested is None
 
 
+@pytest.mark.slow
 def test_a_signal_to_every_process_saves(settings, tmp_path):
     """As pkill -f and service managers send it: to the loading workers one by one."""
     out, log = tmp_path / "run", tmp_path / "log"

@@ -67,6 +67,7 @@ def command(source, target):
     return "python", "scripts/convert_checkpoint.py", source, target
 
 
+@pytest.mark.slow
 def test_full_size_by_python_2_to_ours_and_back(tmp_path):
     """The released sizes, in the legacy format, by the command line."""
     (folder := tmp_path / "released").mkdir()
