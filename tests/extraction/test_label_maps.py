@@ -1,11 +1,15 @@
 """Label maps of a whole data set in one file."""
 
+import json
+
 import numpy as np
 import pytest
 
 from lib.data.pictures import PictureError
+from lib.data.segmentation import VOID
 from lib.errors import InputError
 from lib.extraction.label_maps import read_label_maps
+from scripts import convert_panoptic
 
 
 def write(path, labels=None, ids=("a", "000000000012")):
@@ -41,3 +45,35 @@ def test_what_is_refused(tmp_path):
     (tmp_path / "d.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match=r"cannot be read as an \.npz of labels and ids"):
         read_label_maps(tmp_path / "d.npz")
+
+
+def test_they_become_segmentation_arrays(tmp_path, capsys):
+    labels = np.full((2, 14, 14), VOID, np.uint8)
+    labels[0, :7] = 4
+    labels[1] = 132
+    write(tmp_path / "l.npz", labels)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "test_ids.txt").write_text("000000000012\na\n")
+    words = ["--labels", str(tmp_path / "l.npz"), "--data", str(tmp_path / "data")]
+    convert_panoptic.main([*words, "--workers", "0"])
+    shares = np.load(tmp_path / "data" / "test_segmentations.npy")
+    assert (shares[0, 132] == 1).all()
+    assert shares[1, 4].sum(axis=1).tolist() == [7, 7, 7, 3.5, 0, 0, 0]
+    assert np.load(tmp_path / "data" / "test_seg_maps.npy")[1, 0, 0] == 4
+    made = json.loads((tmp_path / "data" / "test_seg_maps.manifest.json").read_text())
+    assert (made["extractor"], made["weights"]) == ("label maps", "l.npz")
+    (tmp_path / "data" / "test_ids.txt").write_text("b\n")
+    with pytest.raises(SystemExit) as left:
+        convert_panoptic.main([*words, "--workers", "0", "--overwrite"])
+    assert "1 pictures could not be used" in left.value.code
+    assert "l.npz has no label map of it" in (tmp_path / "data" / "failed.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "words", [("--json", "j"), ("--boxes", "b"), ("--labels", "l", "--png", "p"), ()]
+)
+def test_sources_that_do_not_go_together(words, tmp_path, capsys):
+    with pytest.raises(SystemExit) as left:
+        convert_panoptic.main([*words, "--data", str(tmp_path)])
+    assert left.value.code == 2
+    assert "usage:" in capsys.readouterr().err
