@@ -99,7 +99,7 @@ FAULTS = [
     *_in(
         "lib/extraction/detections.py",
         ("key=lambda row: -row[4]", "key=lambda row: row[4]", DETECTIONS + "test_boxes_come_by_score_and_are_cut_to_the_picture"),
-        ("reversed(range(len(boxes)))", "range(len(boxes))", DETECTIONS + "test_boxes_are_painted_the_highest_score_in_front"),
+        ("in reversed(list(zip(boxes, numbers, strict=True))):", "in zip(boxes, numbers, strict=True):", DETECTIONS + "test_boxes_are_painted_the_highest_score_in_front"),
         ("[number] < least", "[number] > least", DETECTIONS + "test_boxes_are_painted_the_highest_score_in_front"),
         ("boxes.clip(0, (width, height, width, height))", "boxes", DETECTIONS + "test_boxes_come_by_score_and_are_cut_to_the_picture"),
     ),
