@@ -43,6 +43,7 @@ def test_frozen_has_no_dropout(config):
     assert torch.equal(encoder.tokens(batch), encoder.tokens(batch))
     assert encoder.training
     assert not encoder.bert.training
+    assert not any(p.requires_grad for p in encoder.bert.parameters())
 
 
 def test_training_reads_each_caption_once(config, monkeypatch):
