@@ -27,44 +27,24 @@ from lib.data.dataset import image_loader, text_batches
 from lib.data.split import open_split
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.metrics import retrieval_metrics
+from lib.models.threeshnet.highlights import AGREEMENT, ATTENTION
 from lib.models.threeshnet.model import ThreeSHNet
-from lib.models.threeshnet.vsem import VSeM
-from lib.models.threeshnet.vspm import KEY_CHANNELS, SHARPNESS, VSpM
 
 BATCH = 32
 
 
-def agreement(vsem: VSeM, projected: Tensor, batch: ImageBatch) -> list[Tensor]:
-    """VSeM's gate of each picture's regions, (K,) each, in [0, 1]."""
-    regions = projected + vsem.region_residual(projected)
-    query = vsem.query_embedding(batch.arrays["semantic"].mean(dim=(2, 3)))
-    query = query + vsem.query_residual(query)
-    gates = (regions @ query[..., None])[..., 0] / regions.shape[-1] ** 0.5
-    return [gate[real] for gate, real in zip(gates.sigmoid(), batch.mask, strict=True)]
-
-
-def attention(vspm: VSpM, projected: Tensor, batch: ImageBatch) -> list[Tensor]:
-    """VSpM's attention of each picture's regions over the label map, (K, map_size^2) each."""
-    patches = torch.nn.functional.unfold(batch.arrays["seg_map"][:, None], 3, padding=1)
-    labels, positions = vspm._affine(patches.transpose(1, 2))
-    keys = (patches.transpose(1, 2) @ labels + positions).relu()
-    scale = SHARPNESS / KEY_CHANNELS**0.5
-    weights = (vspm.query(projected) @ keys.transpose(1, 2) * scale).softmax(dim=-1)
-    return [one[real] for one, real in zip(weights, batch.mask, strict=True)]
-
-
 def describe(model: ThreeSHNet, batches: list[ImageBatch]) -> None:
     """Print what both branches of a model do."""
-    encoder = model.image_encoder
     gates, entropies, distances = [], [], []
     for batch in batches:
-        projected = encoder.projection(batch.features)
-        if encoder.semantic is not None:
-            gates += agreement(encoder.semantic, projected, batch)
-        if encoder.spatial is not None:
-            for weights in attention(encoder.spatial, projected, batch):
-                entropies.append(torch.special.entr(weights).sum(dim=1))
-                distances.append((weights[:-1] - weights[1:]).abs().sum(dim=1))
+        found = model.explain(batch)
+        real = batch.mask
+        if AGREEMENT in found.regions:
+            gates += [gate[own] for gate, own in zip(found.regions[AGREEMENT], real, strict=True)]
+        if ATTENTION in found.maps:
+            for maps, own in zip(found.maps[ATTENTION].flatten(2), real, strict=True):
+                entropies.append(torch.special.entr(maps[own]).sum(dim=1))
+                distances.append((maps[own][:-1] - maps[own][1:]).abs().sum(dim=1))
     if gates:
         spread = torch.stack([gate.max() - gate.min() for gate in gates]).mean()
         found = torch.cat(gates)
@@ -73,7 +53,7 @@ def describe(model: ThreeSHNet, batches: list[ImageBatch]) -> None:
             f"{found.max():.3f}; within a picture it spreads by {spread:.3f}"
         )
     if entropies:
-        uniform = math.log(encoder.spatial.map_size**2)
+        uniform = math.log(model.image_encoder.spatial.map_size**2)
         print(
             f"VSpM's attention: entropy {torch.cat(entropies).mean():.2f} of {uniform:.2f}; two "
             f"regions differ by {torch.cat(distances).mean():.2f} of 2"

@@ -131,6 +131,10 @@ class Tokenizer(Protocol):
         """Each caption's ids, without prefix and suffix, uncut."""
         ...
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """What each id stands for, for readers."""
+        return [str(number) for number in ids]
+
     def state(self) -> dict[str, Any]:
         """What a checkpoint must keep to make the same tokenizer again, as plain values."""
         ...

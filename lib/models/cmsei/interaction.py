@@ -113,20 +113,8 @@ class Interaction(nn.Module):
         """(C, Q) float32."""
         count, width, _ = query.rows.shape
         rows = query.rows.flatten(0, 1)[None]  # (1, Q K, D), later (C, Q K, D)
-        for round_, gates, shifts in zip(
-            self._rounds(), context.gates, context.shifts, strict=True
-        ):
-            # The cosine: products are shorter than rows, and so cheaper to divide.
-            similarity = (rows @ context.directions) / (_Length.apply(rows) + 1e-8)
-            if self.clipped:
-                similarity = _clipped(similarity.unflatten(1, (count, width)), query.mask)
-            similarity = self.smoothing * similarity
-            weights = similarity.masked_fill(~context.mask, -torch.inf).softmax(dim=-1)
-            weights = weights.to(gates.dtype)
-            gate = (weights @ gates).tanh_()
-            fused = linear(_times(gate, rows), round_.fusion.weight)
-            fused = fused.baddbmm_(weights, shifts.to(fused.dtype)).relu_()
-            rows = _plus(fused, rows)
+        for number in range(len(self.rounds)):
+            rows, _ = self._round(number, rows, query, context)
         if self.importance is not None:
             agreement = self.importance(rows)
             if len(agreement) < len(context.whole):  # without rounds, all contexts' rows are alike
@@ -141,6 +129,37 @@ class Interaction(nn.Module):
             if self.importance is not None:
                 mean = mean + query.salient
             return (unit(mean) * unit(context.whole)).sum(dim=-1)
+
+    def _round(
+        self, number: int, rows: Tensor, query: Fragments, context: _Context
+    ) -> tuple[Tensor, Tensor]:
+        """One local-local interaction of (1 or C, Q K, D) rows: the rows that it makes, (C, Q K,
+        D), and how the queries' rows attend to the contexts', (C, Q K, N)."""
+        round_ = self._rounds()[number]
+        gates, shifts = context.gates[number], context.shifts[number]
+        # The cosine: products are shorter than rows, and so cheaper to divide.
+        similarity = (rows @ context.directions) / (_Length.apply(rows) + 1e-8)
+        if self.clipped:
+            similarity = _clipped(similarity.unflatten(1, query.mask.shape), query.mask)
+        similarity = self.smoothing * similarity
+        weights = similarity.masked_fill(~context.mask, -torch.inf).softmax(dim=-1)
+        weights = weights.to(gates.dtype)
+        gate = (weights @ gates).tanh_()
+        fused = linear(_times(gate, rows), round_.fusion.weight)
+        fused = fused.baddbmm_(weights, shifts.to(fused.dtype)).relu_()
+        return _plus(fused, rows), weights
+
+    def attention(self, query: Fragments, context: Fragments) -> list[Tensor]:
+        """How the rows of B queries attend to those of B contexts, pair by pair, in each round:
+        (B, K, N) float32, zero on padding."""
+        found: list[list[Tensor]] = [[] for _ in self.rounds]
+        for pair in range(len(query)):
+            one, other = query[pair : pair + 1], self._prepared(context[pair : pair + 1])
+            rows = one.rows
+            for number in range(len(self.rounds)):
+                rows, weights = self._round(number, rows, one, other)
+                found[number].append(weights.float() * one.mask[..., None])
+        return [torch.cat(weights) for weights in found]
 
 
 class _Length(torch.autograd.Function):

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 from transformers import BertModel
 
+from lib.batch import ImageBatch, TextBatch
 from lib.models.cmsei.config import Config
 from lib.models.cmsei.graphs import Fragments, ImageEncoder, SentenceEncoder
 from lib.models.cmsei.interaction import Interaction
 from lib.models.common.bert import bert_parameter_groups
+from lib.models.common.explanation import Explanation
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 
 CPU_CHUNK_GB = 0.05  # larger chunks leave the processor's cache and are slower
@@ -38,3 +40,16 @@ class CMSEI(RetrievalModel):
         if self.direction == "i2t":
             return self.interaction(images, texts, memory)
         return self.interaction(texts, images, memory).T
+
+    def _explain(self, images: ImageBatch, texts: TextBatch | None) -> Explanation:
+        if texts is None:
+            return Explanation(images.mask)
+        regions, words = self.encode_images(images), self.encode_texts(texts)
+        by_words = self.direction == "t2i"
+        sides = (words, regions) if by_words else (regions, words)
+        attention = {}
+        for number, weights in enumerate(self.interaction.attention(*sides), 1):
+            found = weights if by_words else weights.transpose(1, 2)
+            who = "words to regions" if by_words else "regions to words"
+            attention[f"LLII: {who}, round {number}"] = found
+        return Explanation(images.mask, attention=attention)

@@ -14,6 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 from lib.batch import TextBatch
 from lib.errors import InputError, first_line
 from lib.files import text_sha256
+from lib.models.common.explanation import Named
 from lib.models.common.gpo import GeneralizedPooling
 from lib.models.common.hub import refuse_code
 from lib.models.common.layers import unit
@@ -100,6 +101,10 @@ class BertTokenizer(Tokenizer):
         """WordPiece ids of each caption, without [CLS] and [SEP], uncut."""
         encoded = self._backend.encode_batch_fast(list(captions), add_special_tokens=False)
         return [encoding.ids for encoding in encoded]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """WordPieces; those that continue a word begin with ``##``."""
+        return [self._backend.id_to_token(number) for number in ids]
 
     def state(self) -> dict[str, Any]:
         """A checksum of the vocabulary, and the settings that leave no trace in the weights."""
@@ -238,6 +243,17 @@ class TextEncoder(TokenEncoder):
         """B captions -> (B, D) float32, of unit length unless ``normalise`` is off."""
         pooled = self.pooling(self.tokens(batch), batch.mask)
         return unit(pooled) if self.normalise else pooled
+
+    def explain(self, batch: TextBatch, images: Tensor) -> Named:
+        """(B, N) float32 each: the share of the pooling that each token has, and what it adds to
+        the score with its (B, D) image; together that is the score."""
+        rows, mask = self.tokens(batch).float(), batch.mask
+        weights = self.pooling.by_row(rows, mask)
+        weighed = weights * rows
+        added = (weighed * images[:, None]).sum(dim=-1)
+        if self.normalise:
+            added = added / weighed.sum(dim=1).norm(dim=-1, keepdim=True)
+        return {"GPO: share": weights.mean(dim=-1), "score: what it adds": added}
 
 
 def bert_parameter_groups(model: RetrievalModel, lr: float, scale: float) -> list[ParameterGroup]:

@@ -10,6 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.batch import ImageBatch, PixelBatch, TextBatch
 from lib.errors import InputError
+from lib.models.common.explanation import Explanation
 from lib.models.common.micro_batch import chunked_forward
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 from lib.models.family import State
@@ -104,3 +105,6 @@ class EndToEnd(RetrievalModel):
     def score(self, images: Any, texts: Any) -> Tensor:
         """As the family does."""
         return self.family.score(images, texts)
+
+    def _explain(self, images: PixelBatch, texts: TextBatch | None) -> Explanation:
+        return self.family._explain(self.cells(images), texts)

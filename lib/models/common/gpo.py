@@ -76,6 +76,15 @@ class GeneralizedPooling(nn.Module):
         beyond = torch.arange(width, device=lengths.device) >= sizes[:, None]
         return (scores / TEMPERATURE).masked_fill(beyond, -torch.inf).softmax(dim=-1)[which]
 
+    def by_row(self, rows: Tensor, mask: Tensor) -> Tensor:
+        """Which weight each value gets, for highlight maps: (B, N, D) float rows and (B, N) bool ->
+        (B, N, D) float32. In each dimension they sum to one over the set, and
+        ``(by_row * rows).sum(1)`` is what :meth:`forward` pools."""
+        weights = self.weights(mask.sum(dim=1), rows.shape[1])[..., None]
+        lines = rows.float().masked_fill(~mask[..., None], -torch.inf)
+        order = lines.argsort(dim=1, descending=True, stable=True)
+        return torch.zeros_like(lines).scatter_(1, order, weights.expand_as(lines))
+
     def forward(self, rows: Tensor, mask: Tensor) -> Tensor:
         """Pool sets of vectors: (B, N, D) float rows in any order, and (B, N) bool, true on those
         that belong to the set, at least one -> (B, D) float32."""

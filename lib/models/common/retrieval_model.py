@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lib.batch import TextBatch
+from lib.models.common.explanation import Explanation
 
 ParameterGroup = dict[str, Any]  # name, params, lr
 
@@ -30,6 +32,22 @@ class RetrievalModel(nn.Module):
     def score(self, images: Any, texts: Any) -> Tensor:
         """(n, D) and (m, D) float32 -> (n, m) float32: dot products, cosines for unit vectors."""
         return images @ texts.T
+
+    def explain(self, images: Any, texts: TextBatch | None = None) -> Explanation:
+        """What the model looks at in B images and, where a sentence for each is given, in these
+        pairs. Computed here alone: encoding and scoring know nothing of it. In evaluation mode,
+        without gradients; the model's mode is restored."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.no_grad():
+                return self._explain(images, texts)
+        finally:
+            self.train(was_training)
+
+    def _explain(self, images: Any, texts: TextBatch | None) -> Explanation:
+        """A family's own; without it there is nothing to show but which regions are real."""
+        return Explanation(images.mask)
 
     def encoders(self) -> Sequence[nn.Module]:
         """The modules whose forward passes encode; DistributedDataParallel holds them."""

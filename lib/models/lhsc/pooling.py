@@ -30,6 +30,10 @@ class GlobalPooling(nn.Module):
     def forward(self, rows: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, N, D) float, zero on padding, and (B, N) bool, true on real rows, if not all are ->
         (B, D) float32 of unit length."""
+        return unit((self.weights(rows, mask)[:, None] @ rows.float()).squeeze(1))
+
+    def weights(self, rows: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, N) float32, which sum to one over a set; arguments as of :meth:`forward`."""
         each = self.each(rows)
         count = rows.shape[1] if mask is None else mask.sum(dim=1, keepdim=True)
         mean = self.mean(rows.sum(dim=1) / count)
@@ -40,7 +44,7 @@ class GlobalPooling(nn.Module):
         weights = self.common(each * mean[:, None]).squeeze(-1).float()
         if mask is not None:
             weights = weights.masked_fill(~mask, -torch.inf)
-        return unit((weights.softmax(dim=-1)[:, None] @ rows.float()).squeeze(1))
+        return weights.softmax(dim=-1)
 
     @staticmethod
     def _by_slot(norm: BatchNorm, rows: Tensor) -> Tensor:

@@ -130,13 +130,9 @@ class Similarity(nn.Module):
     ) -> tuple[Tensor, Moments | None]:
         """(I, C) float32, and in training the filter's moments; ``among``, (I, K, K), are the
         products of an image's regions."""
-        (count, regions, _), (captions, width) = images.rows.shape, words.mask.shape
+        count, (captions, width) = len(images), words.mask.shape
         rows, real = words.rows.flatten(0, 1), words.mask
-        # Rows of padding are zero, and so are their products: norms over words do not see them.
-        products = leaky_relu((rows @ images.rows.flatten(0, 1).T).float(), SLOPE)
-        products = products.view(captions, width, count, regions)
-        products = SMOOTHING * products / (_norm(products, 1) + EPSILON)
-        weights = products.softmax(dim=-1).flatten(0, 1).transpose(0, 1)  # (I, C N, K)
+        weights = self._attention(images, words)
         # The norm of what is attended, sum_k w_k v_k, by the products of the regions: the weights
         # are divided by it, instead of the D values of each word.
         squared = ((weights @ among.float()) * weights).sum(dim=-1, keepdim=True)
@@ -167,6 +163,23 @@ class Similarity(nn.Module):
             if whole is not None:
                 joint = joint + shares[..., :1] * whole
             return self.output(unit(joint)).squeeze(-1).sigmoid(), moments
+
+    @staticmethod
+    def _attention(images: Regions, words: Words) -> Tensor:
+        """How the words of C sentences attend to the regions of I images: (I, C N, K) float32."""
+        (count, regions, _), (captions, width) = images.rows.shape, words.mask.shape
+        rows = words.rows.flatten(0, 1)
+        # Rows of padding are zero, and so are their products: norms over words do not see them.
+        products = leaky_relu((rows @ images.rows.flatten(0, 1).T).float(), SLOPE)
+        products = products.view(captions, width, count, regions)
+        products = SMOOTHING * products / (_norm(products, 1) + EPSILON)
+        return products.softmax(dim=-1).flatten(0, 1).transpose(0, 1)
+
+    def attention(self, images: Regions, words: Words) -> Tensor:
+        """How the words of B sentences attend to the regions of their B images: (B, N, K) float32,
+        zero on padding."""
+        pairs = [self._attention(images[i : i + 1], words[i : i + 1]) for i in range(len(images))]
+        return torch.cat(pairs) * words.mask[..., None]
 
 
 def _norm(values: Tensor, dim: int) -> Tensor:

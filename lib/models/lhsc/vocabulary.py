@@ -40,6 +40,10 @@ class Vocabulary(Tokenizer):
             for caption in captions
         ]
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Words."""
+        return [self.words[number] for number in ids]
+
     def state(self) -> dict[str, Any]:
         """All words."""
         return {"words": self.words}

@@ -7,13 +7,15 @@ import torch
 from torch import Tensor, nn
 from transformers import BertModel
 
-from lib.batch import ImageBatch, pad_rows
+from lib.batch import ImageBatch, TextBatch, pad_rows
 from lib.distributed import all_reduce_max
 from lib.models.common.bert import TextEncoder, bert_parameter_groups
+from lib.models.common.explanation import Explanation
 from lib.models.common.gpo import GeneralizedPooling
 from lib.models.common.layers import MLP, Embed, unit
 from lib.models.common.retrieval_model import ParameterGroup, RetrievalModel
 from lib.models.threeshnet.config import Config
+from lib.models.threeshnet.highlights import explain
 from lib.models.threeshnet.vsem import VSeM
 from lib.models.threeshnet.vspm import VSpM
 
@@ -57,10 +59,10 @@ class ImageEncoder(nn.Module):
         if self.training and self.synchronised:  # padded rows count: as many on every rank
             width = all_reduce_max(batch.features.shape[1])
             batch = replace(batch, features=pad_rows(batch.features, width))
-        pooled = self.pooling(*self._set(batch))
+        pooled = self.pooling(*self.pooled_set(batch))
         return unit(pooled) if self.normalise else pooled
 
-    def _set(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
+    def pooled_set(self, batch: ImageBatch) -> tuple[Tensor, Tensor]:
         """The vectors to pool, (B, N, D), and which of them count, (B, N). GPO does not see the
         order of a set, so padded rows stay where they are, masked out."""
         mask = batch.mask
@@ -87,6 +89,9 @@ class ImageEncoder(nn.Module):
 class ThreeSHNet(RetrievalModel):
     """Two encoders and a dot product."""
 
+    image_encoder: ImageEncoder
+    text_encoder: TextEncoder
+
     def __init__(self, config: Config, bert: BertModel):
         super().__init__()
         self.bert_lr_scale = config.bert_lr_scale
@@ -97,3 +102,10 @@ class ThreeSHNet(RetrievalModel):
     def parameter_groups(self, lr: float) -> list[ParameterGroup]:
         """Text head, BERT and image encoder (VSE-infinity's recipe)."""
         return bert_parameter_groups(self, lr, self.bert_lr_scale)
+
+    def _explain(self, images: ImageBatch, texts: TextBatch | None) -> Explanation:
+        sentences = None if texts is None else self.encode_texts(texts)
+        found = explain(self.image_encoder, images, sentences)
+        if texts is None:
+            return found
+        return replace(found, words=self.text_encoder.explain(texts, self.encode_images(images)))

@@ -21,11 +21,21 @@ class VSeM(nn.Module):
         """F0 (B, K, D) float, whose padded rows are the projection's bias, (B, K) bool, true on
         real rows, and shares (B, categories, cells, cells) float in [0, 1] -> (B, K, D) float;
         other rows carry no meaning."""
-        regions = projected + self.region_residual(projected)
-        query = self.query_embedding(semantic.mean(dim=(2, 3)))  # (B, D)
-        query = query + self.query_residual(query)
+        regions, query, agreement = self._compared(projected, semantic)
         real = mask[..., None]
-        agreement = (regions @ query[..., None]) / regions.shape[-1] ** 0.5  # (B, K, 1)
         highlighted = agreement.sigmoid() * real * regions
         gated = highlighted * torch.tanh(self.gate(highlighted))
         return self.output(gated + query[:, None] * real).relu()
+
+    def agreement(self, projected: Tensor, mask: Tensor, semantic: Tensor) -> Tensor:
+        """How far the gate of each region is open: (B, K) float32 in [0, 1], zero on padding;
+        arguments as of :meth:`forward`."""
+        agreement = self._compared(projected, semantic)[2]
+        return agreement.squeeze(-1).float().sigmoid() * mask
+
+    def _compared(self, projected: Tensor, semantic: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Regions (B, K, D), the picture's segmentation (B, D), their agreement (B, K, 1)."""
+        regions = projected + self.region_residual(projected)
+        query = self.query_embedding(semantic.mean(dim=(2, 3)))
+        query = query + self.query_residual(query)
+        return regions, query, (regions @ query[..., None]) / regions.shape[-1] ** 0.5

@@ -50,6 +50,17 @@ class VSpM(nn.Module):
         context = torch.cat([self._attend(*chunk, labels, positions) for chunk in chunks])
         return self.output(query + context * mask[..., None])
 
+    def attention(self, projected: Tensor, mask: Tensor, seg_map: Tensor) -> Tensor:
+        """Where each region looks: (B, K, map_size, map_size) float32, which sums to one over the
+        map and is zero on padding; arguments as of :meth:`forward`. In evaluation mode alone: the
+        running statistics stay as they are."""
+        patches = functional.unfold(seg_map[:, None], 3, padding=1).transpose(1, 2)
+        labels, positions = self._affine(patches)
+        keys = (patches @ labels + positions).relu()
+        logits = self.query(projected) @ keys.transpose(1, 2) * (SHARPNESS / KEY_CHANNELS**0.5)
+        weights = logits.float().softmax(dim=-1) * mask[..., None]
+        return weights.unflatten(-1, (self.map_size, self.map_size))
+
     def _affine(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Fold convolution and normalisation into one affine map of the label patches.
 

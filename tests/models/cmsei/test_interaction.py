@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from lib.models.cmsei.config import Config
+from tests.models.cmsei import plain
 from tests.models.cmsei.small import SWITCHES, WIDTH, batches, build, of, plain_scores, scores
 
 OPTIONS = [
@@ -57,3 +59,24 @@ def test_the_chunk_size_changes_no_score(direction, training):
         torch.testing.assert_close(found, first, rtol=0, atol=1e-6)
         for name, gradient in expected.items():
             torch.testing.assert_close(gradients[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("direction", ["i2t", "t2i"])
+@pytest.mark.parametrize("changed", [{}, {"attention": "clipped_l2norm"}], ids=str)
+def test_the_attention_that_is_shown_is_the_paper_s(direction, changed):
+    """Eq. 5 of the first round, and that what is attended leads to the score."""
+    model, (images, texts) = build(direction, **changed), batches()
+    texts = texts[:3]
+    found = list(model.explain(images, texts).attention.values())
+    assert len(found) == 2
+    regions, words = model.encode_images(images), model.encode_texts(texts)
+    for i in range(3):
+        v, t = regions.rows[i][images.mask[i]], words.rows[i][texts.mask[i]]
+        x, y = (v, t) if direction == "i2t" else (t, v)
+        config = Config(direction=direction, **changed)
+        expected = torch.stack([a.softmax(dim=0) for a in plain.attention(x, y, config)])
+        if direction == "i2t":
+            expected = expected.T
+        shown = found[0][i][: len(t), : len(v)].double()
+        torch.testing.assert_close(shown, expected, rtol=1e-5, atol=1e-6)
+    assert (found[0] - found[1]).abs().max() > 1e-4

@@ -40,6 +40,16 @@ def test_it_is_the_plain_sum_and_so_are_its_gradients(pooling):
         torch.testing.assert_close(pooling(rows, row_mask(LENGTHS, 7)), expected)
 
 
+def test_the_weights_by_row_pool_what_is_pooled(pooling):
+    rows, mask = torch.randn(3, 7, 4), row_mask(LENGTHS, 7)
+    rows[0, 0] = rows[0, 1]  # of equal values either may come first, and the sum is the same
+    with torch.no_grad():
+        found = pooling.by_row(rows, mask)
+        torch.testing.assert_close((found * rows).sum(dim=1), pooling(rows, mask))
+        torch.testing.assert_close(found.sum(dim=1), torch.ones(3, 4))
+        assert found[~mask].abs().sum() == 0
+
+
 def test_weights_are_of_the_size_alone(pooling):
     with torch.no_grad():
         weights = pooling.weights(LENGTHS, 9)

@@ -13,6 +13,9 @@ def test_padding_is_not_seen():
     mask = torch.tensor([[True] * 4, [True] * 2 + [False] * 2])
     rows = rows * mask[..., None]
     found = pooling(rows, mask)
+    weights = pooling.weights(rows, mask)
+    assert weights[~mask].abs().sum() == 0
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(2))
     torch.testing.assert_close(found[0], pooling(rows[:1])[0])
     torch.testing.assert_close(found[1], pooling(rows[1:, :2])[0])
     torch.testing.assert_close(found, pooling(pad(rows, (0, 0, 0, 3)), pad(mask, (0, 3))))

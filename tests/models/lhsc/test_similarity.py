@@ -97,3 +97,16 @@ def test_an_image_without_a_thing_has_finite_gradients():
     model.image_encoder.projection.bias.data.zero_()
     scores(model, images, texts).sum().backward()
     assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_the_attention_that_is_shown_is_what_attends():
+    model, (images, texts) = build(), batches()
+    texts = texts[:3]
+    with torch.no_grad():
+        found = model.explain(images, texts).attention["words to regions"]
+        v, t = model.encode_images(images).rows, model.encode_texts(texts).rows
+    for i, count in enumerate(texts.lengths.tolist()):
+        c = v[i] @ t[i, :count].T  # (K, N)
+        c = torch.where(c > 0, c, 0.1 * c)
+        c = c / c.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(found[i, :count], (9 * c).softmax(dim=0).T)

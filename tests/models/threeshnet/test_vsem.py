@@ -12,6 +12,8 @@ def test_it_is_the_plain_form():
     mask = torch.tensor([[True] * 4, [True, True, False, False]])
     with torch.no_grad():
         found = branch(projected, mask, semantic)
+        gates = branch.agreement(projected, mask, semantic)
+        assert gates[~mask].abs().sum() == 0
         for image in range(2):
             query = branch.query_embedding(semantic[image].mean(dim=(1, 2)))[None]
             query = (query + branch.query_residual(query))[0]
@@ -20,6 +22,7 @@ def test_it_is_the_plain_form():
                     projected[image, row] + branch.region_residual(projected[image, row][None])[0]
                 )
                 share = torch.sigmoid(region @ query / 8**0.5)
+                torch.testing.assert_close(gates[image, row], share)
                 gated = share * region * torch.tanh(branch.gate(share * region))
                 expected = branch.output(gated + query).relu()
                 torch.testing.assert_close(found[image, row], expected)

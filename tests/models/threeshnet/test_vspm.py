@@ -64,3 +64,28 @@ def test_the_fast_form_is_the_plain_one(training):
         # A bias before a normalisation has a gradient of rounding errors alone.
         allowed = 1e-3 * max(gradient.norm().item(), 1e-3 * largest)
         assert (gradients[name] - gradient).norm().item() <= allowed, name
+
+
+def test_the_attention_that_is_shown_is_what_is_computed():
+    part = build(training=False)
+    generator = torch.Generator().manual_seed(1)
+    projected = torch.randn(2, REGIONS, SIZE, generator=generator)
+    mask = torch.arange(REGIONS) < torch.tensor([4, 2])[:, None]
+    seg_map = torch.randint(0, 133, (2, SIDE, SIDE), generator=generator).float()
+    with torch.no_grad():
+        weights = part.attention(projected, mask, seg_map)
+        code = part.position_code.expand(2, -1, -1, -1)
+        keys = (
+            part.key_norm(
+                part.key_conv(torch.cat([seg_map[:, None], code], dim=1))
+                .flatten(2)
+                .transpose(1, 2)
+                .flatten(0, 1)
+            )
+            .relu()
+            .view(2, SIDE * SIDE, -1)
+        )
+        output = part.output(part.query(projected) + weights.flatten(2) @ keys)
+        expected = part(projected, mask, seg_map)
+    torch.testing.assert_close(output[mask], expected[mask], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weights.sum(dim=(2, 3)), mask.float())
