@@ -8,14 +8,8 @@ from functools import partial
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import add_arguments, target_of
-from lib.evaluation.evaluator import (
-    FeatureChoice,
-    Scored,
-    Shortlist,
-    Target,
-    origin_to_be,
-    score_checkpoint,
-)
+from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer

@@ -11,7 +11,8 @@ from lib.checkpoint import load_checkpoint
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import add_arguments, target_of
-from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
+from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble, format_table, transfer

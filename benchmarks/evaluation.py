@@ -27,8 +27,9 @@ from lib.data.split import Split, open_split
 from lib.device import encoding_batch
 from lib.errors import exit_on_error
 from lib.evaluation.encode import encode_split
-from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
+from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.metrics import RetrievalMetrics
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import FOLDS, evaluate
 from lib.models import build_model
 from lib.models.common.bert import BertTokenizer

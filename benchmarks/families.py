@@ -33,7 +33,8 @@ from lib.data.split import open_split
 from lib.device import encoding_batch, resolve_device
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.encode import encode_split
-from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
+from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import read_record
 from lib.evaluation.shortlist import candidates, rescore

@@ -64,6 +64,11 @@ class Checkpoint:
     is_released: bool = False  # read from the release's format
 
     @property
+    def title(self) -> str:
+        """The model's name in tables."""
+        return family_of(self.config.model).title(self.config.model)
+
+    @property
     def source(self) -> str | None:
         """The dataset it was trained on; None where a released file does not say."""
         if self.released is not None and _dataset_of(self.released.get("opt")) is None:
@@ -79,9 +84,8 @@ class Checkpoint:
         """The same with files of the model in other places, setting by setting. Raises InputError:
         the family has no such setting."""
         if unknown := locations.keys() - self.locations:
-            title = family_of(self.config.model).title(self.config.model)
             raise InputError(
-                f"--{min(unknown)} does not apply to {title}, which needs no such file"
+                f"--{min(unknown)} does not apply to {self.title}, which needs no such file"
             )
         model = self.config.model.model_copy(update=locations)
         return replace(self, config=self.config.model_copy(update={"model": model}))

@@ -29,7 +29,7 @@ def convert(
     source: Path, target: Path, locations: dict[str, str], root: str | Path = "data"
 ) -> str:
     """Write ``target``, and what belongs beside it, and say what they are; ``locations`` as in
-    :class:`lib.evaluation.evaluator.Target`, ``root`` as :func:`load_tokenizer` has it."""
+    :class:`lib.evaluation.opened.Target`, ``root`` as :func:`load_tokenizer` has it."""
     check_outputs([(target, new_file)], [source])
     checkpoint = load_checkpoint(source).relocated(locations)
     model = checkpoint.config.model

@@ -6,7 +6,7 @@ from typing import Any
 from lib.arguments import dataset_arg
 from lib.config import PRECISIONS
 from lib.device import default_workers
-from lib.evaluation.evaluator import Target
+from lib.evaluation.opened import Target
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
 

@@ -2,68 +2,29 @@
 
 import sys
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from lib.checkpoint import Checkpoint, load_checkpoint, load_model
-from lib.config import Config, FeaturesConfig
-from lib.data.captions import tokenise
-from lib.data.provenance import mismatches
-from lib.data.split import Split, open_split
-from lib.device import default_workers, encoding_batch, resolve_device
+from lib.checkpoint import Checkpoint, load_checkpoint
+from lib.config import FeaturesConfig
+from lib.data.split import Split
+from lib.device import encoding_batch, resolve_device
 from lib.distributed import rank
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_split
+from lib.evaluation.opened import (
+    FeatureChoice,
+    Target,
+    open_checkpoint,
+    require_features,
+    retargeted,
+)
 from lib.evaluation.protocols import FOLDS, check_split
 from lib.evaluation.records import UNKNOWN, Origin
 from lib.evaluation.shortlist import candidates, rescore
 from lib.models import family_of
-from lib.models.common.micro_batch import set_limits
-
-GRID_FOLDER = "grids"  # where grid features are looked for if neither checkpoint nor user says
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to score on, and how."""
-
-    data_path: str  # holds <dataset>_precomp/
-    dataset: str
-    split: str
-    # Setting -> where a family's own files are now; what is left out: as trained.
-    locations: dict[str, str] = field(default_factory=dict)
-    device: str = "auto"
-    batch_size: int | None = None  # images or captions encoded at once; None: by device
-    workers: int = default_workers(2)
-    precision: str = "fp32"  # fp32, tf32 or bf16
-    pair_memory_gb: float | None = None  # in a family that scores pairs; None: as trained
-
-
-@dataclass(frozen=True)
-class FeatureChoice:
-    """The features that a model gets; None everywhere: those that it was trained on."""
-
-    type: str | None = None  # region or grid
-    folder: str | None = None  # of one file per image; "" for the split's array
-    grid_size: str | None = None  # side that grids are pooled to, or "off"; for grids alone
-    images: str | None = None  # the folder of pictures; for a model that reads them
-
-    def apply(self, trained: FeaturesConfig) -> FeaturesConfig:
-        """The training's settings with this choice."""
-        features = trained
-        if self.type is not None and self.type != features.type:
-            folder = GRID_FOLDER if self.type == "grid" else None
-            features = FeaturesConfig(type=self.type, folder=folder)  # type: ignore[arg-type]
-        changes: dict[str, str | int | None] = {}
-        if self.images is not None:
-            changes["folder"] = str(Path(self.images).absolute())
-        if self.folder is not None:
-            changes["folder"] = self.folder or None
-        if self.grid_size is not None and features.type == "grid":
-            changes["grid_size"] = None if self.grid_size == "off" else int(self.grid_size)
-        return features.model_copy(update=changes)
 
 
 @dataclass(frozen=True)
@@ -120,11 +81,11 @@ def origin_to_be(
     checkpoint = load_checkpoint(path)
     if shortlist is not None:
         target, choice = _applicable(target, choice, checkpoint)
-    _require_features(path, checkpoint, choice)
-    features = _retarget(checkpoint.config, target, choice).features
+    require_features(path, checkpoint, choice)
+    features = retargeted(checkpoint.config, target, choice).features
     if shortlist is None:
         return origin_of(path, checkpoint, features)
-    among = shortlist.among(_title(load_checkpoint(shortlist.first_stage)))
+    among = shortlist.among(load_checkpoint(shortlist.first_stage).title)
     origin = origin_of(path, checkpoint, features, among)
     return replace(origin, first_stage=shortlist.first_stage)
 
@@ -149,32 +110,18 @@ def score_checkpoint(
         first_target, first_choice = _applicable(target, first_choice, stage)
         if unknown := target.locations.keys() - checkpoint.locations - stage.locations:
             raise InputError(f"--{min(unknown)} does not apply to either of the two stages")
-        if choice.images is not None and "images" not in (_type(checkpoint), _type(stage)):
+        types = {of.config.features.type for of in (checkpoint, stage)}
+        if choice.images is not None and "images" not in types:
             raise InputError("--images is for models that read pictures; neither stage does")
         target, choice = _applicable(target, choice, checkpoint)
-    checkpoint = checkpoint.relocated(target.locations)
-    _require_features(path, checkpoint, choice)
-    notes = []
-    reads_arrays = checkpoint.config.features.type != "images"
-    if checkpoint.released is not None and choice.type is None and reads_arrays:
-        notes.append(
-            f"{path} is a released file, which does not tell its features; it gets regions "
-            "(--features says otherwise)"
-        )
-    config = _retarget(checkpoint.config, target, choice)
-    split = open_split(config, target.split)
-    check_split(target.dataset, target.split, len(split.image_ids))
-    model, tokenizer = load_model(checkpoint, path, target.data_path)
+    ready = open_checkpoint(path, checkpoint, target, choice)
+    split, model = ready.split, ready.model
     if needs_vectors and model.pairwise:
         raise InputError(
-            f"{path}: {_title(checkpoint)} scores pairs and has no "
-            "vector per image to save; --save_results saves its scores"
+            f"{path}: {checkpoint.title} scores pairs and has no vector per image to save; "
+            "--save_results saves its scores"
         )
-    set_limits(model, None, target.pair_memory_gb or config.eval.pair_memory_gb)
-    captions = tokenise(split.captions, tokenizer)
-    notes += mismatches(checkpoint.progress.get("extractors", {}), split.extractors)
-    notes += [*captions.warnings(split.name), *tokenizer.notes]
-    for note in notes if rank() == 0 else ():
+    for note in ready.notes if rank() == 0 else ():
         print(f"note: {note}", file=sys.stderr)
     first, among = None, ""
     if shortlist is not None:  # now that the second stage is known to be whole
@@ -182,9 +129,14 @@ def score_checkpoint(
         among = shortlist.among(first.origin.model)
     batch_size = target.batch_size or encoding_batch(device)
     embeddings = encode_split(
-        model.to(device), split, captions, batch_size, target.workers, precision=target.precision
+        model.to(device),
+        split,
+        ready.captions,
+        batch_size,
+        target.workers,
+        precision=target.precision,
     )
-    origin = origin_of(path, checkpoint, config.features, among)
+    origin = origin_of(path, ready.checkpoint, ready.config.features, among)
     if shortlist is not None:
         origin = replace(origin, first_stage=shortlist.first_stage)
     started = time.perf_counter()
@@ -204,20 +156,12 @@ def score_checkpoint(
     return Scored(origin, split, scores, embeddings, note if model.pairwise else "")
 
 
-def _title(checkpoint: Checkpoint) -> str:
-    return family_of(checkpoint.config.model).title(checkpoint.config.model)
-
-
-def _type(checkpoint: Checkpoint) -> str:
-    return checkpoint.config.features.type
-
-
 def _applicable(
     target: Target, choice: FeatureChoice, checkpoint: Checkpoint
 ) -> tuple[Target, FeatureChoice]:
     """What of both applies to one of two stages: its own files, and pictures if it reads them."""
     known = {k: v for k, v in target.locations.items() if k in checkpoint.locations}
-    images = choice.images if _type(checkpoint) == "images" else None
+    images = choice.images if checkpoint.config.features.type == "images" else None
     return replace(target, locations=known), replace(choice, images=images)
 
 
@@ -227,29 +171,10 @@ def _require_stages(second: tuple[str, Checkpoint], first: tuple[str, Checkpoint
     scores_pairs = [family_of(c.config.model).pairwise for _, c in (second, first)]
     if not scores_pairs[0]:
         raise InputError(
-            f"{second[0]}: {_title(second[1])} compares vectors, for which --shortlist gains "
-            "nothing"
+            f"{second[0]}: {second[1].title} compares vectors, for which --shortlist gains nothing"
         )
     if scores_pairs[1]:
         raise InputError(
-            f"{first[0]}: {_title(first[1])} scores pairs; --first_stage must be a model with a "
+            f"{first[0]}: {first[1].title} scores pairs; --first_stage must be a model with a "
             "vector per image and caption"
         )
-
-
-def _require_features(path: str, checkpoint: Checkpoint, choice: FeatureChoice) -> None:
-    """Refuse features of another type than a run of ours, or a backbone, was trained on."""
-    trained = checkpoint.config.features.type
-    if choice.images is not None and trained != "images":
-        raise InputError(f"{path}: reads {trained} features, no pictures; leave --images out")
-    if choice.images is not None and choice.folder is not None:
-        raise InputError("--images and --features_folder name the same folder; leave one out")
-    if trained == "images" and choice.type is not None:
-        raise InputError(f"{path}: reads pictures, not {choice.type} features (--images FOLDER)")
-    if checkpoint.released is None and choice.type not in (None, trained):
-        raise InputError(f"{path}: was trained on {trained} features, not on {choice.type}")
-
-
-def _retarget(config: Config, target: Target, choice: FeatureChoice) -> Config:
-    data = config.data.model_copy(update={"root": target.data_path, "dataset": target.dataset})
-    return config.model_copy(update={"data": data, "features": choice.apply(config.features)})

@@ -37,7 +37,7 @@ def search(
     device: str = "auto",
 ) -> list[Found]:
     """The ``k`` best pictures of each query among files of ``eval.py --save_embeddings``;
-    ``locations`` as in :class:`lib.evaluation.evaluator.Target`. Raises InputError: anything wrong
+    ``locations`` as in :class:`lib.evaluation.opened.Target`. Raises InputError: anything wrong
     with the files, or embeddings of another width."""
     galleries = {path: read_embeddings(path) for path in embeddings}
     place = resolve_device(device)

@@ -5,8 +5,9 @@ import pytest
 
 import eval as eval_script
 from lib.config import load_config
-from lib.evaluation.evaluator import FeatureChoice, Shortlist, Target, score_checkpoint
+from lib.evaluation.evaluator import Shortlist, score_checkpoint
 from lib.evaluation.metrics import retrieval_metrics
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.records import read_record
 from lib.evaluation.shortlist import candidates
 from tests.support import ROOT, TORCHRUN, fit, succeed

@@ -11,7 +11,8 @@ from lib.checkpoint import load_checkpoint, save_released
 from lib.errors import InputError
 from lib.evaluation import encode
 from lib.evaluation.encode import Embeddings
-from lib.evaluation.evaluator import FeatureChoice, Target, score_checkpoint
+from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.scores import SavedScores
 from lib.models import family_of
 from tests.models.cmsei.small import batches, build, scores
