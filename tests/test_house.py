@@ -21,6 +21,9 @@ MAY_IMPORT = {
     "evaluation": {"evaluation", "checkpoint", "data", "config", "models", "distributed"},
     "extraction": {"extraction", "data", "models"},
     "demo": {"demo", "data"},
+    "display": {
+        "display", "extraction", "evaluation", "checkpoint", "data", "config", "models",
+    },
     "training": {
         "training", "evaluation", "checkpoint", "data", "config", "models", "distributed",
     },

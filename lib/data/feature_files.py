@@ -57,6 +57,12 @@ class FeatureFiles:
             raise InputError(f"{self.path(image)}: holds NaN or infinite values")
         return rows
 
+    def map_size(self, image: int) -> tuple[int, int]:
+        """Rows and columns of image ``image``'s map; a list of cells has a single row."""
+        array = self._load(image)
+        shape = array.shape if array.ndim == 2 else self._map(self.path(image), array).shape
+        return (1, shape[0]) if len(shape) == 2 else shape[:2]
+
     def path(self, image: int) -> Path:
         """Image ``image``'s file."""
         return self.folder / (self.image_ids[image] + self.suffixes[image])

@@ -1,0 +1,159 @@
+"""A checkpoint in front of a split: pictures and sentences ranked, and what the model looks at."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lib.batch import TextBatch, map_tensors
+from lib.checkpoint import load_checkpoint
+from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
+from lib.data.dataset import image_loader, text_batches
+from lib.device import encoding_batch, resolve_device
+from lib.display.encodings import kept
+from lib.display.places import Places
+from lib.errors import InputError
+from lib.evaluation.encode import PAIR_COLUMNS, PAIR_ROWS, Embeddings, encode_split
+from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
+from lib.files import file_sha256
+from lib.models.common.explanation import Explanation
+
+CHECKPOINT = "model_best.pth"  # of a run's folder
+KEPT = "explorer"  # the folder beside a checkpoint in which encodings are kept
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a model looked at in one picture, and in its pair with a sentence."""
+
+    maps: Explanation  # of one picture
+    pieces: list[str]  # the sentence's tokens, as the maps of words have them
+    score: float | None  # of the pair
+    boxes: np.ndarray | None  # (K, 4), as :meth:`Places.of` gives them
+
+
+def checkpoint_of(run: Path) -> Path:
+    """A run's folder, or a checkpoint's file -> the file. Raises InputError: neither."""
+    if run.is_dir():
+        found = run / CHECKPOINT
+        if not found.is_file():
+            raise InputError(f"{run}: holds no {CHECKPOINT}; is it a run of train.py?")
+        return found
+    if not run.is_file():
+        raise InputError(f"{run}: no such run or checkpoint")
+    return run
+
+
+class Gallery:
+    """A split that was encoded once. Methods may be called from several threads."""
+
+    def __init__(
+        self,
+        run: Path,
+        target: Target,
+        choice: FeatureChoice,
+        keep: Path | None = None,
+        say: Callable[[str], None] = print,
+    ):
+        """Encode a split with a run's best checkpoint, or take the encodings that are kept in
+        ``keep``, by default ``explorer/`` beside the checkpoint; ``say`` gets what a reader should
+        know. Raises InputError: anything wrong with checkpoint, files or arguments."""
+        path = checkpoint_of(run)
+        self.run, self.target = run, target
+        self.opened: Opened = open_checkpoint(str(path), load_checkpoint(path), target, choice)
+        self.split, self.captions = self.opened.split, self.opened.captions
+        for note in self.opened.notes:
+            say(f"note: {note}")
+        self.device = resolve_device(target.device)
+        self.model = self.opened.model.to(self.device).eval()
+        self.places = Places(self.split, self.opened.config.features)
+        self.number = {image_id: i for i, image_id in enumerate(self.split.image_ids)}
+        self._lock = threading.Lock()  # one request at a time has the model
+        key = {
+            "checkpoint": file_sha256(path),
+            "split": self.split.fingerprint(),
+            "features": self.opened.config.features.model_dump(exclude={"folder"}),
+            "precision": target.precision,
+            "locations": target.locations,
+        }
+        name = f"{target.dataset}-{target.split}"
+        if target.precision != "fp32":
+            name += f"-{target.precision}"
+        file = (keep or path.parent / KEPT) / f"{name}.safetensors"
+        started = time.perf_counter()
+        self.embeddings, was_there = kept(file, key, self._encode)
+        seconds = time.perf_counter() - started
+        say(
+            f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of {target.dataset} "
+            f"{target.split}, "
+            + (f"encodings from {file}" if was_there else f"encoded in {seconds:.0f} s, see {file}")
+        )
+
+    @property
+    def title(self) -> str:
+        """The model's name in tables, and what features it gets."""
+        return f"{self.opened.checkpoint.title} {self.opened.config.features.type}"
+
+    def _encode(self, images: int | None) -> Embeddings:
+        target = self.target
+        batch = target.batch_size or encoding_batch(self.device)
+        about = (self.model, self.split, self.captions, batch, target.workers, images)
+        return encode_split(*about, precision=target.precision)
+
+    def sentence(self, text: str) -> TextBatch:
+        """A batch of one caption, on the model's device."""
+        (batch,) = text_batches(tokenise([text], self.opened.tokenizer), 1, 1)
+        return batch.to(self.device)
+
+    def search(self, text: str) -> np.ndarray:
+        """(n,) float32: every picture's score with a sentence."""
+        with self._lock, torch.inference_mode():
+            encoded = self.model.encode_texts(self.sentence(text))
+            return self._scores(self.embeddings.images, encoded).ravel()
+
+    def sentences(self, image: int) -> np.ndarray:
+        """(5n,) float32: every sentence's score with a picture."""
+        with self._lock, torch.inference_mode():
+            one = self.embeddings.images[image : image + 1]
+            return self._scores(one, self.embeddings.captions).ravel()
+
+    def _scores(self, images: Any, texts: Any) -> np.ndarray:
+        """(n, m), in chunks, so that any gallery fits."""
+        rows, columns = (PAIR_ROWS, PAIR_COLUMNS) if self.model.pairwise else (4096, 25_000)
+        texts = [
+            map_tensors(texts[i : i + columns], self._here) for i in range(0, len(texts), columns)
+        ]
+        blocks = []
+        for start in range(0, len(images), rows):
+            some = map_tensors(images[start : start + rows], self._here)
+            blocks.append(torch.cat([self.model.score(some, part).cpu() for part in texts], dim=1))
+        return torch.cat(blocks).float().numpy()
+
+    def explain(self, image: int, text: str | None, size: tuple[int, int] | None) -> Shown:
+        """What the model looks at in a picture of that ``size`` in pixels, if it is known, and with
+        a sentence in the pair of both."""
+        with self._lock:
+            (batch,) = image_loader(self.split, [range(image, image + 1)], 0, False)
+            batch = batch.to(self.device)
+            sentence = None if text is None else self.sentence(text)
+            found = self.model.explain(batch, sentence)
+            score, pieces = None, []
+            if sentence is not None:
+                with torch.inference_mode():
+                    encoded = self.model.encode_texts(sentence)
+                    score = float(self.model.score(self.model.encode_images(batch), encoded))
+                pieces = self.opened.tokenizer.pieces(sentence.ids[0].tolist())
+        boxes = self.places.of(image, int(found.mask.sum()), size)
+        return Shown(found, pieces, score, boxes)
+
+    def own(self, image: int) -> range:
+        """The numbers of a picture's sentences."""
+        return range(image * CAPTIONS_PER_IMAGE, (image + 1) * CAPTIONS_PER_IMAGE)
+
+    def _here(self, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.to(self.device)

@@ -1,0 +1,68 @@
+"""A gallery ranks as evaluation does, and explains the pair that it is asked for."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from lib.display.gallery import Gallery, checkpoint_of
+from lib.errors import InputError
+from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.opened import FeatureChoice
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])
+def test_scores_are_those_of_evaluation(galleries, number):
+    gallery = galleries[number]
+    path = str(checkpoint_of(gallery.run))
+    scores = score_checkpoint(path, gallery.target, FeatureChoice()).scores
+    for caption in (0, 17):
+        found = gallery.search(gallery.split.captions[caption])
+        np.testing.assert_allclose(found, scores[:, caption], atol=1e-5)
+    for image in (0, 7):
+        np.testing.assert_allclose(gallery.sentences(image), scores[image], atol=1e-5)
+        assert [gallery.split.captions[i] for i in gallery.own(image)] == (
+            gallery.split.captions[5 * image : 5 * image + 5]
+        )
+        shown = gallery.explain(image, gallery.split.captions[17], (224, 224))
+        assert shown.score == pytest.approx(scores[image, 17], abs=1e-5)
+        assert len(shown.pieces) == len(gallery.sentence(gallery.split.captions[17]).ids[0])
+        assert shown.boxes.shape == (6, 4)
+
+
+def test_a_gallery_is_encoded_once(galleries, monkeypatch, tmp_path):
+    """Encodings are taken from the file where checkpoint and split are the same, and only there."""
+    for gallery in galleries:
+        keep, told = tmp_path / gallery.run.name, []
+        about = (gallery.run, gallery.target, FeatureChoice(), keep, told.append)
+        first, second = Gallery(*about), Gallery(*about)
+        assert "encoded in" in told[0]
+        assert "encodings from" in told[1]
+        query = gallery.split.captions[3]
+        assert np.array_equal(first.search(query), second.search(query))
+    (file,) = keep.iterdir()
+    other = tmp_path / "other"
+    shutil.copytree(gallery.run, other)
+    content = torch.load(other / "model_best.pth", weights_only=True)
+    content["progress"]["best_rsum"] = 1.0
+    torch.save(content, other / "model_best.pth")
+    Gallery(other, *about[1:])
+    assert "encoded in" in told[2]
+    assert list(keep.iterdir()) == [file]  # replaced
+    file.write_text("mine")
+    with pytest.raises(InputError, match="holds no encodings of a gallery"):
+        Gallery(*about)
+    assert file.read_text() == "mine"
+
+
+def test_what_is_no_run(tmp_path, galleries):
+    with pytest.raises(InputError, match="no such run or checkpoint"):
+        checkpoint_of(tmp_path / "none")
+    with pytest.raises(InputError, match=r"holds no model_best\.pth"):
+        checkpoint_of(tmp_path)
+    target = replace(galleries[0].target, split="holiday")
+    with pytest.raises(InputError, match="holiday_caps"):
+        Gallery(galleries[0].run, target, FeatureChoice(), tmp_path / "keep")
+    assert not (tmp_path / "keep").exists()
