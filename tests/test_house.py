@@ -43,7 +43,7 @@ ARGPARSE = {
     "demo/small_bert.py",
     "demo/scenes/__main__.py",
 }
-ARGPARSE |= {"weights.py", "checkpoint.py", "arguments.py"}
+ARGPARSE |= {"display/arguments.py", "weights.py", "checkpoint.py", "arguments.py"}
 
 
 def imports(path):

@@ -110,6 +110,11 @@ class Gallery:
         (batch,) = text_batches(tokenise([text], self.opened.tokenizer), 1, 1)
         return batch.to(self.device)
 
+    def scores(self) -> np.ndarray:
+        """(n, 5n) float32: every picture with every sentence of the split."""
+        with self._lock:
+            return self.embeddings.scores(self.model, self.target.precision)
+
     def search(self, text: str) -> np.ndarray:
         """(n,) float32: every picture's score with a sentence."""
         with self._lock, torch.inference_mode():

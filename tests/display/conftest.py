@@ -11,11 +11,11 @@ from tests.support import ROOT, fit
 
 @pytest.fixture(scope="session")
 def shown_runs(settings, lhsc_settings, tmp_path_factory):
-    """Folders of a 3SHNet and an LHSC, one epoch each."""
+    """Folders of a 3SHNet and an LHSC, two epochs each."""
     found = []
     for name, words in (("region", settings), ("lhsc", lhsc_settings)):
         out = tmp_path_factory.mktemp("shown") / name
-        words = [*words, f"run.out={out}", "train.epochs=1"]
+        words = [*words, f"run.out={out}"]
         fit(load_config(ROOT / "configs" / f"scenes_{name}.yaml", words))
         found.append(out)
     return found

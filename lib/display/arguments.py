@@ -1,0 +1,90 @@
+"""The options of the programs that show runs: which, on what, and where the pictures are."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from lib.arguments import path_arg
+from lib.checkpoint import load_checkpoint
+from lib.config import PRECISIONS
+from lib.data.pictures import PictureFolder
+from lib.data.split import dataset_folder
+from lib.device import default_workers
+from lib.display.gallery import Gallery, checkpoint_of
+from lib.errors import InputError
+from lib.evaluation.arguments import add_locations, locations_in
+from lib.evaluation.opened import FeatureChoice, Target
+from lib.evaluation.protocols import default_split
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to show runs on."""
+    parser.add_argument(
+        "--data", type=path_arg, help="a folder <dataset>_precomp; default: the training's"
+    )
+    parser.add_argument("--images", type=path_arg, help="of pictures; default: images/ in --data")
+    parser.add_argument(
+        "--mapping", type=path_arg, help="image id -> file; default: pictures.json in --data"
+    )
+    parser.add_argument("--split", help="default: testall for coco, else test")
+    parser.add_argument(
+        "--keep", type=path_arg, help="folder of encodings; default: explorer/ by the checkpoint"
+    )
+    parser.add_argument(
+        "--features", choices=("region", "grid"), help="of a released file; default: region"
+    )
+    parser.add_argument("--features_folder", help="of one file per image, in --data")
+    add_locations(parser)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--workers", type=int, default=default_workers(2), help="loading processes")
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
+
+
+def data_of(data: Path | None, run: Path) -> tuple[str, str]:
+    """``--data`` -> data path and data set; without it, those that the run was trained on. Raises
+    InputError: a folder of another name, or no data there."""
+    if data is None:
+        config = load_checkpoint(checkpoint_of(run)).config.data
+        root, dataset = config.root, config.dataset
+    else:
+        folder = data.resolve()
+        if folder.name == "precomp":
+            root, dataset = str(folder.parents[1]), folder.parent.name
+        elif folder.name.endswith("_precomp"):
+            root, dataset = str(folder.parent), folder.name.removesuffix("_precomp")
+        else:
+            raise InputError(
+                f"--data {data}: expected a folder <dataset>_precomp or <dataset>/precomp"
+            )
+    dataset_folder(root, dataset)
+    return root, dataset
+
+
+def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | None:
+    """The pictures to show; None, with a note: there are none by the data, and none are named.
+    Raises InputError: no such folder."""
+    folder = dataset_folder(*data_of(args.data, runs[0]))
+    images = args.images or folder / "images"
+    if args.images is None and not images.is_dir():
+        print("note: no pictures are shown; --images FOLDER says where they are", file=sys.stderr)
+        return None
+    own = folder / "pictures.json"
+    return PictureFolder(images, args.mapping or (own if own.is_file() else None))
+
+
+def galleries_of(args: argparse.Namespace, runs: list[Path]) -> list[Gallery]:
+    """Each run's gallery, all on one split. Raises InputError: anything wrong with them."""
+    root, dataset = data_of(args.data, runs[0])
+    split = args.split or default_split(dataset)
+    about = {"device": args.device, "workers": args.workers, "precision": args.precision}
+    target = Target(root, dataset, split, locations_in(args), **about)
+    choice = FeatureChoice(args.features, args.features_folder)
+    galleries = []
+    for number, run in enumerate(runs):
+        keep = args.keep if args.keep is None or len(runs) == 1 else args.keep / str(number)
+        galleries.append(Gallery(run, target, choice, keep, _say))
+    return galleries
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr if line.startswith("note: ") else sys.stdout, flush=True)
