@@ -1,16 +1,21 @@
 """Draws what a model retrieves: the best pictures of sentences, the best sentences of pictures.
 
-python scripts/draw_retrieval.py --embeddings E --data data/f8k_precomp --images IMAGES --out r.png
-python scripts/draw_retrieval.py --embeddings E --data data/f8k_precomp --images IMAGES \\
-    --out r.jpg --checkpoint model_best.pth --query "two dogs on a beach" "a man on a bicycle"
+python scripts/draw_retrieval.py --run runs/f8k/region-0 --images IMAGES --out retrieved.png
+python scripts/draw_retrieval.py --run runs/f8k/region-0 --images IMAGES --out retrieved.pdf \\
+    --query "two dogs on a beach" "a man on a bicycle"
+python scripts/draw_retrieval.py --embeddings E --data data/f8k_precomp --images IMAGES --out r.jpg
 
-E is of eval.py --save_embeddings. Sentences are of the data set, and those of --query, of which
-nobody has said which picture is right. Green is right, red is not.
+A run is a folder of train.py, or a checkpoint of any family; its split is encoded once and kept, as
+scripts/explore.py keeps it. E is of eval.py --save_embeddings. Sentences are of the data set, and
+those of --query, of which nobody has said which picture is right. Green is right, red is not.
 """
 
 import argparse
 import sys
 import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,15 +25,19 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PdfParser import PdfParser
 from PIL.PngImagePlugin import PngInfo
 
 from lib.arguments import path_arg
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
 from lib.data.pictures import PictureError, PictureFolder
+from lib.display.arguments import add_arguments, galleries_of, pictures_of
+from lib.display.gallery import checkpoint_of
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import add_locations, locations_in
+from lib.evaluation.arguments import locations_in
+from lib.evaluation.protocols import default_split
 from lib.evaluation.scores import read_embeddings
-from lib.evaluation.search import search
+from lib.evaluation.search import Found, search, top
 from lib.files import atomic_write
 from lib.outputs import check_outputs
 
@@ -36,10 +45,11 @@ TOP = 5
 DRAWN = "retrieved"  # begins a drawing's comment, which tells of which embeddings and split it is
 SIDE = 170  # pixels of a picture's longer side
 LINE = 22
+DPI = 100  # pixels of an inch of a PDF's page
 GAP = 14
 FRAME = 5
 LEFT = 270  # where the results begin
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
 RIGHT, WRONG, UNKNOWN, INK = (30, 150, 60), (205, 45, 45), (150, 150, 155), (30, 30, 35)
 Colour = tuple[int, int, int]
 
@@ -94,25 +104,65 @@ class Sheet:
         self.y += SIDE + LINE + GAP
 
 
-def draw(args: argparse.Namespace) -> int:
-    """Draw what the arguments ask for; returns how many pictures are shown."""
+@dataclass(frozen=True)
+class Source:
+    """What is drawn: a split and a model's scores on it."""
+
+    image_ids: list[str]
+    captions: list[str]
+    pictures: Callable[[int], np.ndarray]  # a sentence's number -> (n,) scores
+    sentences: Callable[[int], np.ndarray]  # a picture's number -> (5n,) scores
+    found: list[Found]  # of --query
+
+
+def source_of(args: argparse.Namespace) -> Source:
+    """The scores of a run, or of saved embeddings. Raises InputError: they are not of --data."""
+    queries = args.query or []
+    if args.run is not None:
+        (gallery,) = galleries_of(args, [args.run])
+        ids, captions = gallery.split.image_ids, gallery.split.captions
+        found = []
+        for query in queries:
+            scores = gallery.search(query)
+            found.append([(float(scores[i]), ids[i]) for i in top(scores, TOP)])
+        return Source(
+            ids, captions, lambda i: gallery.search(captions[i]), gallery.sentences, found
+        )
     images, texts, ids = read_embeddings(args.embeddings)
-    captions = read_captions(args.data / f"{args.split}_caps.txt")
+    split = args.split or default_split(args.data.name.removesuffix("_precomp"))
+    captions = read_captions(args.data / f"{split}_caps.txt")
     if len(captions) != len(texts):
         raise InputError(
-            f"{args.data}: {args.split} has {len(captions)} captions, expected {len(texts)}"
+            f"{args.data}: {split} has {len(captions)} captions, expected {len(texts)}"
         )
     found = []
-    if args.query:
-        about = (args.checkpoint, [args.embeddings], args.query, TOP)
+    if queries:
+        about = (args.checkpoint, [args.embeddings], queries, TOP)
         found = search(*about, locations_in(args))
     scores = images @ texts.T
-    chosen = np.random.default_rng(args.seed).permutation(len(images))
-    sentences = chosen[: args.queries] * CAPTIONS_PER_IMAGE
-    galleries = chosen[args.queries : 2 * args.queries]
+    return Source(ids, captions, lambda i: scores[:, i], lambda i: scores[i], found)
+
+
+def pictures_to_draw(args: argparse.Namespace) -> PictureFolder:
+    """Raises InputError: nobody says where they are."""
+    if args.run is not None:
+        pictures = pictures_of(args, [args.run])
+        if pictures is None:
+            raise InputError("there are no pictures by the data; pass --images FOLDER")
+        return pictures
     own = args.data / "pictures.json"
     mapping = args.mapping or (own if own.is_file() else None)
-    pictures = PictureFolder(args.images or args.data / "images", mapping)
+    return PictureFolder(args.images or args.data / "images", mapping)
+
+
+def draw(args: argparse.Namespace) -> int:
+    """Draw what the arguments ask for; returns how many pictures are shown."""
+    pictures = pictures_to_draw(args)
+    source = source_of(args)
+    ids, captions, found = source.image_ids, source.captions, source.found
+    chosen = np.random.default_rng(args.seed).permutation(len(ids))
+    sentences = chosen[: args.queries] * CAPTIONS_PER_IMAGE
+    galleries = chosen[args.queries : 2 * args.queries]
     rows = len(found) + len(sentences) + len(galleries)
     sheet = Sheet(pictures, rows, sum(map(bool, (found, len(sentences), len(galleries)))))
     if found:
@@ -126,13 +176,14 @@ def draw(args: argparse.Namespace) -> int:
     if len(sentences):
         sheet.heading("Sentence to picture (green: the sentence's own picture)")
     for caption in sentences:
-        order, image = np.argsort(-scores[:, caption], kind="stable"), caption // CAPTIONS_PER_IMAGE
+        scores, image = source.pictures(caption), caption // CAPTIONS_PER_IMAGE
+        order = np.argsort(-scores, kind="stable")
         rank = int(np.flatnonzero(order == image)[0]) + 1
         beyond = f" (its own is number {rank})" if rank > TOP else ""
         sheet.paragraph(captions[caption] + beyond)
         for place, number in enumerate(order[:TOP]):
             frame = RIGHT if number == image else WRONG
-            score = f"{scores[number, caption]:.3f}"
+            score = f"{scores[number]:.3f}"
             sheet.picture(LEFT + place * (SIDE + GAP), ids[number], frame, score)
         sheet.next_row()
     sheet.y += GAP if len(sentences) else 0
@@ -140,11 +191,12 @@ def draw(args: argparse.Namespace) -> int:
         sheet.heading("Picture to sentence (green: one of the picture's own)")
     for image in galleries:
         sheet.picture(GAP, ids[image])
-        order = np.argsort(-scores[image], kind="stable")
+        scores = source.sentences(image)
+        order = np.argsort(-scores, kind="stable")
         rank = int(np.flatnonzero(order // CAPTIONS_PER_IMAGE == image)[0]) + 1
         for place, caption in enumerate(order[:TOP]):
             colour = RIGHT if caption // CAPTIONS_PER_IMAGE == image else WRONG
-            line = textwrap.shorten(f"{scores[image, caption]:.3f}  {captions[caption]}", 108)
+            line = textwrap.shorten(f"{scores[caption]:.3f}  {captions[caption]}", 108)
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * place, line, colour)
         if rank > TOP:
             told = f"its own first sentence is number {rank}"
@@ -156,31 +208,43 @@ def draw(args: argparse.Namespace) -> int:
 
 def comment_of(args: argparse.Namespace) -> str:
     """What a drawing's file says of itself."""
-    return f"{DRAWN} {args.embeddings} {args.split}"
+    return f"{DRAWN} {args.embeddings or args.run} {args.split or 'test'}"
 
 
 def save(image: Image.Image, out: Path, comment: str) -> None:
-    """Write a PNG, or a small JPEG, by the name's end."""
+    """Write a PNG, a small JPEG or a PDF of one page, by the name's end."""
+    kind = FORMATS[out.suffix.lower()]
     with atomic_write(out) as temporary:
-        if FORMATS[out.suffix.lower()] == "PNG":
+        if kind == "PNG":
             about = PngInfo()
             about.add_text("comment", comment)
-            image.save(temporary, "PNG", pnginfo=about)
+            image.save(temporary, kind, pnginfo=about)
+        elif kind == "PDF":
+            day = time.gmtime(0)  # equal drawings are equal files
+            image.save(temporary, kind, title=comment, resolution=DPI, quality=90,
+                       creationDate=day, modDate=day)  # fmt: skip
         else:
             image.save(
-                temporary, "JPEG", quality=75, optimize=True, progressive=True, comment=comment
+                temporary, kind, quality=75, optimize=True, progressive=True, comment=comment
             )
 
 
-def require_replaceable(comment: str, path: Path) -> None:
-    """The rule for the drawing: an earlier one of the same embeddings and split."""
+def comment_in(path: Path) -> str | None:
+    """What a file says of itself; None: it is no picture, or says nothing."""
     try:
+        if path.suffix.lower() == ".pdf":
+            with PdfParser(str(path)) as content:
+                return content.info.Title
         with Image.open(path) as picture:
             found = picture.info.get("comment")
-    except Exception:  # Pillow's decoders fail on other files in many ways
-        found = None
-    found = found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-    if found != comment:
+    except Exception:  # Pillow's readers fail on other files in many ways
+        return None
+    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
+
+
+def require_replaceable(comment: str, path: Path) -> None:
+    """The rule for the drawing: an earlier one of the same embeddings, or run, and split."""
+    if comment_in(path) != comment:
         source = comment.removeprefix(f"{DRAWN} ")
         raise InputError(f"{path}: is there and is no drawing of {source}; choose another --out")
 
@@ -190,29 +254,30 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--embeddings", type=path_arg, required=True, help="of eval.py")
-    parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_caps.txt")
-    parser.add_argument("--images", type=path_arg, help="of pictures; default: images/ in --data")
-    parser.add_argument(
-        "--mapping", type=path_arg, help="image id -> file; default: pictures.json in --data"
-    )
-    parser.add_argument("--split", default="test")
-    parser.add_argument("--out", type=path_arg, required=True, help="a .png or .jpg")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--run", type=path_arg, help="a run's folder, or a checkpoint")
+    what.add_argument("--embeddings", type=path_arg, help="of eval.py; with --data")
+    parser.add_argument("--out", type=path_arg, required=True, help="a .png, .jpg or .pdf")
     parser.add_argument("--queries", type=int, default=5, help="sentences, and pictures, to show")
     parser.add_argument("--seed", type=int, default=0, help="chooses them")
-    parser.add_argument("--query", nargs="+", help="sentences of one's own; with --checkpoint")
-    parser.add_argument("--checkpoint", help="of the embeddings, to encode --query")
-    add_locations(parser, searchable=True)
+    parser.add_argument("--query", nargs="+", help="sentences of one's own")
+    parser.add_argument("--checkpoint", help="of --embeddings, to encode --query")
+    add_arguments(parser)
     args = parser.parse_args(words)
     if args.queries < 0 or args.seed < 0 or not (args.queries or args.query):
         parser.error("--queries must be at least 1, or 0 with --query; --seed at least 0")
-    if bool(args.query) != bool(args.checkpoint):
-        parser.error("--query and --checkpoint go together")
+    if args.embeddings is not None and args.data is None:
+        parser.error("--embeddings goes with --data")
+    if args.run is not None and args.checkpoint is not None:
+        parser.error("--checkpoint is for --embeddings; a run has its own")
+    if args.embeddings is not None and bool(args.query) != bool(args.checkpoint):
+        parser.error("with --embeddings, --query and --checkpoint go together")
     with exit_on_error():
         if args.out.suffix.lower() not in FORMATS:
             raise InputError(f"{args.out}: expected a name that ends in {', '.join(FORMATS)}")
         replaceable = partial(require_replaceable, comment_of(args))
-        check_outputs([(args.out, replaceable)], [args.embeddings])
+        read = [args.embeddings] if args.run is None else [checkpoint_of(args.run)]
+        check_outputs([(args.out, replaceable)], read)
         print(f"{args.out}: drawn, {draw(args)} pictures")
 
 

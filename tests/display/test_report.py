@@ -27,7 +27,7 @@ def test_it_tells_what_the_runs_do(runs, pictures):
     assert "<code>model.family</code>" in html
     pictures_in = re.findall(r'<img src="data:image/jpeg;base64,[\w+/=]+"', html)
     assert len(pictures_in) == html.count("<img") >= 8
-    assert not re.findall(r'(?:src|href)="(?!data:)', html)  # nothing outside the file
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', html)  # nothing outside the file
     assert "score: what it adds" in html
     assert "words to regions, mean of the words" in html
     assert "3SH finds what L&lt;b&gt; does not" in html

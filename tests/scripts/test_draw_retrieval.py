@@ -6,6 +6,7 @@ from PIL import Image
 
 import eval as eval_script
 from scripts import draw_retrieval
+from tests.display.conftest import shown_runs  # noqa: F401
 from tests.support import fit, write_embeddings
 
 GREEN, RED, GREY = draw_retrieval.RIGHT, draw_retrieval.WRONG, draw_retrieval.UNKNOWN
@@ -41,6 +42,11 @@ def test_frames_say_what_is_right(saved, capsys):
     draw_retrieval.main([*words, "--out", str(folder / "r.jpg"), "--queries", "2"])
     draw_retrieval.main([*words, "--out", str(folder / "r.jpg"), "--queries", "1"])  # its own
     assert Image.open(folder / "r.jpg").format == "JPEG"
+    draw_retrieval.main([*words, "--out", str(folder / "r.pdf"), "--queries", "2"])
+    first = (folder / "r.pdf").read_bytes()
+    assert first.startswith(b"%PDF-")
+    draw_retrieval.main([*words, "--out", str(folder / "r.pdf"), "--queries", "2"])
+    assert (folder / "r.pdf").read_bytes() == first
 
 
 def test_pictures_keep_their_proportions(saved, tmp_path):
@@ -80,19 +86,46 @@ def test_sentences_of_one_s_own(config, world, tmp_path):
     assert grey > 1000
 
 
+@pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])
+def test_a_run_of_any_family_is_drawn(shown_runs, world, tmp_path, number):  # noqa: F811
+    """With the frames that the embeddings' drawing has, where there are embeddings."""
+    run = shown_runs[number]
+    words = ["--run", str(run), "--keep", str(tmp_path / "keep"), "--device", "cpu"]
+    words += ["--query", "a red cup", "--queries", "4"]
+    draw_retrieval.main([*words, "--out", str(tmp_path / "r.png")])
+    green, red, grey = counts(tmp_path / "r.png")
+    assert green > 0
+    assert red > 0
+    assert grey > 1000
+    if number == 0:
+        data = ["--data_path", str(tmp_path), "--dataset", "scenes", "--workers", "0"]
+        (tmp_path / "scenes_precomp").symlink_to(
+            load_config(run / "config.yaml").data.root + "/scenes_precomp"
+        )
+        best = ["--checkpoint", str(run / "model_best.pth")]
+        eval_script.main([*best, *data, "--save_embeddings", str(tmp_path / "e")])
+        words = ["--embeddings", str(tmp_path / "e"), "--data", str(world / "scenes_precomp")]
+        words += [*best, "--query", "a red cup", "--queries", "4"]
+        draw_retrieval.main([*words, "--out", str(tmp_path / "e.png")])
+        one, other = (np.array(Image.open(tmp_path / n)) for n in ("r.png", "e.png"))
+        assert (one == other).all()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--out", "r.gif"), "r.gif: expected a name that ends in .png, .jpg, .jpeg"),
+        (("--out", "r.gif"), "r.gif: expected a name that ends in .png, .jpg, .jpeg, .pdf"),
         (("--out", "r.png", "--split", "train"), "captions, expected 50"),
         (("--out", "r.png", "--images", "none"), "none: no such folder of pictures"),
         (("--out", "there.png"), "is there and is no drawing of"),
+        (("--out", "there.pdf"), "is there and is no drawing of"),
     ],
 )
 def test_what_is_refused(saved, words, message, monkeypatch):
     about, folder = saved
     monkeypatch.chdir(folder)
-    (folder / "there.png").write_bytes(b"mine")
+    for name in ("there.png", "there.pdf"):
+        (folder / name).write_bytes(b"mine")
     with pytest.raises(SystemExit) as left:
         draw_retrieval.main([*about, *words])
     assert message in left.value.code
