@@ -9,7 +9,7 @@ import pytest
 from tests.support import ROOT
 
 HELPERS = {"literal", "measure", "splits"}  # have no command of their own
-ELSEWHERE = {"families", "highlights"}  # run on trainings, in test modules of their own
+ELSEWHERE = {"families", "highlights", "pointing"}  # run on trainings, in test modules of their own
 RUNS = {
     "checks": ["--images 50 --small"],
     "encoder": ["forward --batch_size 4 --repeats 1", "backward --batch_size 4 --repeats 1",

@@ -98,10 +98,7 @@ def test_a_run_of_any_family_is_drawn(shown_runs, world, tmp_path, number):  # n
     assert red > 0
     assert grey > 1000
     if number == 0:
-        data = ["--data_path", str(tmp_path), "--dataset", "scenes", "--workers", "0"]
-        (tmp_path / "scenes_precomp").symlink_to(
-            load_config(run / "config.yaml").data.root + "/scenes_precomp"
-        )
+        data = ["--data_path", str(world), "--dataset", "scenes", "--workers", "0"]
         best = ["--checkpoint", str(run / "model_best.pth")]
         eval_script.main([*best, *data, "--save_embeddings", str(tmp_path / "e")])
         words = ["--embeddings", str(tmp_path / "e"), "--data", str(world / "scenes_precomp")]
