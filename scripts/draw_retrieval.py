@@ -13,7 +13,6 @@ those of --query, of which nobody has said which picture is right. Green is righ
 import argparse
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,31 +24,27 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from PIL.PdfParser import PdfParser
-from PIL.PngImagePlugin import PngInfo
 
 from lib.arguments import path_arg
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
 from lib.data.pictures import PictureError, PictureFolder
 from lib.display.arguments import add_arguments, galleries_of, pictures_of
+from lib.display.drawing import require_format, require_replaceable, save
 from lib.display.gallery import checkpoint_of
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import locations_in
 from lib.evaluation.protocols import default_split
 from lib.evaluation.scores import read_embeddings
 from lib.evaluation.search import Found, search, top
-from lib.files import atomic_write
 from lib.outputs import check_outputs
 
 TOP = 5
 DRAWN = "retrieved"  # begins a drawing's comment, which tells of which embeddings and split it is
 SIDE = 170  # pixels of a picture's longer side
 LINE = 22
-DPI = 100  # pixels of an inch of a PDF's page
 GAP = 14
 FRAME = 5
 LEFT = 270  # where the results begin
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".pdf": "PDF"}
 RIGHT, WRONG, UNKNOWN, INK = (30, 150, 60), (205, 45, 45), (150, 150, 155), (30, 30, 35)
 Colour = tuple[int, int, int]
 
@@ -211,44 +206,6 @@ def comment_of(args: argparse.Namespace) -> str:
     return f"{DRAWN} {args.embeddings or args.run} {args.split or 'test'}"
 
 
-def save(image: Image.Image, out: Path, comment: str) -> None:
-    """Write a PNG, a small JPEG or a PDF of one page, by the name's end."""
-    kind = FORMATS[out.suffix.lower()]
-    with atomic_write(out) as temporary:
-        if kind == "PNG":
-            about = PngInfo()
-            about.add_text("comment", comment)
-            image.save(temporary, kind, pnginfo=about)
-        elif kind == "PDF":
-            day = time.gmtime(0)  # equal drawings are equal files
-            image.save(temporary, kind, title=comment, resolution=DPI, quality=90,
-                       creationDate=day, modDate=day)  # fmt: skip
-        else:
-            image.save(
-                temporary, kind, quality=75, optimize=True, progressive=True, comment=comment
-            )
-
-
-def comment_in(path: Path) -> str | None:
-    """What a file says of itself; None: it is no picture, or says nothing."""
-    try:
-        if path.suffix.lower() == ".pdf":
-            with PdfParser(str(path)) as content:
-                return content.info.Title
-        with Image.open(path) as picture:
-            found = picture.info.get("comment")
-    except Exception:  # Pillow's readers fail on other files in many ways
-        return None
-    return found.decode("utf-8", "replace") if isinstance(found, bytes) else found
-
-
-def require_replaceable(comment: str, path: Path) -> None:
-    """The rule for the drawing: an earlier one of the same embeddings, or run, and split."""
-    if comment_in(path) != comment:
-        source = comment.removeprefix(f"{DRAWN} ")
-        raise InputError(f"{path}: is there and is no drawing of {source}; choose another --out")
-
-
 def main(words: list[str] | None = None) -> None:
     """Draw what the command line, or ``words`` instead of it, asks for."""
     parser = argparse.ArgumentParser(
@@ -273,8 +230,7 @@ def main(words: list[str] | None = None) -> None:
     if args.embeddings is not None and bool(args.query) != bool(args.checkpoint):
         parser.error("with --embeddings, --query and --checkpoint go together")
     with exit_on_error():
-        if args.out.suffix.lower() not in FORMATS:
-            raise InputError(f"{args.out}: expected a name that ends in {', '.join(FORMATS)}")
+        require_format(args.out)
         replaceable = partial(require_replaceable, comment_of(args))
         read = [args.embeddings] if args.run is None else [checkpoint_of(args.run)]
         check_outputs([(args.out, replaceable)], read)

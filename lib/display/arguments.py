@@ -1,6 +1,7 @@
 """The options of the programs that show runs: which, on what, and where the pictures are."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def data_of(data: Path | None, run: Path) -> tuple[str, str]:
         config = load_checkpoint(checkpoint_of(run)).config.data
         root, dataset = config.root, config.dataset
     else:
-        folder = data.resolve()
+        folder = Path(os.path.abspath(data))  # noqa: PTH100 - links stay, loops of them too
         if folder.name == "precomp":
             root, dataset = str(folder.parents[1]), folder.parent.name
         elif folder.name.endswith("_precomp"):

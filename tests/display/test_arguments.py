@@ -11,6 +11,9 @@ def test_a_folder_names_root_and_data_set(tmp_path, shown_runs, world):
         (tmp_path / name).mkdir(parents=True)
     assert data_of(tmp_path / "mine_precomp", None) == (str(tmp_path), "mine")
     assert data_of(tmp_path / "other" / "precomp", None) == (str(tmp_path), "other")
+    (tmp_path / "loop_precomp").symlink_to(tmp_path / "loop_precomp")
+    with pytest.raises(InputError, match="no data"):
+        data_of(tmp_path / "loop_precomp", None)
     assert data_of(None, shown_runs[0]) == (str(world), "scenes")
     with pytest.raises(InputError, match="expected a folder"):
         data_of(tmp_path, None)
