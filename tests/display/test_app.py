@@ -95,6 +95,12 @@ def test_no_file_but_a_split_s_pictures(client, path, image_id):
     assert b"root:" not in answer.content
 
 
+def test_no_picture_of_another_split(client, world):
+    image_id = (world / "scenes_precomp" / "train_ids.txt").read_text().split()[0]
+    assert (world / "scenes_precomp" / "images" / f"{image_id}.png").is_file()
+    assert client.get(f"/image/{image_id}").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("path", "about", "status"),
     [

@@ -1,16 +1,7 @@
 """One-line faults, each of which the test named beside it must notice."""
 
-from typing import NamedTuple
-
-
-class Fault(NamedTuple):
-    """``old``, which a file holds once, becomes ``new``."""
-
-    file: str
-    old: str
-    new: str
-    test: str
-
+from tests.mutants.fault import in_file
+from tests.mutants.highlights import HIGHLIGHTS
 
 LOOP = "tests/training/test_loop.py::"
 TRACE = "tests/training/test_trace.py::"
@@ -58,58 +49,55 @@ DETECTIONS = "tests/extraction/test_detections.py::"
 RECIPE = "tests/test_config.py::test_defaults_are_the_published_recipe"
 
 
-def _in(file: str, *faults: tuple[str, str, str]) -> list[Fault]:
-    return [Fault(file, *fault) for fault in faults]
-
-
 FAULTS = [
-    *_in(
+    *HIGHLIGHTS,
+    *in_file(
         "lib/models/common/timm_backbone.py",
         ('getattr(self.network, "num_prefix_tokens", 0) :]', '0:]', TIMM + "test_maps"),
         ("return height // rows, width // columns", "return width // columns, 1", TIMM + "test_maps"),
         ("found.permute(0, 3, 1, 2) if last else found", "found", TIMM + "test_maps_with_channels_last"),
         ("counters | given", "counters", TIMM + "test_weights_of_a_file"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/efficientnet_names.py",
         ('"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}', '"_depthwise_conv": "conv_pw", "_bn1": "bn1", "_project_conv": "conv_dw", "_bn2": "bn2"}', "tests/models/common/test_efficientnet_names.py::test_every_tensor_has_its_place"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/word_cache.py",
         ("starts + torch.arange", "torch.arange", CACHE + "test_states_come_back_in_other_batches"),
         ("(found * real[..., None])", "found", CACHE + "test_states_come_back_in_other_batches"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/bert.py",
         ("if self.cache is not None and self.training:", "if self.cache is not None:", FROZEN + "test_training_reads_each_caption_once"),
         ("            self.bert.eval()", "            pass", FROZEN + "test_frozen_has_no_dropout"),
         ("bert.requires_grad_(not frozen)", "bert", FROZEN + "test_frozen_has_no_dropout"),
     ),
-    *_in(
+    *in_file(
         "lib/training/warm_start.py",
         ("found[name] == expected[name]}", "True}", WARM + "test_parts_of_another_size_are_named"),
         ("    if other:  # then parts", "    if False:  # then parts", WARM + "test_without_pretrained_files_where_everything_fits"),
     ),
-    *_in(
+    *in_file(
         "lib/training/collapse.py",
         ("self.gaps.clear()", "pass", COLLAPSE + "test_it_does_not_warn"),
         ("        self.warned = True", "        pass", COLLAPSE + "test_it_warns_once_with_what_helps"),
         ("> GROWTH:", "> 1:", COLLAPSE + "test_it_does_not_warn"),
     ),
-    *_in(
+    *in_file(
         "lib/extraction/detections.py",
         ("key=lambda row: -row[4]", "key=lambda row: row[4]", DETECTIONS + "test_boxes_come_by_score_and_are_cut_to_the_picture"),
         ("in reversed(list(zip(boxes, numbers, strict=True))):", "in zip(boxes, numbers, strict=True):", DETECTIONS + "test_boxes_are_painted_the_highest_score_in_front"),
         ("[number] < least", "[number] > least", DETECTIONS + "test_boxes_are_painted_the_highest_score_in_front"),
         ("boxes.clip(0, (width, height, width, height))", "boxes", DETECTIONS + "test_boxes_come_by_score_and_are_cut_to_the_picture"),
     ),
-    *_in(
+    *in_file(
         "lib/extraction/regions.py",
         ("boxes / stride if stride is not None else boxes * cells", "boxes * cells", "tests/extraction/test_regions.py::test_boxes_lie_where_they_are_on_the_map"),
         ("found = boxes * scale if given", "found = boxes if given", "tests/extraction/test_regions.py::test_features_are_those_of_the_place"),
         ("else given / scale", "else given", "tests/extraction/test_regions.py::test_features_are_those_of_the_place"),
     ),
-    *_in(
+    *in_file(
         "lib/training/loop.py",
         ('self.progress["epoch"] >= config.sum_epochs', 'self.progress["epoch"] > config.sum_epochs', STEP),
         ("config.margin, hardest, same)", "config.margin, True, same)", STEP),
@@ -138,7 +126,7 @@ FAULTS = [
         ("            average_gradients(self.model)", "            pass", "tests/models/cmsei/test_model.py::test_two_processes_and_pieces_are_one"),
         ('"loss": value / len(scores)', '"loss": value', TENSORBOARD + "test_tensorboard_has_every_curve"),
     ),
-    *_in(
+    *in_file(
         "lib/training/losses.py",
         ("scores - matched[:, None])", "scores - matched)", PLAIN_LOSS),
         ("scores - matched).relu()", "scores - matched[:, None]).relu()", PLAIN_LOSS),
@@ -152,7 +140,7 @@ FAULTS = [
         ("-torch.inf).max(dim=1)", "-torch.inf).max(dim=0)", LOSSES + "test_score_statistics"),
         ("hardest = scores.masked_fill(diagonal, -torch.inf)", "hardest = scores", LOSSES + "test_score_statistics"),
     ),
-    *_in(
+    *in_file(
         "lib/training/optim.py",
         ("config.lr * config.backbone_lr_scale", "config.lr", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("weight_decay=config.weight_decay", "weight_decay=0.0", OPTIM + "test_three_groups_and_the_schedule"),
@@ -163,18 +151,18 @@ FAULTS = [
         ("return share if backbone and", "return 1.0 if backbone and", PIXELS + "test_the_loss_is_warmed_up_and_rates_are_not"),
         ('group["lr"] = rate * factor', 'group["lr"] *= factor', STEP),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/bert.py",
         ('"lr": lr * scale}', '"lr": lr}', STEP),
         ("self.random_ids = (1, len(tokenizer))", "self.random_ids = (0, len(tokenizer))", CAPTIONS + "test_replacements_cover_the_vocabulary_but_never_padding"),
         ("return unit(pooled) if self.normalise else pooled", "return pooled", GOLDEN + "test_caption_embeddings"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/end_to_end.py",
         ("self.backbone.learn(frozen_stages)", "self.backbone.learn(4 - frozen_stages)", PIXELS + "test_heads_learn_first_then_the_late_stages"),
         ("        self.backbone.eval()", "        pass", PIXELS + "test_heads_learn_first_then_the_late_stages"),
     ),
-    *_in(
+    *in_file(
         "lib/config.py",
         ('margin: Float = setting(0.2', 'margin: Float = setting(0.1', RECIPE),
         ('clip: Float = setting(2.0', 'clip: Float = setting(1.0', RECIPE),
@@ -186,7 +174,7 @@ FAULTS = [
         ('word_augment: Float = setting(0.2', 'word_augment: Float = setting(0.1', RECIPE),
         ('mask_same_image: bool = setting(False', 'mask_same_image: bool = setting(True', RECIPE),
     ),
-    *_in(
+    *in_file(
         "lib/data/captions.py",
         ("generator.random(words[-1] + 1) < rate", "generator.random(words[-1] + 1) > rate", STEP),
         ("MASK_SHARE = 0.5", "MASK_SHARE = 0.4", CAPTIONS + "test_augmentation_rates_are_per_word"),
@@ -196,7 +184,7 @@ FAULTS = [
         ("words = np.cumsum(tokenizer.begins_word[flat]", "words = np.cumsum(np.ones_like(flat)", CAPTIONS + "test_augmentation_rates_are_per_word"),
         ("CAPTIONS_PER_IMAGE = 5", "CAPTIONS_PER_IMAGE = 4", STEP),
     ),
-    *_in(
+    *in_file(
         "lib/data/augmentation.py",
         ("keep = generator.random(count) >= rate", "keep = generator.random(count) < rate", STEP),
         ("if not keep.any():", "if False:", AUGMENTATION + "test_dropping_rows_packs_the_rest_and_never_takes_all"),
@@ -207,10 +195,10 @@ FAULTS = [
         ("generator.uniform(smallest, 1)", "generator.uniform(0, 1)", AUGMENTATION + "test_windows_cover_what_they_should"),
         ("generator.random() < flip", "generator.random() > flip", AUGMENTATION + "test_windows_cover_what_they_should"),
     ),
-    *_in(
+    *in_file(
         "lib/data/images.py",
     ),
-    *_in(
+    *in_file(
         "lib/data/dataset.py",
         ("item = training_item(self.split, image, self.features, generator)", "item = evaluation_item(self.split, image)", STEP),
         ("default_rng((self.seed, epoch, caption))", "default_rng((self.seed, caption))", STEP),
@@ -218,7 +206,7 @@ FAULTS = [
         ("image = caption // CAPTIONS_PER_IMAGE", "image = caption % len(self.split.image_ids)", STEP),
         ("values[:, :count][:, kept] if axes == 2", "values[:, :count][:, kept] if axes == 3", "tests/models/cmsei/test_regions.py::test_dropped_regions_take_their_edges_along"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/metrics.py",
         ("np.count_nonzero(row >= best[image])", "np.count_nonzero(row > best[image])", METRICS + "test_ties_count_against_the_model"),
         ("(row >= own).view", "(row > own).view", METRICS + "test_ties_count_against_the_model"),
@@ -233,7 +221,7 @@ FAULTS = [
         ("mean([part.t2i for part in parts])", "mean([part.i2t for part in parts])", PROTOCOLS + "test_recorded_folds"),
         ("RetrievalMetrics(direction_metrics(i2t), direction_metrics(t2i))", "RetrievalMetrics(direction_metrics(t2i), direction_metrics(i2t))", METRICS + "test_recorded_recalls"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/protocols.py",
         ("FOLDS = 5", "FOLDS = 2", PROTOCOLS + "test_recorded_folds"),
         ('split == "test":', 'split == "dev":', PROTOCOLS + "test_coco_test_alone_is_refused"),
@@ -242,7 +230,7 @@ FAULTS = [
         ("all {n:,} images\", n, whole)", "all {n:,} images\", n, mean_metrics(folds))", PROTOCOLS + "test_recorded_folds"),
         ('"testall" if dataset == "coco" else "test"', '"test"', "tests/test_eval.py::test_coco_gives_both_protocols_from_one_encoding"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/report.py",
         ("(side.r1, side.r5, side.r10, side.average)", "(side.r1, side.r10, side.r5, side.average)", CELLS),
         ("sides = (metrics.i2t, metrics.t2i)", "sides = (metrics.t2i, metrics.i2t)", CELLS),
@@ -252,7 +240,7 @@ FAULTS = [
         ("        if not crossing:", "        if True:", CELLS),
         ("i2t.median_rank:5.0f} {t2i.median_rank", "t2i.median_rank:5.0f} {i2t.median_rank", CELLS),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/results_table.py",
         ("statistics.stdev(values)", "statistics.pstdev(values)", CELLS),
         ("statistics.mean(values)", "max(values)", CELLS),
@@ -265,35 +253,35 @@ FAULTS = [
         ("per_run(\"epoch\"),", "per_run(\"seed\"),", CELLS),
         ("repeated = len(seeds) < len(group)", "repeated = False", "tests/evaluation/test_results_table.py::test_a_seed_that_occurs_twice_is_no_mean"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/published.csv",
         ("83.6,97.4,99.2,68.7,92.6,96.6,538.0", "83.6,97.4,99.2,67.8,92.6,96.6,538.0", ROWS),
         ("64.1,87.3,92.6,521.3", "64.1,87.3,92.6,512.3", ROWS),
         (",,,50.3,,,", "50.3,,,,,,", ROWS),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/published.py",
         ("row.models in (None, models)", "True", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
         ("row.features in (None, features)", "True", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
         ("(row.dataset, row.images) == (dataset, images)", "row.dataset == dataset", PUBLISHED + "test_published_rows_stand_beside_comparable_ones_only"),
         ("figures[:3], figures[3:6]", "figures[3:6], figures[:3]", ROWS),
     ),
-    *_in(
+    *in_file(
         "lib/models/family.py",
         ("for name, on in parts.items() if not on", "for name, on in parts.items() if on", TITLES + "test_threeshnet"),
     ),
-    *_in(
+    *in_file(
         "lib/models/threeshnet/__init__.py",
         ('"VSeM": config.vsem, "VSpM": config.vspm', '"VSeM": config.vspm, "VSpM": config.vsem', TITLES + "test_threeshnet"),
         ("if not config.segmentation:", "if False:", TITLES + "test_threeshnet"),
         ("arrays[\"categories\"] * shares.any(axis=(1, 2))", "arrays[\"categories\"]", PIXELS + "test_a_batch_is_a_function_of_seed_epoch_and_caption"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/encode.py",
         ("            with evaluating(model):", "            with evaluating(torch.nn.Identity()):", LHSC + "test_validation_changes_nothing_and_is_the_evaluation"),
         ("together or batch_size, consecutive=together is not None", "batch_size", LHSC + "test_the_release_s_batches_are_a_hundred_neighbours"),
     ),
-    *_in(
+    *in_file(
         "lib/models/lhsc/similarity.py",
         ("SMOOTHING, SLOPE, EPSILON = 9.0, 0.1,", "SMOOTHING, SLOPE, EPSILON = 4.0, 0.1,", LHSC + "test_evaluation_is_the_release_s"),
         ("SMOOTHING, SLOPE, EPSILON = 9.0, 0.1,", "SMOOTHING, SLOPE, EPSILON = 9.0, 0.2,", LHSC + "test_evaluation_is_the_release_s"),
@@ -306,30 +294,30 @@ FAULTS = [
         ("normalised(values, moments).sigmoid() * real", "normalised(values, moments).sigmoid()", PAIRS + "test_it_is_the_plain_version_s"),
         ("            self.filter_norm.update(concatenate(moments))", "            pass", LHSC + "test_training_is_the_release_s"),
     ),
-    *_in(
+    *in_file(
         "lib/models/lhsc/sentences.py",
         ("words = attention(words, None if self.released else mask)", "words = attention(words, mask)", LHSC + "test_padding_is_the_release_s"),
         ("            count = mask.sum(dim=1)[:, None, None]", "            pass", SENTENCES + "test_padding_counts_where_it_is_the_release_s"),
         ("(forward + backward) / 2", "forward + backward * 0", LHSC + "test_evaluation_is_the_release_s"),
         ("width = all_reduce_max(batch.ids.shape[1]) if training else", "width = batch.ids.shape[1] if training else", LHSC + "test_two_processes_and_pieces_are_one"),
     ),
-    *_in(
+    *in_file(
         "lib/models/lhsc/vocabulary.py",
         ("if count >= min_count", "if count > min_count", WORDS + "test_words_that_occur_often_enough_are_kept"),
         ("self.ids.get(word, self.unknown_id)", "self.ids.get(word, self.padding_id)", WORDS + "test_a_caption_s_ids"),
     ),
-    *_in(
+    *in_file(
         "lib/models/lhsc/__init__.py",
         ("path.exists() and read_vocabulary(path) != kept", "path.exists() and not read_vocabulary(path)", WORDS + "test_a_checkpoint_s_own_words_count"),
         ('len(words) != state["size"]', 'len(words) < state["size"]', WORDS + "test_a_released_file_s_words_are_sought"),
         ('"word attention": config.use_word_attention', '"word attention": config.use_filter', TITLES + "test_lhsc"),
     ),
-    *_in(
+    *in_file(
         "lib/models/lhsc/released.py",
         ('opt.get("padding", "released")', '"ignored"', "tests/models/lhsc/test_released.py::test_what_is_read_of_a_file"),
         ('"padding": config.padding', '"padding": "released"', "tests/models/lhsc/test_released.py::test_our_run_goes_there_and_back"),
     ),
-    *_in(
+    *in_file(
         "lib/models/cmsei/__init__.py",
         ('"VSG": config.use_spatial_graph', '"VSG": config.use_semantic_graph', TITLES + "test_cmsei"),
         ('{"i2t": "I-T", "t2i": "T-I"}', '{"i2t": "T-I", "t2i": "I-T"}', TITLES + "test_cmsei"),
@@ -337,30 +325,30 @@ FAULTS = [
         ('if "graph_norm" in settings:', "if settings:", "tests/models/cmsei/test_model.py::test_a_run_of_the_earlier_equations_is_refused"),
         ('f"CMSEI {VERSIONS[config.direction]}{_removed(config)}"', 'f"CMSEI {VERSIONS[config.direction]}"', TITLES + "test_cmsei"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/backbone.py",
         ("ceil_mode=True", "ceil_mode=False", CAFFE),
         ("first.conv2.stride, first.conv1.stride", "first.conv1.stride, first.conv2.stride", CAFFE),
         ('"caffe": Normalisation(True', '"caffe": Normalisation(False', BACKBONE + "test_pixels_are_normalised_as_the_weights_want"),
         ("NORMALISATIONS[pixels or (", "NORMALISATIONS[(", BACKBONE + "test_pixels_are_normalised_as_the_weights_want"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/backbone_weights.py",
         ("if name in found and not torch.equal(found[name], value):", "if False:", "tests/models/common/test_backbone_weights.py::test_a_file_of_torchvision_s_names"),
         ('"base.6": "layer3"', '"base.6": "layer2"', "tests/models/common/test_backbone_weights.py::test_a_file_of_torchvision_s_names"),
     ),
-    *_in(
+    *in_file(
         "lib/models/threeshnet/released_grid.py",
         ("if missing := [key for key in both if key not in states[BACKBONE]]:", "if missing := []:", GRIDS + "test_what_is_not_whole_is_refused"),
         ("round(BASE_SIZE * factor)", "round(128 * factor)", GRIDS + "test_there_and_back"),
         ("(network | head).items()", "network.items()", GRIDS + "test_there_and_back"),
         ('"input_scale_factor": image_size / BASE_SIZE', '"input_scale_factor": 1.0', GRIDS + "test_there_and_back"),
     ),
-    *_in(
+    *in_file(
         "lib/models/threeshnet/model.py",
         ("if self.residual is None:", "if False:", GRIDS + "test_cells_and_embeddings_are_the_recorded_ones"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/shortlist.py",
         ("if folds > 1:", "if False:", SHORT + "test_candidates_are_the_best_of_every_query"),
         ("for axis in (0, 1):", "for axis in (1,):", SHORT + "test_candidates_are_the_best_of_every_query"),
@@ -368,19 +356,19 @@ FAULTS = [
         ("scores[~chosen] += scores[chosen].min() - 1", "pass", SHORT + "test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order"),
         ("scores[image, chosen[image]] = values", "scores[image, : len(values)] = values", SHORT + "test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order"),
     ),
-    *_in(
+    *in_file(
         "lib/data/images.py",
         ("antialias=False", "antialias=True", IMAGES + "test_resizing_is_the_formula_without_antialiasing"),
         ("align_corners=False", "align_corners=True", IMAGES + "test_resizing_is_the_formula_without_antialiasing"),
         ("for place in (folder, folder.parent)", "for place in (folder,)", IMAGES + "test_ids_that_are_no_names_are_mapped"),
         ("seen[..., ::-1]", "seen[..., ::1]", IMAGES + "test_picture_and_label_map_are_seen_through_the_same_window"),
     ),
-    *_in(
+    *in_file(
         "scripts/compare_folds.py",
         ("<= TOLERANCE", "<= 0.2", "tests/scripts/test_verify_release.py::test_figures_pass_or_fail_each"),
         ("sys.exit(1 if failed else 0)", "sys.exit(0)", "tests/scripts/test_verify_release.py::test_figures_pass_or_fail_each"),
     ),
-    *_in(
+    *in_file(
         "lib/models/cmsei/graphs.py",
         ('if config.graph_norm == "batch":', 'if config.graph_norm == "none":', PAPERS),
         ("self.norm.weight, config.graph_norm_scale)", "self.norm.weight, 1.0)", GRAPHS + "test_norms_that_start_at_zero_make_a_graph_start_as_the_identity"),
@@ -389,7 +377,7 @@ FAULTS = [
         ("torch.maximum(relations, relations.transpose(1, 2))", "relations.transpose(1, 2)", PAPERS),
         ('plain if global_from == "projected" else rows', "plain", PAPERS),
     ),
-    *_in(
+    *in_file(
         "lib/models/cmsei/interaction.py",
         ("unit(context.whole)).sum", "unit(mean)).sum", PAPERS),
         ("torch.where(length > 0, gradient / length, 0)", "gradient", PAPERS),
@@ -398,7 +386,7 @@ FAULTS = [
         ("positive.norm(dim=2, keepdim=True)", "positive.norm(dim=3, keepdim=True)", PAPERS),
         ("query.mask.float() / query.mask.sum(dim=1, keepdim=True)", "query.mask.float() / width", PAPERS),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/ensemble.py",
         ("np.float32(weight) * member[rows]", "member[rows] / len(members)", ENSEMBLE + "test_coco_gives_both_protocols"),
         ("[weight / sum(weights) for", "[weight for", ENSEMBLE + "test_coco_gives_both_protocols"),
@@ -408,17 +396,17 @@ FAULTS = [
         ('("region", "grid", "images", UNKNOWN)', '("grid", "region", "images", UNKNOWN)', TITLES + "test_ensembles_of_several_models"),
         ("_whole(origins) or \" and \"", "\" and \"", TITLES + "test_versions_of_one_model_go_by_its_name"),
     ),
-    *_in(
+    *in_file(
         "lib/evaluation/evaluator.py",
         ("        epoch -= 1  #", "        epoch -= 0  #", CROSS + "test_members_and_mean_on_another_dataset"),
     ),
-    *_in(
+    *in_file(
         "eval_cross_ensemble.py",
         ("weight = 1 / len(paths)", "weight = 1.0 + len(members)", CROSS + "test_members_and_mean_on_another_dataset"),
         ("if checkpoint.source == target.dataset:", "if False:", CROSS + "test_the_training_dataset_is_no_target"),
         ("mean = mean + np.float32(weight) * scored.scores", "mean = scored.scores", CROSS + "test_members_and_mean_on_another_dataset"),
     ),
-    *_in(
+    *in_file(
         "lib/models/threeshnet/released.py",
         ('"crossmodalfusion_sm.fc_scale": "semantic.gate"', '"crossmodalfusion_sm.fc_scale": "semantic.output"', RELEASED + "test_full_size_round_trip_by_the_command_line"),
         ('"crossmodalfusion_sm.MLP_image": "semantic.region_residual"', '"crossmodalfusion_sm.MLP_image": "semantic.query_residual"', GOLDEN + "test_branches"),
@@ -431,12 +419,12 @@ FAULTS = [
         ('map_size=opt.get("map_size", 64)', 'map_size=opt.get("map_size", 32)', GOLDEN + "test_branches"),
         ("if removed and config.segmentation else None", "if False else None", RELEASED + "test_an_ablated_model_cannot_be_exported"),
     ),
-    *_in(
+    *in_file(
         "lib/models/common/gpo.py",
         ("TEMPERATURE = 0.1", "TEMPERATURE = 1.0", GOLDEN + "test_pooling"),
         ("(forward + backward) / 2", "forward + backward", GOLDEN + "test_pooling"),
     ),
-    *_in(
+    *in_file(
         "lib/models/threeshnet/vspm.py",
         ("SHARPNESS = 4.0", "SHARPNESS = 1.0", GOLDEN + "test_branches"),
         ("norm.update_running(mean, variance, size)", "pass", GOLDEN + "test_training_mode"),
