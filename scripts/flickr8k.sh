@@ -4,6 +4,7 @@
 #   [DATA_PATH=data] [OUT=runs/f8k] [SEEDS="0 1"] [JOBS=2] [LISTS=FOLDER] [BOXES=FILE] [LABELS=FILE] \
 #   [ROWS="region vse_region no_vspm no_vsem no_branches grid vse_grid"] [PHOTOGRAPHS=FOLDER] \
 #       sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]
+# ROWS may name lhsc too, which takes hours: it scores pairs.
 # captions.txt is the usual CSV (image,caption). What else there is stands beside it, or elsewhere:
 #   LISTS        folder of the official split: {train,dev,test}_ids.txt, or Flickr8K's own
 #                Flickr_8k.{train,dev,test}Images.txt
@@ -58,9 +59,10 @@ settings_of() { # the config of a row, and what the row changes
     no_vsem) echo configs/f8k_region.yaml model.vsem=false ;;
     no_vspm) echo configs/f8k_region.yaml model.vspm=false ;;
     no_branches) echo configs/f8k_region.yaml model.vsem=false model.vspm=false ;;
+    lhsc) echo configs/f8k_region.yaml model.family=lhsc model.regions=24 features.drop=0 ;;
     *)
         echo "error: ROWS names $1, expected region, vse_region, no_vspm, no_vsem, no_branches," \
-            "grid or vse_grid" >&2
+            "grid, vse_grid or lhsc" >&2
         exit 1
         ;;
     esac

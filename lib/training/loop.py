@@ -164,12 +164,11 @@ class Run:
                 while progress["epoch"] < config.train.epochs:
                     self._begin_epoch()
                     started = time.perf_counter()
-                    loss, part = self._train_epoch(pairs, curves, stop)
+                    told = self._train_epoch(pairs, curves, stop)
                     if world_size() > 1:  # a launcher that stops them does not wait for validation
                         self._save(best=False)
                     stop.stop_if_requested()
                     metrics = self._validate()
-                    told = f"{loss:.4f} per pair{part}"
                     self._finish_epoch(metrics, told, time.perf_counter() - started, curves)
             except Stopped as stopped:
                 self._save(best=False)
@@ -211,10 +210,8 @@ class Run:
         """This rank's pairs of a batch."""
         return np.split(batch, world_size())[rank()]
 
-    def _train_epoch(
-        self, pairs: TrainingPairs, curves: Curves, stop: StopSignal
-    ) -> tuple[float, str]:
-        """The rest of the current epoch; returns its mean loss per pair over the steps taken, and
+    def _train_epoch(self, pairs: TrainingPairs, curves: Curves, stop: StopSignal) -> str:
+        """The rest of the current epoch; tells its mean loss per pair over the steps taken, and
         which these are, where a resumed run has not taken all."""
         config, progress = self.config, self.progress
         epoch, first = progress["epoch"], progress["step"]
@@ -248,7 +245,9 @@ class Run:
                     bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
                 ready = now
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
-        return total / max(sum(map(len, batches[first:])), 1), part
+        if not own:
+            return "not known, all steps were taken before the stop"
+        return f"{total / sum(map(len, batches[first:])):.4f} per pair{part}"
 
     def _step(self, images: Images, texts: TextBatch) -> tuple[float, dict[str, float]]:
         """One update by ``loss_factor`` times the loss; returns the loss (a sum over the batch) and

@@ -65,6 +65,10 @@ def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
     resumed = fit(config(), resume=True)
     same(*(load_checkpoint(run.run_dir.last) for run in (whole, resumed)))
     same(*(load_checkpoint(run.run_dir.best) for run in (whole, resumed)))
+    log = resumed.run_dir.log.read_text()
+    assert ("loss not known, all steps were taken before the stop, dev" in log) == (
+        at == "validation"
+    )
 
 
 def test_a_signal_ends_the_command_cleanly(settings, tmp_path):

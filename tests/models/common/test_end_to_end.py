@@ -244,3 +244,15 @@ def test_a_map_too_small_for_the_grid(pixels):
     for backbone in (TIMM, ("train.frozen_stages=0",)):
         with pytest.raises(InputError, match=r"gives 2 x 2 cells of pictures of 64 x 64 .* 4 x 4;"):
             Run(pixels(*backbone, "features.grid_size=4"), False, False)
+
+
+def test_highlight_maps_are_those_of_the_cells(pixels):
+    run = Run(pixels(), resume=False, overwrite=False)
+    (batch,) = image_loader(run.dev_split, [range(3)], 0, False)
+    found = run.model.explain(batch)
+    with torch.no_grad():
+        expected = run.model.family.explain(run.model.eval().cells(batch))
+    assert found.regions.keys() == expected.regions.keys() >= {"VSeM: agreement"}
+    for name, values in found.regions.items():
+        torch.testing.assert_close(values, expected.regions[name])
+    torch.testing.assert_close(found.maps["VSpM: attention"], expected.maps["VSpM: attention"])
