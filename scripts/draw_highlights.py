@@ -25,7 +25,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from lib.arguments import path_arg
 from lib.data.pictures import PictureError, PictureFolder
-from lib.display.arguments import add_arguments, galleries_of, pictures_of
+from lib.display.arguments import add_arguments, galleries_of, pictures_of, split_of
 from lib.display.drawing import require_format, require_replaceable, save
 from lib.display.gallery import Gallery, Shown, checkpoint_of
 from lib.display.overlay import over, pair_layer, region_heat, relative
@@ -33,7 +33,7 @@ from lib.errors import InputError, exit_on_error
 from lib.outputs import check_outputs
 
 DRAWN = "highlights"  # begins a drawing's comment
-SIDE, GAP, LINE = 210, 12, 19  # pixels
+SIDE, GAP, LINE, LETTER = 210, 12, 19, 9  # pixels
 INK, DIM = (30, 30, 35), (100, 105, 115)
 Panel = tuple[str, Image.Image]
 
@@ -84,12 +84,20 @@ def draw(gallery: Gallery, rows: list[tuple[int, str]], pictures: PictureFolder)
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         drawn.append((f"{sentence}  ({shown.score:.3f})", panels_of(shown, picture)))
     width = GAP + max(len(panels) for _, panels in drawn) * (SIDE + GAP)
-    heights = [max(p.height for _, p in panels) + 3 * LINE + GAP for _, panels in drawn]
+    titles = [textwrap.wrap(sentence, width // LETTER) for sentence, _ in drawn]
+    heights = [
+        max(p.height for _, p in panels) + (2 + len(lines)) * LINE + GAP
+        for lines, (_, panels) in zip(titles, drawn, strict=True)
+    ]
     sheet = Image.new("RGB", (width, GAP + sum(h + LINE for h in heights)), "white")
     pen, y = ImageDraw.Draw(sheet), GAP
     font, small = ImageFont.load_default(16), ImageFont.load_default(12)
-    for (sentence, panels), height in zip(drawn, heights, strict=True):
-        pen.text((GAP, y), sentence, INK, font)
+    for lines, (_, panels), height in zip(titles, drawn, heights, strict=True):
+        for line in lines:
+            pen.text((GAP, y), line, INK, font)
+            y += LINE
+        y -= LINE
+        height -= (len(lines) - 1) * LINE
         for number, (title, picture) in enumerate(panels):
             x = GAP + number * (SIDE + GAP)
             sheet.paste(picture, (x, y + LINE + 6))
@@ -135,7 +143,7 @@ def main(words: list[str] | None = None) -> None:
         parser.error("--sentence wants as many sentences as --picture has ids")
     with exit_on_error():
         require_format(args.out)
-        comment = f"{DRAWN} {args.run} {args.split or 'test'}"
+        comment = f"{DRAWN} {args.run} {split_of(args, args.run)}"
         replaceable = partial(require_replaceable, comment)
         check_outputs([(args.out, replaceable)], [checkpoint_of(args.run)])
         pictures = pictures_of(args, [args.run])
@@ -144,7 +152,7 @@ def main(words: list[str] | None = None) -> None:
         (gallery,) = galleries_of(args, [args.run])
         rows = rows_of(args, gallery)
         save(draw(gallery, rows, pictures), args.out, comment)
-        print(f"{args.out}: drawn, {len(rows)} pictures")
+        print(f"{args.out}: drawn, {len(rows)} picture{'s' * (len(rows) > 1)}")
 
 
 if __name__ == "__main__":

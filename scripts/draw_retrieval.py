@@ -28,7 +28,7 @@ from PIL import Image, ImageDraw, ImageFont
 from lib.arguments import path_arg
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
 from lib.data.pictures import PictureError, PictureFolder
-from lib.display.arguments import add_arguments, galleries_of, pictures_of
+from lib.display.arguments import add_arguments, galleries_of, pictures_of, split_of
 from lib.display.drawing import require_format, require_replaceable, save
 from lib.display.gallery import checkpoint_of
 from lib.errors import InputError, exit_on_error
@@ -65,7 +65,7 @@ class Sheet:
 
     def paragraph(self, text: str) -> None:
         """A query's text, at the left of its row."""
-        for i, line in enumerate(textwrap.wrap(text, 32)):
+        for i, line in enumerate(textwrap.wrap(text, 32, max_lines=SIDE // 20, placeholder=" ...")):
             self.text(GAP, self.y + 8 + 20 * i, line)
 
     def heading(self, text: str) -> None:
@@ -124,7 +124,7 @@ def source_of(args: argparse.Namespace) -> Source:
             ids, captions, lambda i: gallery.search(captions[i]), gallery.sentences, found
         )
     images, texts, ids = read_embeddings(args.embeddings)
-    split = args.split or default_split(args.data.name.removesuffix("_precomp"))
+    split = embedded_split(args)
     captions = read_captions(args.data / f"{split}_caps.txt")
     if len(captions) != len(texts):
         raise InputError(
@@ -136,6 +136,11 @@ def source_of(args: argparse.Namespace) -> Source:
         found = search(*about, locations_in(args))
     scores = images @ texts.T
     return Source(ids, captions, lambda i: scores[:, i], lambda i: scores[i], found)
+
+
+def embedded_split(args: argparse.Namespace) -> str:
+    """The split that --embeddings should be of."""
+    return args.split or default_split(args.data.name.removesuffix("_precomp"))
 
 
 def pictures_to_draw(args: argparse.Namespace) -> PictureFolder:
@@ -161,7 +166,7 @@ def draw(args: argparse.Namespace) -> int:
     rows = len(found) + len(sentences) + len(galleries)
     sheet = Sheet(pictures, rows, sum(map(bool, (found, len(sentences), len(galleries)))))
     if found:
-        sheet.heading("Sentences of one's own to pictures")
+        sheet.heading("Your sentences")
         for query, results in zip(args.query, found, strict=True):
             sheet.paragraph(query)
             for place, (score, image_id) in enumerate(results):
@@ -174,7 +179,7 @@ def draw(args: argparse.Namespace) -> int:
         scores, image = source.pictures(caption), caption // CAPTIONS_PER_IMAGE
         order = np.argsort(-scores, kind="stable")
         rank = int(np.flatnonzero(order == image)[0]) + 1
-        beyond = f" (its own is number {rank})" if rank > TOP else ""
+        beyond = f" (its own picture is number {rank})" if rank > TOP else ""
         sheet.paragraph(captions[caption] + beyond)
         for place, number in enumerate(order[:TOP]):
             frame = RIGHT if number == image else WRONG
@@ -194,7 +199,7 @@ def draw(args: argparse.Namespace) -> int:
             line = textwrap.shorten(f"{scores[caption]:.3f}  {captions[caption]}", 108)
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * place, line, colour)
         if rank > TOP:
-            told = f"its own first sentence is number {rank}"
+            told = f"its best own sentence is number {rank}"
             sheet.text(LEFT - 60, sheet.y + 8 + 27 * TOP, told)
         sheet.next_row()
     save(sheet.image, args.out, comment_of(args))
@@ -203,7 +208,9 @@ def draw(args: argparse.Namespace) -> int:
 
 def comment_of(args: argparse.Namespace) -> str:
     """What a drawing's file says of itself."""
-    return f"{DRAWN} {args.embeddings or args.run} {args.split or 'test'}"
+    if args.run is not None:
+        return f"{DRAWN} {args.run} {split_of(args, args.run)}"
+    return f"{DRAWN} {args.embeddings} {embedded_split(args)}"
 
 
 def main(words: list[str] | None = None) -> None:
@@ -223,6 +230,8 @@ def main(words: list[str] | None = None) -> None:
     args = parser.parse_args(words)
     if args.queries < 0 or args.seed < 0 or not (args.queries or args.query):
         parser.error("--queries must be at least 1, or 0 with --query; --seed at least 0")
+    if args.query is not None and not all(query.strip() for query in args.query):
+        parser.error("no --query may be empty")
     if args.embeddings is not None and args.data is None:
         parser.error("--embeddings goes with --data")
     if args.run is not None and args.checkpoint is not None:
@@ -234,7 +243,8 @@ def main(words: list[str] | None = None) -> None:
         replaceable = partial(require_replaceable, comment_of(args))
         read = [args.embeddings] if args.run is None else [checkpoint_of(args.run)]
         check_outputs([(args.out, replaceable)], read)
-        print(f"{args.out}: drawn, {draw(args)} pictures")
+        count = draw(args)
+        print(f"{args.out}: drawn, {count} picture{'s' * (count > 1)}")
 
 
 if __name__ == "__main__":

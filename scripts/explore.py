@@ -24,7 +24,6 @@ from lib.arguments import path_arg
 from lib.display.arguments import add_arguments, galleries_of, pictures_of
 from lib.errors import InputError, exit_on_error
 
-MOST_AT_ONCE = 64  # connections; more are told to come again
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -67,12 +66,7 @@ def serve(args: argparse.Namespace) -> None:
             print(f"note: {args.host} can be reached from other machines", file=sys.stderr)
         listener.listen()  # who comes before the server waits for it
         print(f"Open http://{shown}:{port}/ in a browser; Ctrl-C ends it.", flush=True)
-        config = uvicorn.Config(
-            build_app(galleries, pictures, hosts),
-            log_level="warning",
-            limit_concurrency=MOST_AT_ONCE,
-            h11_max_incomplete_event_size=16_384,  # of a request's head
-        )
+        config = uvicorn.Config(build_app(galleries, pictures, hosts), log_level="warning")
         uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -86,8 +80,8 @@ def _listener(host: str, port: int) -> socket.socket:
         listener.bind(address)
     except OSError as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); "
-            "choose another --port"
+            f"--host {host} --port {port}: cannot be listened on ({error.strerror}); choose "
+            "another port, or an address of this machine"
         ) from error
     return listener
 

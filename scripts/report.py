@@ -70,7 +70,8 @@ def main(words: list[str] | None = None) -> None:
         html = build_report(runs, pictures, args.examples, command)
         with atomic_write(args.out) as temporary:
             temporary.write_text(html, encoding="utf-8")
-        print(f"{args.out}: {len(runs)} runs, {args.out.stat().st_size / 1e6:.1f} MB")
+        size = args.out.stat().st_size / 1e6
+        print(f"{args.out}: {len(runs)} run{'s' * (len(runs) > 1)}, {size:.1f} MB")
 
 
 if __name__ == "__main__":

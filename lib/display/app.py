@@ -4,25 +4,29 @@ import base64
 import hashlib
 import io
 import re
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from PIL import Image
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from torch import Tensor
 
 from lib.data.pictures import PictureError, PictureFolder, picture_size
 from lib.display.gallery import Gallery
 from lib.display.labels import label_picture, legend
+from lib.errors import InputError
 from lib.evaluation.search import top
 
 MOST_QUERY, MOST_RESULTS = 1000, 200  # characters of a sentence, and results of a request
+MOST_AT_ONCE, MOST_DECODED = 64, 2  # requests, and pictures that are decoded
 SIDE = 900  # pixels of the longer side of a picture that is sent
 PAGE = Path(__file__).with_name("page.html")
 RunNumber = Annotated[int, Query(ge=0, description="which run, by its place in /runs")]
@@ -41,21 +45,43 @@ def build_app(
         docs_url=None,  # FastAPI's own page loads scripts from elsewhere
         redoc_url=None,
     )
-    # A page from elsewhere cannot ask by a name of its own that leads here.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts])
     page = PAGE.read_text(encoding="utf-8")
     policy = _policy(page)
     first = galleries[0]
 
+    answering = 0  # requests
+    decoding = threading.BoundedSemaphore(MOST_DECODED)
+
     @app.middleware("http")
-    async def add_headers(
+    async def guard(
         request: Request, call_next: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        response = await call_next(request)
+        nonlocal answering
+        # A page from elsewhere cannot ask by a name of its own that leads here.
+        if "*" not in hosts and _host_of(request) not in hosts:
+            return Response("another host's name", status_code=400)
+        if answering >= MOST_AT_ONCE:
+            wait = {"Retry-After": "1"}
+            return JSONResponse({"detail": "busy, ask again"}, status_code=503, headers=wait)
+        answering += 1
+        try:
+            response = await call_next(request)
+        finally:
+            answering -= 1
         response.headers["Content-Security-Policy"] = policy
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
+
+    @app.exception_handler(RequestValidationError)
+    async def tell(_: Request, error: RequestValidationError) -> JSONResponse:
+        """What is wrong, without all that was sent."""
+        told = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
+        return JSONResponse({"detail": told}, status_code=422)
+
+    @app.exception_handler(InputError)
+    async def tell_input(_: Request, error: InputError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, status_code=422)
 
     def gallery_of(run: int) -> Gallery:
         if run >= len(galleries):
@@ -198,10 +224,11 @@ def build_app(
         if pictures is None:
             raise HTTPException(404, "pictures are not served; start with --images FOLDER")
         try:
-            shown = pictures.read(image_id)
+            with decoding:  # a large picture takes hundreds of megabytes
+                shown = pictures.read(image_id)
+                shown.thumbnail((SIDE, SIDE))
         except PictureError as error:
             raise HTTPException(404, f"the picture cannot be shown: {error}") from error
-        shown.thumbnail((SIDE, SIDE))
         return _picture(shown, "JPEG")
 
     @app.get("/labels/{image_id}", response_class=Response)
@@ -217,12 +244,17 @@ def build_app(
     return app
 
 
+def _host_of(request: Request) -> str | None:
+    """The name or address that a request was sent to, without the port."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname
+    except ValueError:
+        return None
+
+
 def _sentence(text: str) -> str:
-    """A sentence on one line. Raises HTTPException: there is nothing in it."""
-    line = " ".join(text.split())
-    if not line:
-        raise HTTPException(422, "the sentence is empty")
-    return line
+    """On one line."""
+    return " ".join(text.split())
 
 
 def _plain(values: Any) -> Any:

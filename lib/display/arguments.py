@@ -61,6 +61,11 @@ def data_of(data: Path | None, run: Path) -> tuple[str, str]:
     return root, dataset
 
 
+def split_of(args: argparse.Namespace, run: Path) -> str:
+    """``--split``, or the one that is the data set's default."""
+    return args.split or default_split(data_of(args.data, run)[1])
+
+
 def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | None:
     """The pictures to show; None, with a note: there are none by the data, and none are named.
     Raises InputError: no such folder."""
@@ -76,15 +81,11 @@ def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | N
 def galleries_of(args: argparse.Namespace, runs: list[Path]) -> list[Gallery]:
     """Each run's gallery, all on one split. Raises InputError: anything wrong with them."""
     root, dataset = data_of(args.data, runs[0])
-    split = args.split or default_split(dataset)
+    split = split_of(args, runs[0])
     about = {"device": args.device, "workers": args.workers, "precision": args.precision}
     target = Target(root, dataset, split, locations_in(args), **about)
     choice = FeatureChoice(args.features, args.features_folder)
-    galleries = []
-    for number, run in enumerate(runs):
-        keep = args.keep if args.keep is None or len(runs) == 1 else args.keep / str(number)
-        galleries.append(Gallery(run, target, choice, keep, _say))
-    return galleries
+    return [Gallery(run, target, choice, args.keep, _say) for run in runs]
 
 
 def _say(line: str) -> None:

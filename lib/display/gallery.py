@@ -14,13 +14,15 @@ from lib.batch import TextBatch, map_tensors
 from lib.checkpoint import load_checkpoint
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import image_loader, text_batches
+from lib.data.feature_files import FeatureFiles
+from lib.data.split import Split
 from lib.device import encoding_batch, resolve_device
 from lib.display.encodings import kept
 from lib.display.places import Places
 from lib.errors import InputError
 from lib.evaluation.encode import PAIR_COLUMNS, PAIR_ROWS, Embeddings, encode_split
 from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
-from lib.files import file_sha256
+from lib.files import check_writable, file_sha256, text_sha256
 from lib.models.common.explanation import Explanation
 
 CHECKPOINT = "model_best.pth"  # of a run's folder
@@ -49,6 +51,20 @@ def checkpoint_of(run: Path) -> Path:
     return run
 
 
+def _files(split: Split) -> str:
+    """A checksum of size and time of change of all files that a split is read from: fingerprints
+    are of a sample of what is in them."""
+    features: Any = split.features
+    paths = [array.path for array in split.arrays.values()]
+    told = []
+    if isinstance(features, FeatureFiles):
+        told.append(features.sources_sha256())
+    else:
+        paths += getattr(features, "paths", None) or [features.path]
+    told += [f"{stat.st_size} {stat.st_mtime_ns}" for stat in (path.stat() for path in paths)]
+    return text_sha256(told)
+
+
 class Gallery:
     """A split that was encoded once. Methods may be called from several threads."""
 
@@ -60,11 +76,19 @@ class Gallery:
         keep: Path | None = None,
         say: Callable[[str], None] = print,
     ):
-        """Encode a split with a run's best checkpoint, or take the encodings that are kept in
-        ``keep``, by default ``explorer/`` beside the checkpoint; ``say`` gets what a reader should
-        know. Raises InputError: anything wrong with checkpoint, files or arguments."""
+        """Encode a split with a run's best checkpoint, or take the encodings that are kept:
+        ``explorer/`` beside the checkpoint, or in ``keep``, where each checkpoint has a folder of
+        its own; ``say`` gets what a reader should know. Raises InputError: anything wrong with
+        checkpoint, files or arguments."""
         path = checkpoint_of(run)
         self.run, self.target = run, target
+        checksum = file_sha256(path)
+        name = f"{target.dataset}-{target.split}"
+        if target.precision != "fp32":
+            name += f"-{target.precision}"
+        folder = path.parent / KEPT if keep is None else keep / checksum[:12]
+        file = folder / f"{name}.safetensors"
+        check_writable(file)
         self.opened: Opened = open_checkpoint(str(path), load_checkpoint(path), target, choice)
         self.split, self.captions = self.opened.split, self.opened.captions
         for note in self.opened.notes:
@@ -75,16 +99,13 @@ class Gallery:
         self.number = {image_id: i for i, image_id in enumerate(self.split.image_ids)}
         self._lock = threading.Lock()  # one request at a time has the model
         key = {
-            "checkpoint": file_sha256(path),
+            "checkpoint": checksum,
             "split": self.split.fingerprint(),
+            "files": _files(self.split),
             "features": self.opened.config.features.model_dump(exclude={"folder"}),
             "precision": target.precision,
             "locations": target.locations,
         }
-        name = f"{target.dataset}-{target.split}"
-        if target.precision != "fp32":
-            name += f"-{target.precision}"
-        file = (keep or path.parent / KEPT) / f"{name}.safetensors"
         started = time.perf_counter()
         self.embeddings, was_there = kept(file, key, self._encode)
         seconds = time.perf_counter() - started
@@ -106,7 +127,10 @@ class Gallery:
         return encode_split(*about, precision=target.precision)
 
     def sentence(self, text: str) -> TextBatch:
-        """A batch of one caption, on the model's device."""
+        """A batch of one caption, on the model's device. Raises InputError: there is nothing in
+        it."""
+        if not text.strip():
+            raise InputError("the sentence is empty")
         (batch,) = text_batches(tokenise([text], self.opened.tokenizer), 1, 1)
         return batch.to(self.device)
 

@@ -28,17 +28,25 @@ def pair_layer(shown: Shown) -> Layer | None:
         return Layer(adding[0], maps.regions[adding[0]][0].numpy(force=True)[real])
     if maps.attention:
         name = list(maps.attention)[-1]
-        weights = maps.attention[name][0, : len(shown.pieces)].numpy(force=True)
-        return Layer(f"{name}, mean of the words", weights.mean(axis=0)[real])
+        weights = maps.attention[name][0, : len(shown.pieces)].numpy(force=True)[:, real]
+        if not alike(mean := weights.mean(axis=0)):
+            return Layer(f"{name}, mean of the words", mean)
+        # Each region spends the same on all words together: what it spends on one tells.
+        return Layer(f"{name}, most of a word", weights.max(axis=0))
     return None
 
 
+def alike(values: np.ndarray) -> bool:
+    """Whether values differ by no more than they are rounded."""
+    return bool(np.ptp(values) <= 1e-5 * np.abs(values).max())
+
+
 def relative(values: np.ndarray) -> np.ndarray:
-    """Values -> -1 to 1 where some are below zero, else 0 (the least) to 1."""
+    """Values -> -1 to 1 where some are below zero, else 0 (the least) to 1; 0.5: all alike."""
     low, high = float(values.min()), float(values.max())
     if low < 0:
         return values / max(high, -low)
-    return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
+    return np.full_like(values, 0.5) if alike(values) else (values - low) / (high - low)
 
 
 def region_heat(values: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:

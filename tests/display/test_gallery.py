@@ -1,5 +1,6 @@
 """A gallery ranks as evaluation does, and explains the pair that it is asked for."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import torch
 from lib.display.gallery import Gallery, checkpoint_of
 from lib.errors import InputError
 from lib.evaluation.evaluator import score_checkpoint
-from lib.evaluation.opened import FeatureChoice
+from lib.evaluation.opened import FeatureChoice, Target
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])
@@ -41,20 +42,41 @@ def test_a_gallery_is_encoded_once(galleries, monkeypatch, tmp_path):
         assert "encoded in" in told[0]
         assert "encodings from" in told[1]
         query = gallery.split.captions[3]
-        assert np.array_equal(first.search(query), second.search(query))
-    (file,) = keep.iterdir()
+        np.testing.assert_allclose(first.search(query), second.search(query), atol=1e-6)
+    (file,) = keep.rglob("*.safetensors")
     other = tmp_path / "other"
     shutil.copytree(gallery.run, other)
     content = torch.load(other / "model_best.pth", weights_only=True)
     content["progress"]["best_rsum"] = 1.0
     torch.save(content, other / "model_best.pth")
-    Gallery(other, *about[1:])
+    Gallery(other, *about[1:])  # beside each other: another checkpoint
     assert "encoded in" in told[2]
-    assert list(keep.iterdir()) == [file]  # replaced
+    assert len(list(keep.rglob("*.safetensors"))) == 2
+    beside = [other, *about[1:3], None, told.append]
+    Gallery(*beside)
+    content["progress"]["best_rsum"] = 2.0
+    torch.save(content, other / "model_best.pth")
+    Gallery(*beside)
+    assert "encoded in" in told[4]
+    assert [path.name for path in (other / "explorer").iterdir()] == ["scenes-test.safetensors"]
     file.write_text("mine")
     with pytest.raises(InputError, match="holds no encodings of a gallery"):
         Gallery(*about)
     assert file.read_text() == "mine"
+
+
+def test_what_changed_on_the_disk_is_encoded_again(shown_runs, world, tmp_path):
+    """Fingerprints are of a sample of the entries: times of change tell of the others."""
+    shutil.copytree(world / "scenes_precomp", tmp_path / "scenes_precomp")
+    target, told = Target(str(tmp_path), "scenes", "test", device="cpu", workers=0), []
+    about = (shown_runs[0], target, FeatureChoice(), tmp_path / "keep", told.append)
+    Gallery(*about)
+    for count, name in enumerate(("ims", "seg_maps"), 1):
+        os.utime(tmp_path / "scenes_precomp" / f"test_{name}.npy", (1, 1))
+        Gallery(*about)
+        assert "encoded in" in told[count]
+    Gallery(*about)
+    assert "encodings from" in told[3]
 
 
 def test_what_is_no_run(tmp_path, galleries):

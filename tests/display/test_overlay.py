@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from lib.display.gallery import Shown
 from lib.display.overlay import BELOW, HIGH, STRENGTH, over, pair_layer, region_heat, relative
+from lib.models.common.explanation import Explanation
 
 BOXES = np.array([[0, 0, 1, 0.5], [0, 0, 0.5, 1], [0.9, 0.9, 0.9, 0.9]])
 
@@ -34,6 +37,17 @@ def test_colours():
     for pixel, colour in zip(found[1:], (HIGH, BELOW), strict=True):
         mixed = base * (1 - STRENGTH) + np.array(colour) * STRENGTH
         np.testing.assert_allclose(pixel, mixed, atol=1)
+
+
+def test_regions_that_spend_alike_on_all_words_are_told_apart_by_one():
+    """As CMSEI I-T's: each region's attention to the words sums to one."""
+    weights = torch.tensor([[0.7, 0.4, 0.5], [0.3, 0.6, 0.5]])[None]
+    maps = Explanation(torch.ones(1, 3, dtype=torch.bool), attention={"regions to words": weights})
+    layer = pair_layer(Shown(maps, ["a", "b"], 0.5, None))
+    assert layer.name == "regions to words, most of a word"
+    np.testing.assert_allclose(layer.values, [0.7, 0.6, 0.5])
+    rounded = 1 / 11 + np.array([0, 1e-8, -1e-8])
+    assert relative(rounded).tolist() == [0.5] * 3
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])

@@ -119,7 +119,7 @@ FAULTS = [
         ('"best_rsum": metrics.rsum, "best_epoch": epoch}', '"best_rsum": metrics.rsum, "best_epoch": epoch + 1}', BEST),
         ('"step": 0, "rsum": metrics.rsum}', '"step": 0, "rsum": progress["best_rsum"]}', BEST),
         ("self._save(best)", "self._save(True)", BEST),
-        ("return total / max(sum(map(len, batches[first:])), 1), part", "return total / max(len(own), 1), part", LOG),
+        ("{total / sum(map(len, batches[first:])):.4f}", "{total / len(own):.4f}", LOG),
         ("epoch >= self.config.train.sum_epochs else", "epoch > self.config.train.sum_epochs else", LOG),
         ("f\"t2i R@1 {metrics.t2i.r1:.1f}, ", "f\"t2i R@1 {metrics.i2t.r1:.1f}, ", LOG),
         ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', TENSORBOARD + "test_tensorboard_has_every_curve"),

@@ -5,10 +5,15 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 from selenium import webdriver
@@ -42,7 +47,7 @@ def serving(*words):
         lines = []
         for line in process.stdout:
             lines.append(line)
-            if found := re.match(r"Open (http://127\.0\.0\.1:\d+/) in a browser", line):
+            if found := re.match(r"Open (http://\S+:\d+/) in a browser", line):
                 break
         else:
             raise AssertionError(process.stderr.read())
@@ -76,6 +81,40 @@ def test_a_run_is_served(shown_runs, world, tmp_path):  # noqa: F811
     with serving("--run", run / "model_best.pth") as (address, lines):
         assert "encodings from" in lines[0]
         assert asked(address + "search?query=a%20red%20clock&k=3")["pictures"] == found
+
+
+def test_many_requests_and_idle_connections_at_once(shown_runs, world, tmp_path):  # noqa: F811
+    """Some are told to ask again, none fails, and who sends nothing stands in nobody's way."""
+    words = ("--run", shown_runs[0], "--data", world / "scenes_precomp", "--keep", tmp_path)
+    with serving(*words) as (address, _), ExitStack() as open_ones:
+        place = urlsplit(address)
+        for _ in range(100):
+            idle = socket.create_connection((place.hostname, place.port), timeout=WAIT)
+            open_ones.enter_context(idle)
+
+        def status(number):
+            try:
+                asked(f"{address}search?query=a%20red%20clock%20{number}")
+            except urllib.error.HTTPError as error:
+                return error.code
+            return 200
+
+        with ThreadPoolExecutor(100) as pool:
+            found = set(pool.map(status, range(300)))
+        assert found <= {200, 503}
+        assert 200 in found
+        assert asked(address + "runs")
+
+
+def test_an_address_of_ipv6(shown_runs, world, tmp_path):  # noqa: F811
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    words = ("--run", shown_runs[0], "--data", world / "scenes_precomp", "--keep", tmp_path)
+    with serving(*words, "--host", "::1") as (address, _):
+        assert address.startswith("http://[::1]:")
+        assert asked(address + "runs")
 
 
 def test_what_it_refuses(shown_runs, world, tmp_path):  # noqa: F811
@@ -205,6 +244,32 @@ def test_the_page_in_a_browser(browser, shown_runs, world, tmp_path):  # noqa: F
         words[2].click()
         waiting(browser, "#words button.chosen", word)
         screenshot("words")
+        for layer in browser.find_elements(By.CSS_SELECTOR, "#layers label"):
+            layer.find_element(By.TAG_NAME, "input").click()
+            assert (heat(browser) == 0) == (layer.text == "nothing"), layer.text
+        assert not browser.find_element(By.ID, "labelled").is_displayed()  # it reads no label map
+        # Who clicks twice sees what was clicked on last, whichever answer comes first.
+        browser.execute_script(
+            "const plain = window.fetch; let slow = true;"
+            "window.fetch = async (...words) => {"
+            "  const answer = await plain(...words);"
+            "  if (slow) { slow = false; await new Promise(done => setTimeout(done, 1500)); }"
+            "  return answer; };"
+        )
+        tiles = columns[1].find_elements(By.CSS_SELECTOR, ".tile")
+        tiles[3].click()
+        tiles[4].click()
+        waiting(browser, "#detail h2", tiles[4].get_attribute("data-id"))
+        time.sleep(2)  # the first answer has come
+        assert tiles[4].get_attribute("data-id") in browser.find_element(By.ID, "name").text
+        browser.set_window_size(700, 900)
+        top = "return document.getElementById(arguments[0]).getBoundingClientRect().top"
+        tiles[2].click()
+        waiting(browser, "#detail h2", tiles[2].get_attribute("data-id"))
+        header = "return document.querySelector('header').getBoundingClientRect().bottom"
+        assert browser.execute_script(top, "name") >= browser.execute_script(header) - 1
+        screenshot("narrow")
+        browser.set_window_size(1500, 1250)
         # Markup is text, and an empty sentence is told.
         search(browser, "<img src=x onerror=\"document.title='owned'\"> <b>bold</b>")
         waiting(browser, ".tile").click()

@@ -31,26 +31,40 @@ class Recorded(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def computed(model, small, training):
+    """Operations, scores and gradients of a step, or of an evaluation; the state is restored."""
+    images, texts = small.batches()
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    model.train(training)
+    torch.manual_seed(0)  # of dropout
+    with torch.set_grad_enabled(training), Recorded() as record:
+        scores = small.scores(model, images, texts)
+        gradients = []
+        if training:
+            used = [p for p in model.parameters() if p.requires_grad]
+            gradients = torch.autograd.grad(scores.square().sum(), used, allow_unused=True)
+    model.load_state_dict(state)
+    return record.names, scores.detach(), [g for g in gradients if g is not None]
+
+
 @pytest.mark.parametrize("name", BUILDS)
 def test_encoding_and_scoring_know_nothing_of_it(name):
+    """The same operations with the same results, in evaluation and in a training step."""
     build, small = BUILDS[name]
-    model, (images, texts) = build().train(), small.batches()
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    recorded = []
-    for _ in range(2):
-        model.eval()
-        with torch.no_grad(), Recorded() as record:
-            scores = small.scores(model, images, texts)
-        recorded.append((record.names, scores))
-        model.train()
-        model.explain(images, texts[: len(images)])
-    (one, first), (two, second) = recorded
-    assert one == two
-    assert torch.equal(first, second)
-    assert model.training
-    assert all(module.training for module in model.modules() if module is not None)
+    model = build()
+    before = [computed(model, small, training) for training in (False, True)]
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    images, texts = small.batches()
+    model.train()
+    model.explain(images, texts[: len(images)])
+    assert all(module.training for module in model.modules())
     for key, value in model.state_dict().items():  # running statistics among them
-        assert torch.equal(value, before[key]), key
+        assert torch.equal(value, state[key]), key
+    after = [computed(model, small, training) for training in (False, True)]
+    for (names, scores, gradients), (others, again, theirs) in zip(before, after, strict=True):
+        assert names == others
+        assert torch.equal(scores, again)
+        assert all(torch.equal(g, h) for g, h in zip(gradients, theirs, strict=True))
 
 
 @pytest.mark.parametrize("name", BUILDS)
@@ -63,6 +77,8 @@ def test_the_shapes_are_those_that_are_documented(name):
     assert torch.equal(found.mask, images.mask)
     sizes = {"regions": (batch, width), "words": texts.ids.shape}
     sizes["attention"] = (batch, texts.ids.shape[1], width)
+    sizes |= {"parts": (batch,), "score_parts": (batch,), "places": (batch, 7, 7)}
+    sizes["maps"] = (batch, width, 4, 4)
     for kind, size in sizes.items():
         for title, values in getattr(found, kind).items():
             assert values.shape == size, title
