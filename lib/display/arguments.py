@@ -80,6 +80,8 @@ def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | N
 
 def galleries_of(args: argparse.Namespace, runs: list[Path]) -> list[Gallery]:
     """Each run's gallery, all on one split. Raises InputError: anything wrong with them."""
+    for run in runs:  # before the first one is encoded
+        checkpoint_of(run)
     root, dataset = data_of(args.data, runs[0])
     split = split_of(args, runs[0])
     about = {"device": args.device, "workers": args.workers, "precision": args.precision}

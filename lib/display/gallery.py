@@ -112,7 +112,11 @@ class Gallery:
         say(
             f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of {target.dataset} "
             f"{target.split}, "
-            + (f"encodings from {file}" if was_there else f"encoded in {seconds:.0f} s, see {file}")
+            + (
+                f"encodings from {file}"
+                if was_there
+                else f"encoded in {seconds:.0f} s and kept in {file}"
+            )
         )
 
     @property
