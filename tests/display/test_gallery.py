@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from lib.checkpoint import load_checkpoint, save_released
 from lib.display.gallery import Gallery, checkpoint_of
 from lib.errors import InputError
 from lib.evaluation.evaluator import score_checkpoint
@@ -31,6 +32,20 @@ def test_scores_are_those_of_evaluation(galleries, number):
         assert shown.score == pytest.approx(scores[image, 17], abs=1e-5)
         assert len(shown.pieces) == len(gallery.sentence(gallery.split.captions[17]).ids[0])
         assert shown.boxes.shape == (6, 4)
+
+
+def test_a_released_file_has_a_gallery_too(galleries, world, tmp_path):
+    ours, bert = galleries[0], str(world / "scenes_precomp" / "bert")
+    checkpoint = load_checkpoint(checkpoint_of(ours.run))
+    save_released(tmp_path / "released.pth", checkpoint)
+    target, told = replace(ours.target, locations={"bert": bert}), []
+    theirs = Gallery(tmp_path / "released.pth", target, FeatureChoice(), say=told.append)
+    assert told[0].startswith("note: ")
+    assert (tmp_path / "explorer" / "scenes-test.safetensors").is_file()
+    query = ours.split.captions[8]
+    np.testing.assert_allclose(theirs.search(query), ours.search(query), atol=1e-5)
+    found = theirs.explain(1, query, None).maps.regions["VSeM: agreement"]
+    torch.testing.assert_close(found, ours.explain(1, query, None).maps.regions["VSeM: agreement"])
 
 
 def test_a_gallery_is_encoded_once(galleries, monkeypatch, tmp_path):
