@@ -24,7 +24,8 @@ LIMIT = 600  # seconds that a test may take
 
 def tested(copy: Path, tests: list[str]) -> "subprocess.CompletedProcess[str]":
     """pytest in a copy of the project."""
-    command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *tests]
+    options = ["-x", "-p", "no:cacheprovider", "-m", "slow or not slow"]
+    command = [sys.executable, "-m", "pytest", *options, *tests]
     # Bytecode is told from its source by a time in whole seconds, which faults follow faster.
     env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_ADDOPTS": "--numprocesses 0"}
     return subprocess.run(

@@ -23,8 +23,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from scripts import explore
 from tests.display.conftest import shown_runs  # noqa: F401
-from tests.support import ROOT, fail
+from tests.support import ROOT
 
 WAIT = 60  # seconds that a busy machine may take
 
@@ -83,6 +84,7 @@ def test_a_run_is_served(shown_runs, world, tmp_path):  # noqa: F811
         assert asked(address + "search?query=a%20red%20clock&k=3")["pictures"] == found
 
 
+@pytest.mark.slow
 def test_many_requests_and_idle_connections_at_once(shown_runs, world, tmp_path):  # noqa: F811
     """Some are told to ask again, none fails, and who sends nothing stands in nobody's way."""
     words = ("--run", shown_runs[0], "--data", world / "scenes_precomp", "--keep", tmp_path)
@@ -106,6 +108,7 @@ def test_many_requests_and_idle_connections_at_once(shown_runs, world, tmp_path)
         assert asked(address + "runs")
 
 
+@pytest.mark.slow
 def test_an_address_of_ipv6(shown_runs, world, tmp_path):  # noqa: F811
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -117,24 +120,35 @@ def test_an_address_of_ipv6(shown_runs, world, tmp_path):  # noqa: F811
         assert asked(address + "runs")
 
 
-def test_what_it_refuses(shown_runs, world, tmp_path):  # noqa: F811
+def refused(*words):
+    with pytest.raises(SystemExit) as left:
+        explore.main([str(word) for word in words])
+    return str(left.value.code)
+
+
+def test_what_it_refuses(shown_runs, world, tmp_path, capsys):  # noqa: F811
     run, data = shown_runs[0], world / "scenes_precomp"
-    start = ("python", "scripts/explore.py", "--device", "cpu", "--keep", tmp_path / "keep")
-    told = fail(*start, "--run", tmp_path / "none", "--data", data)
+    start = ("--device", "cpu", "--keep", tmp_path / "keep", "--port", "0")
+    told = refused(*start, "--run", tmp_path / "none", "--data", data)
     assert "no such run or checkpoint" in told
-    assert "expected a folder <dataset>_precomp" in fail(*start, "--run", run, "--data", tmp_path)
-    told = fail(*start, "--run", run, "--data", tmp_path / "my_precomp")
-    assert "no data" in told
-    told = fail(*start, "--run", run, "--data", data, "--images", tmp_path / "none")
+    told = refused(*start, "--run", run, tmp_path / "none", "--data", data)
+    assert "no such run or checkpoint" in told
+    assert not (tmp_path / "keep").exists()  # nothing was encoded
+    assert "expected a folder <dataset>_precomp" in refused(
+        *start, "--run", run, "--data", tmp_path
+    )
+    assert "no data" in refused(*start, "--run", run, "--data", tmp_path / "my_precomp")
+    told = refused(*start, "--run", run, "--data", data, "--images", tmp_path / "none")
     assert "no such folder of pictures" in told
-    told = fail(*start, "--run", run, "--data", data, "--host", "256.1.1.1")
+    told = refused(*start, "--run", run, "--data", data, "--host", "256.1.1.1")
     assert "cannot be listened on" in told
-    assert "--bert does not apply" in fail(*start, "--run", shown_runs[1], "--bert", "x")
-    with serving("--run", run, "--keep", tmp_path / "keep") as (address, _):
-        port = address.rstrip("/").rpartition(":")[2]
-        told = fail(*start, "--run", run, "--port", port)
+    assert "--bert does not apply" in refused(*start, "--run", shown_runs[1], "--bert", "x")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        told = refused("--device", "cpu", "--run", run, "--port", port)
         assert f"--port {port}: cannot be listened on" in told
-    assert fail(*start, "--run", run, "--port", "70000").count("--port must be from 0") == 1
+    refused("--run", run, "--port", "70000")
+    assert "--port must be from 0" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

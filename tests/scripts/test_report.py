@@ -1,23 +1,25 @@
 """scripts/report.py as a user calls it, and what it refuses."""
 
+import pytest
+
+from scripts import report
 from tests.display.conftest import shown_runs  # noqa: F401
-from tests.support import fail, succeed
 
 
-def test_a_report_of_two_runs(shown_runs, world, tmp_path):  # noqa: F811
+def test_a_report_of_two_runs(shown_runs, tmp_path, capsys):  # noqa: F811
     out = tmp_path / "deep" / "report.html"
-    words = ("python", "scripts/report.py", *shown_runs, "--out", out, "--examples", "1")
-    words += ("--keep", tmp_path / "keep", "--device", "cpu")
-    printed = succeed(*words)
-    assert f"{out}: 2 runs, " in printed
+    words = [*map(str, shown_runs), "--out", str(out), "--examples", "1"]
+    words += ["--keep", str(tmp_path / "keep"), "--device", "cpu", "--workers", "0"]
+    report.main(words)
+    assert f"{out}: 2 runs, " in capsys.readouterr().out
     html = out.read_text()
     assert "<td>region</td><td>3SHNet region</td>" in html
-    first = out.read_bytes()
-    succeed(*words)  # an earlier report may be replaced, and is the same
-    assert out.read_bytes() == first
+    report.main(words)  # an earlier report may be replaced, and is the same
+    assert out.read_text() == html
     out.write_text("my thesis")
-    assert "is there and is no report" in fail(*words)
+    with pytest.raises(SystemExit, match="is there and is no report"):
+        report.main(words)
     assert out.read_text() == "my thesis"
-    told = fail("python", "scripts/report.py", tmp_path / "none", "--out", tmp_path / "r.html")
-    assert "no such run or checkpoint" in told
+    with pytest.raises(SystemExit, match="no such run or checkpoint"):
+        report.main([str(tmp_path / "none"), "--out", str(tmp_path / "r.html")])
     assert not (tmp_path / "r.html").exists()

@@ -104,6 +104,7 @@ def test_training_is_the_release_s():
     assert max(statistics.values()) < 2e-5
 
 
+@pytest.mark.slow
 def test_two_processes_and_pieces_are_one(lhsc_settings, tmp_path):
     """Two processes and chunks give the loss and gradients of one in one piece, the filter's
     statistics included."""
