@@ -1,32 +1,27 @@
 """The explorer's JSON API and its page (FastAPI; an extra)."""
 
-import base64
-import hashlib
 import io
-import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import numpy as np
-from fastapi import FastAPI, HTTPException, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi import FastAPI, HTTPException, Query
+from fastapi.responses import HTMLResponse, Response
 from PIL import Image
 from torch import Tensor
 
 from lib.data.pictures import PictureError, PictureFolder, picture_size
 from lib.display.gallery import Gallery
+from lib.display.guard import guard
 from lib.display.labels import label_picture, legend
-from lib.errors import InputError
 from lib.evaluation.search import top
 
 MOST_QUERY, MOST_RESULTS = 1000, 200  # characters of a sentence, and results of a request
-MOST_AT_ONCE, MOST_DECODED = 64, 2  # requests, and pictures that are decoded
+MOST_DECODED = 2  # pictures at once
 SIDE = 900  # pixels of the longer side of a picture that is sent
 PAGE = Path(__file__).with_name("page.html")
 RunNumber = Annotated[int, Query(ge=0, description="which run, by its place in /runs")]
@@ -46,42 +41,9 @@ def build_app(
         redoc_url=None,
     )
     page = PAGE.read_text(encoding="utf-8")
-    policy = _policy(page)
+    guard(app, hosts, page)
     first = galleries[0]
-
-    answering = 0  # requests
     decoding = threading.BoundedSemaphore(MOST_DECODED)
-
-    @app.middleware("http")
-    async def guard(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        nonlocal answering
-        # A page from elsewhere cannot ask by a name of its own that leads here.
-        if "*" not in hosts and _host_of(request) not in hosts:
-            return Response("another host's name", status_code=400)
-        if answering >= MOST_AT_ONCE:
-            wait = {"Retry-After": "1"}
-            return JSONResponse({"detail": "busy, ask again"}, status_code=503, headers=wait)
-        answering += 1
-        try:
-            response = await call_next(request)
-        finally:
-            answering -= 1
-        response.headers["Content-Security-Policy"] = policy
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
-        return response
-
-    @app.exception_handler(RequestValidationError)
-    async def tell(_: Request, error: RequestValidationError) -> JSONResponse:
-        """What is wrong, without all that was sent."""
-        told = "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
-        return JSONResponse({"detail": told}, status_code=422)
-
-    @app.exception_handler(InputError)
-    async def tell_input(_: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, status_code=422)
 
     def gallery_of(run: int) -> Gallery:
         if run >= len(galleries):
@@ -244,14 +206,6 @@ def build_app(
     return app
 
 
-def _host_of(request: Request) -> str | None:
-    """The name or address that a request was sent to, without the port."""
-    try:
-        return urlsplit(f"//{request.headers.get('host', '')}").hostname
-    except ValueError:
-        return None
-
-
 def _sentence(text: str) -> str:
     """On one line."""
     return " ".join(text.split())
@@ -267,21 +221,6 @@ def _picture(picture: Image.Image, kind: str) -> Response:
     picture.save(content, kind, **({"quality": 85} if kind == "JPEG" else {}))
     headers = {"Cache-Control": "max-age=600"}
     return Response(content.getvalue(), media_type=f"image/{kind.lower()}", headers=headers)
-
-
-def _policy(page: str) -> str:
-    """Scripts and styles of the page alone, and nothing from elsewhere."""
-
-    def allowed(tag: str) -> str:
-        found = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-        sums = (base64.b64encode(hashlib.sha256(text.encode()).digest()) for text in found)
-        return " ".join(f"'sha256-{one.decode()}'" for one in sums)
-
-    return (
-        "default-src 'none'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; "
-        f"form-action 'none'; frame-ancestors 'none'; script-src {allowed('script')}; "
-        f"style-src {allowed('style')}"
-    )
 
 
 def _docs(schema: dict[str, Any]) -> str:
