@@ -93,16 +93,14 @@ def draw(gallery: Gallery, rows: list[tuple[int, str]], pictures: PictureFolder)
     pen, y = ImageDraw.Draw(sheet), GAP
     font, small = ImageFont.load_default(16), ImageFont.load_default(12)
     for lines, (_, panels), height in zip(titles, drawn, heights, strict=True):
-        for line in lines:
-            pen.text((GAP, y), line, INK, font)
-            y += LINE
-        y -= LINE
-        height -= (len(lines) - 1) * LINE
+        for i, line in enumerate(lines):
+            pen.text((GAP, y + i * LINE), line, INK, font)
+        below = y + len(lines) * LINE
         for number, (title, picture) in enumerate(panels):
             x = GAP + number * (SIDE + GAP)
-            sheet.paste(picture, (x, y + LINE + 6))
+            sheet.paste(picture, (x, below + 6))
             for i, line in enumerate(textwrap.wrap(title, 34)[:2]):
-                pen.text((x, y + LINE + 8 + picture.height + 15 * i), line, DIM, small)
+                pen.text((x, below + 8 + picture.height + 15 * i), line, DIM, small)
         y += height + LINE
     return sheet
 
