@@ -1,13 +1,18 @@
-"""Score a checkpoint, ours or a released one:
-python eval.py --checkpoint P --data_path data --dataset coco
-on several GPUs: torchrun --nproc_per_node 4 eval.py ..."""
+"""Scores a checkpoint, ours or a released one.
+
+python eval.py --checkpoint runs/f30k_region
+python eval.py --checkpoint released/model_best.pth --dataset coco --features region
+torchrun --nproc_per_node 4 eval.py --checkpoint runs/coco_region             # on four GPUs
+
+Every picture and sentence is encoded once, whatever the number of protocols."""
 
 import argparse
 from functools import partial
 
+from lib.arguments import new_parser
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import add_arguments, target_of
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, checkpoint_file, target_of
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
@@ -19,24 +24,45 @@ from lib.outputs import check_outputs
 
 def main(words: list[str] | None = None) -> None:
     """Encode once, score, print and save what the command line, or ``words``, asks for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", required=True, help="model_best.pth of either format")
+    parser = new_parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, help=CHECKPOINT_HELP)
     add_arguments(parser, per_checkpoint=False)
     parser.add_argument(
-        "--shortlist", type=int, metavar="K", help="in a family that scores pairs: score the K best"
+        "--shortlist",
+        type=int,
+        metavar="K",
+        help="for a family that scores pairs: score each query's K best candidates alone",
     )
-    parser.add_argument("--first_stage", metavar="P", help="the checkpoint whose K best they are")
-    parser.add_argument("--save_results", metavar="F", help="scores and ids, as safetensors")
-    parser.add_argument("--save_embeddings", metavar="F", help="likewise; for search")
-    parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
+    parser.add_argument(
+        "--first_stage",
+        metavar="P",
+        help="the checkpoint that finds these candidates; it must have vectors",
+    )
+    parser.add_argument(
+        "--save_results",
+        metavar="F",
+        help="keep all scores and ids in this .safetensors, for eval_ensemble.py",
+    )
+    parser.add_argument(
+        "--save_embeddings",
+        metavar="F",
+        help="keep the vectors and ids in this .safetensors, for scripts/search.py",
+    )
+    parser.add_argument(
+        "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"
+    )
     args = parser.parse_args(words)
-    target = target_of(parser, args)
     if (args.shortlist is None) != (args.first_stage is None):
         parser.error("--shortlist and --first_stage go together")
     if args.shortlist is not None and args.shortlist < 1:
         parser.error("--shortlist must be at least 1")
-    shortlist = None if args.shortlist is None else Shortlist(args.shortlist, args.first_stage)
     with exit_on_error():
+        shortlist = None
+        if args.shortlist is not None:
+            args.first_stage = checkpoint_file(args.first_stage)
+            shortlist = Shortlist(args.shortlist, args.first_stage)
+        args.checkpoint = checkpoint_file(args.checkpoint)
+        target = target_of(parser, args, args.checkpoint)
         choice = FeatureChoice(args.features, args.features_folder, args.grid_size, args.images)
         wanted = (args.checkpoint, target.dataset, target.split)
         same = (wanted, partial(origin_to_be, args.checkpoint, target, choice, shortlist))

@@ -1,16 +1,17 @@
-"""Score models on a dataset that none of them was trained on, each alone and their mean:
-python eval_cross_ensemble.py --checkpoints A.pth B.pth --data_path data --dataset f30k"""
+"""Scores models on a dataset that none of them was trained on, each alone and their mean.
 
-import argparse
+python eval_cross_ensemble.py --checkpoints runs/coco_region runs/coco_grid --dataset f30k"""
+
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
+from lib.arguments import new_parser
 from lib.checkpoint import load_checkpoint
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import add_arguments, target_of
+from lib.evaluation.arguments import add_arguments, checkpoint_file, target_of
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
@@ -21,22 +22,33 @@ from lib.outputs import check_outputs, require_different
 
 def main(words: list[str] | None = None) -> None:
     """Score each checkpoint, then the mean of their matrices, all with equal weight."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoints", nargs="+", required=True, help="one or more")
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--checkpoints",
+        nargs="+",
+        required=True,
+        help="one or more: run folders, their model_best.pth, or released files",
+    )
     add_arguments(parser, per_checkpoint=True)
-    parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
+    parser.add_argument(
+        "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"
+    )
     args = parser.parse_args(words)
-    paths, target = args.checkpoints, target_of(parser, args)
     for name in ("features", "features_folder"):
-        given = getattr(args, name) or [None] * len(paths)
-        if len(given) != len(paths):
-            parser.error(f"--{name} takes one value per checkpoint: {len(paths)}, not {len(given)}")
+        given = getattr(args, name) or [None] * len(args.checkpoints)
+        if len(given) != len(args.checkpoints):
+            parser.error(
+                f"--{name} takes one value per checkpoint: "
+                f"{len(args.checkpoints)}, not {len(given)}"
+            )
         setattr(args, name, given)
     choices = [
         FeatureChoice(kind, folder, args.grid_size, args.images)
         for kind, folder in zip(args.features, args.features_folder, strict=True)
     ]
     with exit_on_error():
+        paths = [checkpoint_file(word) for word in args.checkpoints]
+        target = target_of(parser, args, paths[0])
         require_different(paths)
         weights, about = [1 / len(paths)] * len(paths), (target.dataset, target.split)
         check_outputs([(args.json, partial(require_members, paths, weights, about))], paths)

@@ -1,11 +1,12 @@
-"""Average saved scores and score them again; region + grid is the paper's hybrid:
-python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors [--weights 0.5 0.5]"""
+"""Averages saved scores and scores the mean; region + grid is the paper's hybrid.
 
-import argparse
+python eval_ensemble.py runs/f30k_region/results.safetensors runs/f30k_grid/results.safetensors
+python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors --weights 0.7 0.3"""
+
 import sys
 from functools import partial
 
-from lib.arguments import dataset_arg
+from lib.arguments import dataset_arg, new_parser
 from lib.errors import exit_on_error
 from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
 from lib.evaluation.protocols import check_split, evaluate
@@ -17,14 +18,21 @@ from lib.outputs import check_outputs, require_different
 
 def main(words: list[str] | None = None) -> None:
     """Average the files of the command line, or of ``words``, print and save."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument(
         "results", nargs="+", help="two or more: of eval.py --save_results, or the release's .npy"
     )
-    parser.add_argument("--weights", type=float, nargs="+", help="default: equal; scaled to sum 1")
+    parser.add_argument(
+        "--weights",
+        type=float,
+        nargs="+",
+        help="one number for each file, scaled to sum 1; default: equal",
+    )
     parser.add_argument("--dataset", type=dataset_arg, help="for files without this metadata")
     parser.add_argument("--split", help="for files without this metadata")
-    parser.add_argument("--json", metavar="F", help="the table's figures as JSON")
+    parser.add_argument(
+        "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"
+    )
     args = parser.parse_args(words)
     if len(args.results) < 2:
         parser.error("an ensemble has two or more members")

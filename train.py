@@ -1,19 +1,36 @@
-"""Train a model: python train.py --config configs/f30k_region.yaml [section.key=value ...]
-on several GPUs: torchrun --nproc_per_node 4 train.py --config ..."""
+"""Trains a model, as a config says.
 
-import argparse
+python train.py --config configs/f30k_region.yaml
+python train.py --config configs/f30k_region.yaml run.out=runs/mine train.epochs=30
+torchrun --nproc_per_node 4 train.py --config configs/f30k_region.yaml      # on four GPUs
+
+The run's folder (run.out) gets the resolved config, the log, TensorBoard's curves and checkpoints.
+Ctrl-C and SIGTERM save and exit; --resume continues."""
+
 import sys
 
+from lib.arguments import new_parser
 from lib.config import Config, describe_settings, load_config
 from lib.errors import exit_on_error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", help="a YAML file of configs/")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    parser.add_argument("--resume", action="store_true", help="resume the run in run.out")
-    parser.add_argument("--overwrite", action="store_true", help="discard the run in run.out")
+    parser = new_parser(__doc__)
+    parser.add_argument("--config", help="a YAML file, as those in configs/")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="section.key=value",
+        help="settings in place of the config's",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run in run.out, or start it"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start anew, discarding what an earlier run wrote in run.out",
+    )
     parser.add_argument(
         "--settings",
         action="store_true",

@@ -4,7 +4,6 @@ split opened, and the fingerprint by which a resumed run notices changed data.
 python benchmarks/checks.py [--images 113287] [--small]
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from transformers import BertConfig, BertModel
 
+from lib.arguments import new_parser
 from lib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lib.config import Config, from_dict
 from lib.data.split import open_split
@@ -65,9 +65,7 @@ def write_split(folder: Path, images: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=int, default=113_287)
     parser.add_argument("--small", action="store_true", help="one layer of BERT, to try it")
     args = parser.parse_args()

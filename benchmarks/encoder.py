@@ -8,7 +8,6 @@ python benchmarks/encoder.py memory       # bytes kept for the backward pass, pe
 gradients, which is checked first (1e-5, and 2e-3 of a gradient's norm).
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
+from lib.arguments import new_parser
 from lib.batch import ImageBatch
 from lib.errors import exit_on_error
 from lib.models.threeshnet.config import Config
@@ -99,9 +99,7 @@ def kept_bytes(forward: object, batch: ImageBatch, encoder: ImageEncoder) -> int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("what", choices=("forward", "backward", "memory"))
     parser.add_argument("--batch_size", type=from_one, default=64)
     parser.add_argument("--repeats", type=from_one, default=7)

@@ -7,7 +7,6 @@ members and the mean. Both print the same table, which is checked. Needs 0.5 GB 
 and, for the plain way, 0.5 GB of memory per member and as much again.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -21,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 
 from benchmarks.measure import from_one
+from lib.arguments import new_parser
 from lib.errors import exit_on_error
 from lib.evaluation.records import Origin
 from lib.evaluation.scores import save_results
@@ -76,9 +76,7 @@ def measure(way: str, files: list[str]) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--members", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument("--images", type=from_one, default=5000, help="a multiple of five")
     parser.add_argument("--folder", type=Path, help="for the matrices; default: a temporary one")

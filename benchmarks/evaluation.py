@@ -7,7 +7,6 @@ The literal one encodes each picture for each of its five captions, captions in 
 everything again for the second protocol. Recalls have to be equal.
 """
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
+from lib.arguments import new_parser
 from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions, tokenise
 from lib.data.dataset import collate_images, collate_texts, evaluation_item
 from lib.data.split import Split, open_split
@@ -112,9 +112,7 @@ def precisions(checkpoint: str, data: str, split: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=from_one, default=200, help="a multiple of five")
     parser.add_argument("--repeats", type=from_one, default=3)
     parser.add_argument("--checkpoint")

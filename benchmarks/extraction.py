@@ -8,7 +8,6 @@ bare network runs on the same pictures, decoded and resized before. Segmentation
 model of the default one's size. Prints one Markdown row per extractor.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -33,6 +32,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from lib.arguments import new_parser
 from lib.data.pictures import decode
 from lib.data.segmentation import CATEGORIES
 from lib.errors import exit_on_error
@@ -103,9 +103,7 @@ def bare_seconds(forward: Callable[[Tensor], object], inputs: list[Tensor], more
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument(
         "--images", type=Path, default=ROOT / "tests" / "photographs" / "images", help="*.jpg"
     )

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from PIL import Image
 
 from benchmarks.measure import from_one, machine
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.checkpoint import load_checkpoint, load_model
 from lib.data.captions import tokenise
 from lib.data.split import open_split
@@ -261,9 +261,7 @@ def report(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("runs", nargs="?", type=path_arg, help="the folder of all runs")
     parser.add_argument("--data_path", default="data")
     parser.add_argument(

@@ -7,7 +7,6 @@ disks. Held means: one error line, or the right result; no file lost, no code of
 traceback, nothing silently wrong. Ends with 1 where something did not hold.
 """
 
-import argparse
 import json
 import multiprocessing
 import os
@@ -29,6 +28,7 @@ from benchmarks.campaign.endings import Result as Ending
 from benchmarks.campaign.kills import killed_extractions, killed_trainings
 from benchmarks.campaign.races import races
 from benchmarks.campaign.server import run_cases
+from lib.arguments import new_parser
 
 FIELDS = 500  # of some thousands, by seed
 PER_FORMAT = 450  # mutated files of each format
@@ -160,9 +160,7 @@ def report(results: list[Result]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--minutes", type=float, help="stop after these; default: all of it")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations and samples")
     parser.add_argument("--share", type=float, default=1.0, help="of the cases of each group")

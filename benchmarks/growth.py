@@ -8,7 +8,6 @@ the model's. Scores of n pictures and their captions are a matrix of 5 n^2 value
 memory are quadratic, and nothing else's.
 """
 
-import argparse
 import multiprocessing
 import resource
 import sys
@@ -25,6 +24,7 @@ import torch
 
 from benchmarks.measure import from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
+from lib.arguments import new_parser
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.split import open_split
 from lib.device import encoding_batch
@@ -81,9 +81,7 @@ def measure(root: Path, sender: Connection) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=from_one, nargs="+", default=[1000, 5000, 20_000])
     args = parser.parse_args()
     print(machine())

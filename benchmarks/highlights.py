@@ -8,7 +8,6 @@ and how much it differs between two regions of a picture (L1, from 0 to 2). Then
 segmentation array of another picture in place of its own: how much the model relies on it.
 """
 
-import argparse
 import math
 import sys
 from dataclasses import replace
@@ -20,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lib.arguments import new_parser
 from lib.batch import ImageBatch, concatenate
 from lib.checkpoint import load_checkpoint, load_model
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
@@ -81,9 +81,7 @@ def exchanged(batches: list[ImageBatch], names: tuple[str, ...]) -> list[ImageBa
 
 def main(words: list[str] | None = None) -> None:
     """Probe the checkpoint of the command line, or of ``words`` instead of it."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("checkpoint", help="of a 3SHNet with segmentation")
     parser.add_argument("--data_path", default="data", help="holds <dataset>_precomp/")
     parser.add_argument("--dataset", required=True)

@@ -6,7 +6,6 @@ A sample is a picture with its segmentation arrays, regions dropped, and an augm
 files are read once before, so that the page cache has them.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -16,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measure import from_one, machine, median_rate
 from benchmarks.splits import settings, write_bert, write_split
+from lib.arguments import new_parser
 from lib.data.captions import tokenise
 from lib.data.dataset import TrainingPairs, epoch_batches, training_loader
 from lib.data.split import open_split
@@ -24,9 +24,7 @@ from lib.models.common.bert import BertTokenizer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=from_one, default=2000)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--batch_size", type=from_one, default=256)

@@ -7,7 +7,6 @@ files, and from their pack, in one process. Times are of files that were just wr
 page cache and not of a disk.
 """
 
-import argparse
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from lib.arguments import new_parser
 from lib.config import FeaturesConfig
 from lib.data.feature_files import FeatureFiles
 from lib.data.memmap import MemmapArray
@@ -74,9 +74,7 @@ def reading(folder: Path, count: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--files", type=int, default=123_287)
     parser.add_argument("--grids", type=int, default=200, help="read loose and packed")
     parser.add_argument("--folder", type=Path, help="for the files; default: a temporary one")

@@ -11,7 +11,6 @@ captions, encodings included for the first loop and not for the second. The rate
 that of COCO 5K's 125 million pairs.
 """
 
-import argparse
 import statistics
 import sys
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from transformers import BertConfig, BertModel
 
 from benchmarks.measure import from_one, machine, median_rate, seconds
+from lib.arguments import new_parser
 from lib.batch import ImageBatch, TextBatch, concatenate
 from lib.config import PRECISIONS
 from lib.device import encoding_batch, precision_context
@@ -110,9 +110,7 @@ def naive_loop(model: CMSEI, images: Fragments, texts: Fragments, count: int) ->
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--direction", choices=("i2t", "t2i"), default="i2t")
     parser.add_argument("--images", type=from_one, default=200)
     parser.add_argument("--captions", type=from_one, default=1000)

@@ -10,7 +10,6 @@ by their weights, and squared differences by the local similarity's matrix, in b
 a processor's cache, and nothing else: no way of scoring is faster than they are.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import leaky_relu
 
 from benchmarks.measure import compare, from_one, machine
+from lib.arguments import new_parser
 from lib.batch import row_mask
 from lib.config import PRECISIONS
 from lib.device import precision_context
@@ -81,9 +81,7 @@ def bare_products(model: Similarity, images: Regions, texts: Words) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=from_one, default=200)
     parser.add_argument("--captions", type=from_one, default=300)
     parser.add_argument("--repeats", type=from_one, default=3, help="in turns")

@@ -13,7 +13,6 @@ mentioning word. Sentences count where some regions are on the thing, and not al
 Every figure has the standard error over sentences.
 """
 
-import argparse
 import sys
 from collections import defaultdict
 from itertools import pairwise
@@ -23,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.data.pictures import picture_size
 from lib.display.arguments import add_arguments, galleries_of, pictures_of
 from lib.display.gallery import Gallery, Shown
@@ -129,9 +128,7 @@ def label_maps(gallery: Gallery) -> np.ndarray:
 
 def main(words: list[str] | None = None) -> None:
     """Print the figures of the run that the command line, or ``words``, names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("run", type=path_arg, help="a run's folder, or a checkpoint")
     parser.add_argument("--captions", type=int, default=1000, help="sentences that count")
     parser.add_argument("--seed", type=int, default=0, help="chooses them")

@@ -7,7 +7,6 @@ ranking take above the embeddings, in a process of their own, and compares the r
 of full sorts on the first 200 pictures.
 """
 
-import argparse
 import multiprocessing
 import resource
 import statistics
@@ -21,6 +20,7 @@ import torch
 
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
+from lib.arguments import new_parser
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import exit_on_error
 from lib.evaluation.encode import Embeddings
@@ -70,9 +70,7 @@ def memory(images: int, sender: object) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--images", type=from_one, default=5000)
     parser.add_argument("--repeats", type=from_one, default=5)
     args = parser.parse_args()

@@ -7,7 +7,6 @@ Prints step time and pictures/s of both, peak GPU memory, and the share of our s
 data from the real loader.
 """
 
-import argparse
 import statistics
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from torch.optim import AdamW
 from benchmarks import literal
 from benchmarks.measure import compare, from_one, machine
 from benchmarks.splits import settings, write_bert, write_split
+from lib.arguments import new_parser
 from lib.batch import ImageBatch, TextBatch
 from lib.config import PRECISIONS
 from lib.data.dataset import TrainingPairs, training_loader
@@ -74,9 +74,7 @@ def waiting(run: Run, batches: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default="bf16")
     parser.add_argument("--batch_size", type=from_one, default=256)

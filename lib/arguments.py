@@ -1,8 +1,31 @@
-"""Types of command-line arguments that several programs take."""
+"""What command lines of several programs share: their parser, and types of arguments."""
 
 import re
-from argparse import ArgumentTypeError
+from argparse import (
+    SUPPRESS,
+    Action,
+    ArgumentParser,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+)
 from pathlib import Path
+
+DEVICE_HELP = "where to compute; auto takes a GPU if there is one"
+PRECISION_HELP = "of the products while encoding"
+
+
+class HelpFormatter(RawDescriptionHelpFormatter):
+    """Keeps the lines of a description, and tells each option's default unless its help does."""
+
+    def _get_help_string(self, action: Action) -> str:
+        text = action.help or ""
+        told = "default:" in text or action.default in (None, False, SUPPRESS)
+        return text if told else f"{text}; default: %(default)s"
+
+
+def new_parser(description: str | None) -> ArgumentParser:
+    """A parser whose ``-h`` prints a program's docstring as it stands, and every default."""
+    return ArgumentParser(description=description, formatter_class=HelpFormatter)
 
 
 def path_arg(text: str) -> Path:

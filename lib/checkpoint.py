@@ -24,6 +24,7 @@ from lib.weights import read_torch, require_same_dtypes, require_same_shapes, sh
 
 FORMAT = "image-sentence retrieval"
 VERSION = 2
+BEST = "model_best.pth"  # of a run's folder
 PARTS = ("config", "model", "tokenizer", "progress", "training", "released")
 
 
@@ -89,6 +90,19 @@ class Checkpoint:
             )
         model = self.config.model.model_copy(update=locations)
         return replace(self, config=self.config.model_copy(update={"model": model}))
+
+
+def checkpoint_of(run: Path) -> Path:
+    """A run's folder -> its best checkpoint; a checkpoint's file -> itself. Raises InputError:
+    neither."""
+    if run.is_dir():
+        found = run / BEST
+        if not found.is_file():
+            raise InputError(f"{run}: holds no {BEST}; is it a run of train.py?")
+        return found
+    if not run.is_file():
+        raise InputError(f"{run}: no such run or checkpoint")
+    return run
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:

@@ -3,7 +3,6 @@
 python scripts/check_data.py --config configs/coco_region.yaml data.root=data
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
 from tqdm import tqdm
 
+from lib.arguments import new_parser
 from lib.config import Config, load_config
 from lib.data.checksums import array_problem, files_problems
 from lib.data.feature_files import FeatureFiles
@@ -61,10 +61,17 @@ def check(config: Config, name: str) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True)
-    parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser = new_parser(__doc__)
+    parser.add_argument("--config", required=True, help="a YAML file, as those in configs/")
+    parser.add_argument(
+        "--splits", help="to check, as in train,dev; default: every <split>_caps.txt"
+    )
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="section.key=value",
+        help="settings in place of the config's",
+    )
     args = parser.parse_intermixed_args()
     with exit_on_error():
         config = load_config(args.config, args.overrides)

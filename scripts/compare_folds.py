@@ -6,13 +6,12 @@ Takes a record that eval.py --json wrote; prints thirty figures, pass or fail ea
 status 1 unless all pass. scripts/verify_release.sh scores a released checkpoint and calls it.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.protocols import FOLDS
 from lib.evaluation.published import released_folds
@@ -39,10 +38,8 @@ def found_folds(path: Path) -> list[list[float]]:
 
 def main(words: list[str] | None = None) -> None:
     """Print the table of the record that the command line, or ``words``, names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("record", type=path_arg, help="of eval.py --json")
+    parser = new_parser(__doc__)
+    parser.add_argument("record", type=path_arg, help="results.json that eval.py --json wrote")
     args = parser.parse_args(words)
     with exit_on_error():
         found = found_folds(args.record)

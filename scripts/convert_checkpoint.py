@@ -3,14 +3,13 @@
 python scripts/convert_checkpoint.py released/model_best.pth runs/released/model_best.pth
 """
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.checkpoint import (
     load_checkpoint,
     load_tokenizer,
@@ -62,10 +61,15 @@ def _holds(path: Path, text: str) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", type=path_arg)
-    parser.add_argument("target", type=path_arg)
-    parser.add_argument("--data_path", type=path_arg, default="data", help="holds vocab/")
+    parser = new_parser(__doc__)
+    parser.add_argument("source", type=path_arg, help="a checkpoint of either format")
+    parser.add_argument("target", type=path_arg, help="the file to write, in the other format")
+    parser.add_argument(
+        "--data_path",
+        type=path_arg,
+        default="data",
+        help="holds vocab/, the vocabularies of released LHSC checkpoints",
+    )
     add_locations(parser)
     args = parser.parse_args()
     with exit_on_error():

@@ -11,7 +11,6 @@ smaller one is in front; what no mask covers is void. Instances without a mask, 
 highest score in front.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -27,14 +26,14 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 from PIL import Image
 from tqdm import tqdm
 
-from lib.arguments import path_arg
+from lib.annotations.coco_instances import Annotated, box_of, panoptic_of, read_annotations
+from lib.arguments import new_parser, path_arg
 from lib.data.captions import require_usable_ids
 from lib.data.pictures import PictureError
 from lib.errors import InputError, exit_on_error, first_line
 from lib.extraction.detections import SCORE, Detections, read_detections
 from lib.files import atomic_write, read_json
 from lib.outputs import check_outputs, exclusive
-from scripts.coco_instances import Annotated, box_of, panoptic_of, read_annotations
 
 
 def require_names(pictures: list[Annotated]) -> None:
@@ -123,15 +122,23 @@ def begin(out: Path) -> None:
 
 def main(words: list[str] | None = None) -> None:
     """Convert what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--annotations",
+        type=path_arg,
+        nargs="+",
+        required=True,
+        help="COCO's JSON files of captions or instances",
     )
     parser.add_argument(
-        "--annotations", type=path_arg, nargs="+", required=True, help="COCO's JSON"
+        "--boxes", type=path_arg, help="a detector's results in COCO's format, .json or .json.gz"
     )
-    parser.add_argument("--boxes", type=path_arg, help="a detector's, .json or .json.gz")
-    parser.add_argument("--score", type=float, default=SCORE, help="least of a painted box")
-    parser.add_argument("--out", type=path_arg, required=True, help="folder; made")
+    parser.add_argument(
+        "--score", type=float, default=SCORE, help="least score of a box that is painted"
+    )
+    parser.add_argument(
+        "--out", type=path_arg, required=True, help="folder to write into; made if missing"
+    )
     args = parser.parse_args(words)
     with exit_on_error():
         pictures = read_annotations(args.annotations)

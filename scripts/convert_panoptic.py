@@ -27,13 +27,13 @@ from lib.data.pictures import PictureFolder, picture_size
 from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.errors import exit_on_error
+from lib.extraction.arguments import job_of, parse, parser_of
 from lib.extraction.detections import SCORE, read_detections
 from lib.extraction.label_maps import read_label_maps
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import array_shapes, open_panoptic, stored_arrays
 from lib.files import file_sha256
-from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def source_of(
@@ -84,16 +84,30 @@ def main(words: list[str] | None = None) -> None:
     """Convert what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=None)
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--json", type=path_arg, help="annotations[].segments_info[]; with --png")
-    source.add_argument("--labels", type=path_arg, help=".npz of label maps")
-    source.add_argument("--boxes", type=path_arg, help="COCO's results, .json or .json.gz")
-    parser.add_argument("--png", type=path_arg, help="folder of one PNG per image")
+    source.add_argument(
+        "--json",
+        type=path_arg,
+        help="COCO's panoptic JSON, with annotations[].segments_info[]; needs --png",
+    )
+    source.add_argument("--labels", type=path_arg, help="an .npz of ids and label maps")
+    source.add_argument(
+        "--boxes", type=path_arg, help="COCO's results, .json or .json.gz; needs --images"
+    )
+    parser.add_argument("--png", type=path_arg, help="folder of the PNGs of --json, one per image")
     parser.add_argument("--images", type=path_arg, help="folder of the pictures of --boxes")
-    parser.add_argument("--mapping", type=path_arg, help="JSON: image id -> file inside --images")
-    parser.add_argument("--score", type=float, default=SCORE, help="least of a painted box")
-    parser.add_argument("--cells", type=int, default=CELLS, help="side of the grid of shares")
-    parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
-    parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
+    parser.add_argument(
+        "--mapping", type=path_arg, help="JSON object, image id -> file inside --images"
+    )
+    parser.add_argument(
+        "--score", type=float, default=SCORE, help="least score of a box that is painted"
+    )
+    parser.add_argument(
+        "--cells", type=int, default=CELLS, help="side of the grid of category shares"
+    )
+    parser.add_argument(
+        "--map_size", type=int, default=MAP_SIZE, help="side of the label map that is kept"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace arrays that are finished")
     args = parse(parser, words, ("cells", "map_size"))
     if bool(args.json) != bool(args.png):
         parser.error("--json and --png go together")

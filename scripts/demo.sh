@@ -4,6 +4,7 @@
 # evaluates both, their hybrid, and all three across domains; draws OUT/region/retrieval.png.
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
 #       bash scripts/demo.sh [section.key=value ...]
+. "$(dirname -- "$0")/help.sh"
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh
@@ -48,7 +49,7 @@ echo "== 6 of 7: evaluating all three on the other domain, without tuning"
 echo "== 7 of 7: drawing what the region-level model retrieves, and the table of all"
 "$PYTHON" scripts/draw_retrieval.py --embeddings "$OUT/region/embeddings.safetensors" \
     --data "$DATA_PATH/scenes_precomp" --split test --out "$OUT/region/retrieval.png"
-"$PYTHON" scripts/results_table.py --format markdown \
+"$PYTHON" scripts/results_table.py \
     "$OUT/region" "$OUT/grid" "$OUT/hybrid" "$OUT/cross"
 echo
 echo "Done in $(($(date +%s) - started)) s. Curves: tensorboard --logdir $OUT"

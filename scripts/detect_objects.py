@@ -27,12 +27,12 @@ from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance, read_provenance, write_provenance
 from lib.device import resolve_device
 from lib.errors import InputError, exit_on_error
+from lib.extraction.arguments import job_of, parse, parser_of
 from lib.extraction.outputs import FileOutput
 from lib.extraction.regions import load_detector
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.files import atomic_write, file_sha256, text_sha256
 from lib.outputs import check_outputs, exclusive
-from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 class ImageBoxes(FileOutput):
@@ -137,11 +137,15 @@ def main(words: list[str] | None = None) -> None:
     """Detect what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=4, dtype=False)
     parser.add_argument(
-        "--detector", default="coco_small", help="coco_small, coco (slower), a file, or random"
+        "--detector",
+        default="coco_small",
+        help="coco_small, coco (better and slower), a file of weights, or random",
     )
-    parser.add_argument("--score", type=float, default=0.1, help="least of a box")
+    parser.add_argument(
+        "--score", type=float, default=0.1, help="least score of a box that is kept"
+    )
     parser.add_argument("--out", type=path_arg, help="default: detections.json in --data")
-    parser.add_argument("--overwrite", action="store_true", help="replace a finished file")
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that is finished")
     args = parse(parser, words, ())
     if args.out and args.out.suffix != ".json":
         parser.error(f"--out is {args.out}, expected a name that ends in .json")

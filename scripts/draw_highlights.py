@@ -23,11 +23,12 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
+from lib.checkpoint import checkpoint_of
 from lib.data.pictures import PictureError, PictureFolder
 from lib.display.arguments import add_arguments, galleries_of, pictures_of, split_of
 from lib.display.drawing import require_format, require_replaceable, save
-from lib.display.gallery import Gallery, Shown, checkpoint_of
+from lib.display.gallery import Gallery, Shown
 from lib.display.overlay import over, pair_layer, region_heat, relative
 from lib.errors import InputError, exit_on_error
 from lib.outputs import check_outputs
@@ -124,15 +125,21 @@ def rows_of(args: argparse.Namespace, gallery: Gallery) -> list[tuple[int, str]]
 
 def main(words: list[str] | None = None) -> None:
     """Draw what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--run", type=path_arg, required=True, help="a run's folder, or a checkpoint"
     )
-    parser.add_argument("--run", type=path_arg, required=True, help="a folder, or a checkpoint")
-    parser.add_argument("--out", type=path_arg, required=True, help="a .png, .jpg or .pdf")
-    parser.add_argument("--picture", nargs="+", help="ids; default: --count of the split")
-    parser.add_argument("--sentence", nargs="+", help="one for each --picture; default: its first")
-    parser.add_argument("--count", type=int, default=4, help="pictures; default: 4")
-    parser.add_argument("--seed", type=int, default=0, help="chooses them; default: 0")
+    parser.add_argument(
+        "--out", type=path_arg, required=True, help="the picture to write, .png, .jpg or .pdf"
+    )
+    parser.add_argument(
+        "--picture", nargs="+", help="image ids; default: --count of the split, chosen by --seed"
+    )
+    parser.add_argument(
+        "--sentence", nargs="+", help="one for each --picture; default: its own first caption"
+    )
+    parser.add_argument("--count", type=int, default=4, help="how many pictures to choose")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
     add_arguments(parser)
     args = parser.parse_args(words)
     if args.count < 1 or args.seed < 0:

@@ -25,17 +25,17 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
+from lib.checkpoint import checkpoint_of
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
 from lib.data.pictures import PictureError, PictureFolder
 from lib.display.arguments import add_arguments, galleries_of, pictures_of, split_of
 from lib.display.drawing import require_format, require_replaceable, save
-from lib.display.gallery import checkpoint_of
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import locations_in
 from lib.evaluation.protocols import default_split
 from lib.evaluation.scores import read_embeddings
-from lib.evaluation.search import Found, search, top
+from lib.evaluation.search import search, top
 from lib.outputs import check_outputs
 
 TOP = 5
@@ -107,7 +107,7 @@ class Source:
     captions: list[str]
     pictures: Callable[[int], np.ndarray]  # a sentence's number -> (n,) scores
     sentences: Callable[[int], np.ndarray]  # a picture's number -> (5n,) scores
-    found: list[Found]  # of --query
+    found: list[list[tuple[float, str]]]  # of each --query: scores and image ids, best first
 
 
 def source_of(args: argparse.Namespace) -> Source:
@@ -133,7 +133,8 @@ def source_of(args: argparse.Namespace) -> Source:
     found = []
     if queries:
         about = (args.checkpoint, [args.embeddings], queries, TOP)
-        found = search(*about, locations_in(args))
+        results = search(*about, locations_in(args))
+        found = [[(one.score, one.image_id) for one in some] for some in results]
     scores = images @ texts.T
     return Source(ids, captions, lambda i: scores[:, i], lambda i: scores[i], found)
 
@@ -215,17 +216,24 @@ def comment_of(args: argparse.Namespace) -> str:
 
 def main(words: list[str] | None = None) -> None:
     """Draw what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=path_arg, help="a run's folder, or a checkpoint")
-    what.add_argument("--embeddings", type=path_arg, help="of eval.py; with --data")
-    parser.add_argument("--out", type=path_arg, required=True, help="a .png, .jpg or .pdf")
-    parser.add_argument("--queries", type=int, default=5, help="sentences, and pictures, to show")
-    parser.add_argument("--seed", type=int, default=0, help="chooses them")
+    what.add_argument(
+        "--embeddings", type=path_arg, help="a file of eval.py --save_embeddings; needs --data"
+    )
+    parser.add_argument(
+        "--out", type=path_arg, required=True, help="the picture to write, .png, .jpg or .pdf"
+    )
+    parser.add_argument(
+        "--queries",
+        type=int,
+        default=5,
+        help="how many sentences, and as many pictures, to choose as queries",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of queries")
     parser.add_argument("--query", nargs="+", help="sentences of one's own")
-    parser.add_argument("--checkpoint", help="of --embeddings, to encode --query")
+    parser.add_argument("--checkpoint", help="the model of --embeddings, to encode --query with")
     add_arguments(parser)
     args = parser.parse_args(words)
     if args.queries < 0 or args.seed < 0 or not (args.queries or args.query):

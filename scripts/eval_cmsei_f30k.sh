@@ -1,18 +1,3 @@
 #!/bin/sh
-# Scores both versions of CMSEI on Flickr30K's test images, and their mean, the paper's result.
-# Writes results.safetensors and results.json beside each checkpoint, and results.json into OUT.
-#   [I2T=runs/f30k_cmsei_i2t/model_best.pth] [T2I=runs/f30k_cmsei_t2i/model_best.pth] \
-#       [OUT=runs/f30k_cmsei] [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
-#       sh scripts/eval_cmsei_f30k.sh [eval.py's arguments ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-I2T=${I2T:-runs/f30k_cmsei_i2t/model_best.pth}
-T2I=${T2I:-runs/f30k_cmsei_t2i/model_best.pth}
-for checkpoint in "$I2T" "$T2I"; do
-    folder=$(dirname -- "$checkpoint")
-    $LAUNCH eval.py --checkpoint "$checkpoint" --data_path "${DATA_PATH:-data}" --dataset f30k \
-        --save_results "$folder/results.safetensors" --json "$folder/results.json" "$@"
-done
-exec "$PYTHON" eval_ensemble.py "$(dirname -- "$I2T")/results.safetensors" \
-    "$(dirname -- "$T2I")/results.safetensors" --json "${OUT:-runs/f30k_cmsei}/results.json"
+# Scores both versions of CMSEI on Flickr30K and their mean: scripts/eval.sh f30k_cmsei.
+exec sh "$(dirname -- "$0")/eval.sh" f30k_cmsei "$@"

@@ -1,13 +1,3 @@
 #!/bin/sh
-# Scores grid-level 3SHNet on MS-COCO's test images; CHECKPOINT may be a released file.
-# Writes results.safetensors (the scores, for scripts/eval_hybrid_coco.sh) and results.json into OUT.
-#   [CHECKPOINT=runs/coco_grid/model_best.pth] [OUT=CHECKPOINT's folder] [DATA_PATH=data] \
-#       [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/eval_grid_coco.sh [eval.py's arguments ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-CHECKPOINT=${CHECKPOINT:-runs/coco_grid/model_best.pth}
-OUT=${OUT:-$(dirname -- "$CHECKPOINT")}
-exec $LAUNCH eval.py --checkpoint "$CHECKPOINT" --features grid \
-    --data_path "${DATA_PATH:-data}" --dataset coco \
-    --save_results "$OUT/results.safetensors" --json "$OUT/results.json" "$@"
+# Scores grid-level 3SHNet on MS-COCO: scripts/eval.sh coco_grid.
+exec sh "$(dirname -- "$0")/eval.sh" coco_grid "$@"

@@ -1,13 +1,3 @@
 #!/bin/sh
-# Scores grid-level 3SHNet on Flickr30K's test images; CHECKPOINT may be a released file.
-# Writes results.safetensors (the scores, for scripts/eval_hybrid_f30k.sh) and results.json into OUT.
-#   [CHECKPOINT=runs/f30k_grid/model_best.pth] [OUT=CHECKPOINT's folder] [DATA_PATH=data] \
-#       [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/eval_grid_f30k.sh [eval.py's arguments ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-CHECKPOINT=${CHECKPOINT:-runs/f30k_grid/model_best.pth}
-OUT=${OUT:-$(dirname -- "$CHECKPOINT")}
-exec $LAUNCH eval.py --checkpoint "$CHECKPOINT" --features grid \
-    --data_path "${DATA_PATH:-data}" --dataset f30k \
-    --save_results "$OUT/results.safetensors" --json "$OUT/results.json" "$@"
+# Scores grid-level 3SHNet on Flickr30K: scripts/eval.sh f30k_grid.
+exec sh "$(dirname -- "$0")/eval.sh" f30k_grid "$@"

@@ -1,15 +1,3 @@
 #!/bin/sh
-# Scores grid-level VSE-infinity, from pixels, on Flickr30K's test images; CHECKPOINT may be a released file.
-# Pictures: images/ of the dataset, or --images FOLDER; VSE-infinity's id_mapping.json may lie beside.
-# Writes results.safetensors (the scores) and results.json into OUT.
-#   [CHECKPOINT=runs/f30k_vse_infinity_grid/model_best.pth] [OUT=CHECKPOINT's folder] \
-#       [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
-#       sh scripts/eval_vse_infinity_grid_f30k.sh [eval.py's arguments ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-CHECKPOINT=${CHECKPOINT:-runs/f30k_vse_infinity_grid/model_best.pth}
-OUT=${OUT:-$(dirname -- "$CHECKPOINT")}
-exec $LAUNCH eval.py --checkpoint "$CHECKPOINT" \
-    --data_path "${DATA_PATH:-data}" --dataset f30k \
-    --save_results "$OUT/results.safetensors" --json "$OUT/results.json" "$@"
+# Scores grid-level VSE-infinity, from pixels, on Flickr30K: scripts/eval.sh f30k_vse_infinity_grid.
+exec sh "$(dirname -- "$0")/eval.sh" f30k_vse_infinity_grid "$@"

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.display.arguments import add_arguments, galleries_of, pictures_of
 from lib.errors import InputError, exit_on_error
 
@@ -29,12 +29,20 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 def main(words: list[str] | None = None) -> None:
     """Serve what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--run",
+        type=path_arg,
+        nargs="+",
+        required=True,
+        help="one or more run folders or checkpoints",
     )
-    parser.add_argument("--run", type=path_arg, nargs="+", required=True, help="one or more")
-    parser.add_argument("--port", type=int, default=8000, help="default: 8000; 0: any free one")
-    parser.add_argument("--host", default=LOCAL[0], help="default: 127.0.0.1, this machine alone")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="port of the page; 0 takes any free one"
+    )
+    parser.add_argument(
+        "--host", default=LOCAL[0], help="address to serve at; the default is this machine alone"
+    )
     add_arguments(parser)
     args = parser.parse_args(words)
     if not 0 <= args.port < 65536 or args.workers < 0:

@@ -29,10 +29,10 @@ from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
 from lib.device import resolve_device
 from lib.errors import exit_on_error
+from lib.extraction.arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
 from lib.extraction.grid import require_cells
 from lib.extraction.outputs import FileOutput
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
-from scripts.extraction_arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -74,8 +74,10 @@ def main(words: list[str] | None = None) -> None:
     """Extract what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=8)
     add_backbone(parser)
-    parser.add_argument("--out", default="grids", help="folder inside --data")
-    parser.add_argument("--grid_size", type=int, help="average to this side; default: all cells")
+    parser.add_argument("--out", default="grids", help="name of the folder inside --data")
+    parser.add_argument(
+        "--grid_size", type=int, help="average the cells to this side; default: keep all"
+    )
     args = parse(parser, words, ("grid_size", *SIZES))
     with exit_on_error():
         extract(args)

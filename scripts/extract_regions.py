@@ -31,12 +31,12 @@ from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
 from lib.device import resolve_device
 from lib.errors import exit_on_error
+from lib.extraction.arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
 from lib.extraction.detections import read_detections
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.regions import REGIONS, RegionExtractor, filled, load_detector
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
 from lib.models.family import TIMM
-from scripts.extraction_arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -101,12 +101,14 @@ def main(words: list[str] | None = None) -> None:
     """Extract what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=4)
     add_backbone(parser)
-    parser.add_argument("--detector", help="coco (default), coco_small, a file, or random")
     parser.add_argument(
-        "--boxes", type=path_arg, help="JSON of COCO's results, instead of a detector"
+        "--detector", help="coco, coco_small, a file of weights, or random; default: coco"
     )
-    parser.add_argument("--regions", type=int, default=REGIONS, help="per picture")
-    parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
+    parser.add_argument(
+        "--boxes", type=path_arg, help="JSON of COCO's results, in place of a detector"
+    )
+    parser.add_argument("--regions", type=int, default=REGIONS, help="how many per picture")
+    parser.add_argument("--overwrite", action="store_true", help="replace arrays that are finished")
     args = parse(parser, words, ("regions", *SIZES))
     if args.boxes and args.detector:
         parser.error("--boxes and --detector exclude each other")

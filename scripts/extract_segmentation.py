@@ -22,11 +22,11 @@ from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.device import resolve_device
 from lib.errors import exit_on_error
+from lib.extraction.arguments import job_of, parse, parser_of
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import array_shapes, stored_arrays
-from scripts.extraction_arguments import job_of, parse, parser_of
 
 
 def extract(args: argparse.Namespace) -> None:
@@ -65,11 +65,19 @@ def extract(args: argparse.Namespace) -> None:
 def main(words: list[str] | None = None) -> None:
     """Extract what the command line, or ``words`` instead of it, asks for."""
     parser = parser_of(__doc__, batch_size=4)
-    parser.add_argument("--model", default=DEFAULT, help="hub name or folder, or random")
-    parser.add_argument("--threshold", type=float, default=THRESHOLD, help="of a segment")
-    parser.add_argument("--cells", type=int, default=CELLS, help="side of the grid of shares")
-    parser.add_argument("--map_size", type=int, default=MAP_SIZE, help="side of the label map")
-    parser.add_argument("--overwrite", action="store_true", help="replace finished arrays")
+    parser.add_argument(
+        "--model", default=DEFAULT, help="a panoptic model: hub name, folder, or random"
+    )
+    parser.add_argument(
+        "--threshold", type=float, default=THRESHOLD, help="least score of a segment that counts"
+    )
+    parser.add_argument(
+        "--cells", type=int, default=CELLS, help="side of the grid of category shares"
+    )
+    parser.add_argument(
+        "--map_size", type=int, default=MAP_SIZE, help="side of the label map that is kept"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace arrays that are finished")
     args = parse(parser, words, ("cells", "map_size"))
     with exit_on_error():
         extract(args)

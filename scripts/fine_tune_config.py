@@ -8,7 +8,6 @@ its rate, on the hardest negatives alone. --print prints instead what the checkp
 their type, their number of regions or the grid's side, and the backbone that made them.
 """
 
-import argparse
 import re
 import sys
 from functools import partial
@@ -16,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.arguments import dataset_arg, path_arg
+from lib.arguments import dataset_arg, new_parser, path_arg
 from lib.checkpoint import Checkpoint, load_checkpoint
 from lib.config import from_dict
 from lib.errors import InputError, exit_on_error
@@ -67,13 +66,18 @@ def require_same(text: str, path: Path) -> None:
 
 def main(words: list[str] | None = None) -> None:
     """Write or print what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--checkpoint",
+        type=path_arg,
+        required=True,
+        help="model_best.pth of the model to start from",
     )
-    parser.add_argument("--checkpoint", type=path_arg, required=True, help="model_best.pth")
-    parser.add_argument("--dataset", type=dataset_arg, default="mine", help="to fine-tune on")
+    parser.add_argument(
+        "--dataset", type=dataset_arg, default="mine", help="name of the dataset to fine-tune on"
+    )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--out", type=path_arg, help="the YAML file")
+    what.add_argument("--out", type=path_arg, help="the YAML file to write")
     what.add_argument("--print", action="store_true", help="print the features instead")
     args = parser.parse_args(words)
     with exit_on_error():

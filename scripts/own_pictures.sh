@@ -17,6 +17,7 @@
 #                                             small (from the captions, untrained)
 #   PANOPTIC_JSON=F and PANOPTIC_PNG=FOLDER   a result in COCO's panoptic format
 # It may be stopped; started again, it continues where it was. A finished training is kept.
+. "$(dirname -- "$0")/help.sh"
 set -eu
 usage="usage: sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]"
 if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
@@ -169,7 +170,7 @@ done
 if [ "$kinds" = "region grid" ]; then
     "$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \
         --json "$OUT/hybrid/results.json"
-    "$PYTHON" scripts/results_table.py --format markdown "$OUT/region" "$OUT/grid" "$OUT/hybrid"
+    "$PYTHON" scripts/results_table.py "$OUT/region" "$OUT/grid" "$OUT/hybrid"
 fi
 
 echo "== 7 of 7: searching all pictures with a sentence"

@@ -7,7 +7,6 @@ Batches are the same. A stopped packing continues when it is started again; a fi
 kept, and refused where its files have changed since; --overwrite packs again.
 """
 
-import argparse
 import os
 import sys
 from collections.abc import Iterable
@@ -21,6 +20,7 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 import numpy as np
 from tqdm import tqdm
 
+from lib.arguments import new_parser
 from lib.config import Config, load_config
 from lib.data.dataset import entry_loader
 from lib.data.feature_files import FeatureFiles
@@ -116,16 +116,27 @@ def pack_split(
 
 def main(words: list[str] | None = None) -> None:
     """Pack the splits that the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument("--config", required=True, help="a YAML file, as those in configs/")
+    parser.add_argument(
+        "--splits", help="to pack, as in train,dev; default: every <split>_caps.txt"
     )
-    parser.add_argument("--config", required=True)
-    parser.add_argument("--splits", help="as in train,dev; default: every <split>_caps.txt")
-    parser.add_argument("--out", help="inside the dataset's folder; default: <folder>_packed")
-    parser.add_argument("--dtype", choices=("float16", "float32"), help="default: loses nothing")
-    parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
-    parser.add_argument("--overwrite", action="store_true", help="pack again")
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--out", help="folder inside the dataset's; default: <folder>_packed")
+    parser.add_argument(
+        "--dtype",
+        choices=("float16", "float32"),
+        help="of the pack; default: the smaller one that loses nothing",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes that read files"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="pack again what is packed")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="section.key=value",
+        help="settings in place of the config's",
+    )
     args = parser.parse_intermixed_args(words)
     if args.workers < 0 or args.out == "":
         parser.error("--workers must be at least 0, and --out no empty name")

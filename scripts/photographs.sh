@@ -4,6 +4,7 @@
 # and instance polygons; tests/photographs is a small one.
 #   [DATA_PATH=data/photographs] [OUT=runs/photographs] \
 #       sh scripts/photographs.sh FOLDER [section.key=value ...]
+. "$(dirname -- "$0")/help.sh"
 set -eu
 if [ $# -lt 1 ] || [ ! -f "$1/annotations.json" ] || [ ! -d "$1/images" ]; then
     echo "usage: sh scripts/photographs.sh FOLDER, with FOLDER/images/ and FOLDER/annotations.json" >&2

@@ -22,11 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.arguments import path_arg
-from lib.errors import InputError, exit_on_error
-from lib.files import atomic_write
-from lib.outputs import exclusive
-from scripts.caption_table import (
+from lib.annotations.caption_table import (
     SPLITS,
     dealt,
     listed,
@@ -36,8 +32,12 @@ from scripts.caption_table import (
     to_splits,
     without_sentence,
 )
-from scripts.coco_instances import captions_of
-from scripts.karpathy import read_splits
+from lib.annotations.coco_instances import captions_of
+from lib.annotations.karpathy import read_splits
+from lib.arguments import new_parser, path_arg
+from lib.errors import InputError, exit_on_error
+from lib.files import atomic_write
+from lib.outputs import exclusive
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -87,20 +87,29 @@ def write(contents: dict[Path, str], overwrite: bool) -> None:
 
 def main(words: list[str] | None = None) -> None:
     """Make the files that the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--karpathy", type=path_arg, help="dataset_coco.json or alike")
     source.add_argument("--table", type=path_arg, help="pictures and sentences, as above")
     source.add_argument("--coco", type=path_arg, help="captions_val2017.json or alike")
-    parser.add_argument("--images", type=path_arg, help="folder of these pictures")
+    parser.add_argument(
+        "--images", type=path_arg, help="folder of the pictures of --table or --coco"
+    )
     parser.add_argument("--lists", type=path_arg, help="folder of the splits' lists of pictures")
     parser.add_argument("--only", choices=SPLITS, help="the split that all pictures go to")
-    parser.add_argument("--dev", type=float, default=0.1, help="share of the table's pictures")
-    parser.add_argument("--test", type=float, default=0.2, help="likewise")
-    parser.add_argument("--seed", type=int, default=0, help="deals them out")
-    parser.add_argument("--out", type=path_arg, required=True, help="as data/coco_precomp; made")
+    parser.add_argument(
+        "--dev", type=float, default=0.1, help="share of the table's pictures that go to dev"
+    )
+    parser.add_argument(
+        "--test", type=float, default=0.2, help="share of the table's pictures that go to test"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the dealing to splits")
+    parser.add_argument(
+        "--out",
+        type=path_arg,
+        required=True,
+        help="folder to write into, as data/coco_precomp; made if missing",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that differ")
     args = parser.parse_args(words)
     if not args.karpathy and not args.images:

@@ -7,7 +7,6 @@ no network: pictures are in it, with what the model looked at over them. Encodin
 explorer/ beside each checkpoint, where scripts/explore.py finds them too.
 """
 
-import argparse
 import shlex
 import sys
 from functools import partial
@@ -17,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.display.arguments import add_arguments, galleries_of, pictures_of
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
@@ -41,13 +40,14 @@ def require_report(mark: str, path: Path) -> None:
 
 def main(words: list[str] | None = None) -> None:
     """Write the report that the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=path_arg, nargs="+", help="folders of train.py, or checkpoints")
-    parser.add_argument("--out", type=path_arg, required=True, help="an HTML file")
+    parser = new_parser(__doc__)
+    parser.add_argument("run", type=path_arg, nargs="+", help="run folders, or checkpoints")
+    parser.add_argument("--out", type=path_arg, required=True, help="the HTML file to write")
     parser.add_argument(
-        "--examples", type=int, default=6, help="best and worst queries of a run; default: 6"
+        "--examples",
+        type=int,
+        default=6,
+        help="how many of the best and of the worst queries to show",
     )
     add_arguments(parser)
     args = parser.parse_args(words)

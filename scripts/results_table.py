@@ -1,21 +1,23 @@
-"""Prints runs side by side as Markdown, LaTeX or CSV, with the published rows beneath.
+"""Prints runs side by side, with the published rows beneath.
 
-python scripts/results_table.py runs/*
+python scripts/results_table.py runs/f30k_region runs/f30k_grid
+python scripts/results_table.py runs/f30k_region runs/f30k_grid --format markdown
+python scripts/results_table.py runs/f30k_region runs/f30k_grid --paper        # LaTeX with booktabs
 
 Takes folders, whose results it finds in the *.json files in them (eval.py, eval_ensemble.py and
 eval_cross_ensemble.py write them with --json), or such files themselves.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.records import Record, read_record
-from lib.evaluation.results_table import compare, to_csv, to_latex, to_markdown
+from lib.evaluation.results_table import compare
+from lib.evaluation.table_formats import to_csv, to_latex, to_markdown, to_paper, to_text
 
 
 def find_records(paths: list[Path]) -> list[Record]:
@@ -37,12 +39,20 @@ def find_records(paths: list[Path]) -> list[Record]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(__doc__)
+    parser.add_argument("runs", nargs="+", type=path_arg, help="run folders, or files of results")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--format",
+        choices=("text", "markdown", "latex", "csv"),
+        default="text",
+        help="how to print: text fits a terminal of 100 columns, the others have every column",
     )
-    parser.add_argument("runs", nargs="+", type=path_arg, help="folders or result files")
-    formats = ("markdown", "latex", "both", "csv")
-    parser.add_argument("--format", choices=formats, default="both")
+    what.add_argument(
+        "--paper",
+        action="store_true",
+        help="LaTeX for a paper: booktabs, best in bold, no bookkeeping columns",
+    )
     args = parser.parse_args()
     with exit_on_error():
         tables, notes = compare(find_records(args.runs))
@@ -50,12 +60,11 @@ def main() -> None:
             raise InputError("no results among these; eval.py --json writes them")
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
-        parts = []
-        if args.format in ("markdown", "both"):
-            parts += map(to_markdown, tables)
-        if args.format in ("latex", "both"):
-            parts += map(to_latex, tables)
-        print("\n\n".join(parts) if parts else to_csv(tables), end="\n" if parts else "")
+        if args.format == "csv":
+            print(to_csv(tables), end="")
+            return
+        formats = {"text": to_text, "markdown": to_markdown, "latex": to_latex}
+        print("\n\n".join(map(to_paper if args.paper else formats[args.format], tables)))
 
 
 if __name__ == "__main__":

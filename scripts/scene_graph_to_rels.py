@@ -25,7 +25,7 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 import numpy as np
 from tqdm import tqdm
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.data.captions import read_ids
 from lib.data.memmap import MemmapArray
 from lib.errors import InputError, exit_on_error, first_line
@@ -171,14 +171,19 @@ def convert(args: argparse.Namespace) -> str:
 
 def main(words: list[str] | None = None) -> None:
     """Convert what the command line, or ``words`` instead of it, asks for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--graphs", type=path_arg, required=True, help="JSON lines")
-    parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_ids.txt")
-    parser.add_argument("--split", required=True)
+    parser = new_parser(__doc__)
     parser.add_argument(
-        "--min_score", type=float, default=-np.inf, help="leave out what is below; default: nothing"
+        "--graphs", type=path_arg, required=True, help="a file of JSON lines, as above"
+    )
+    parser.add_argument(
+        "--data", type=path_arg, required=True, help="folder that holds {split}_ids.txt"
+    )
+    parser.add_argument("--split", required=True, help="train, dev, test or testall")
+    parser.add_argument(
+        "--min_score",
+        type=float,
+        default=-np.inf,
+        help="leave out relations below this; default: none",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an array that is there")
     args = parser.parse_args(words)

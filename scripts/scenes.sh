@@ -1,6 +1,12 @@
 #!/bin/sh
 # Renders the demo world under DATA_PATH, with a small BERT from its captions; sourced by the demo
 # and the ablation after setup.sh. A world that is there already is kept, whatever its size.
+case $0 in
+scenes.sh | */scenes.sh) # alone, it only says what it is
+    set -- --help
+    . "$(dirname -- "$0")/help.sh"
+    ;;
+esac
 if [ ! -f "$DATA_PATH/scenes_precomp/scenes.json" ] || [ ! -d "$DATA_PATH/scenes_precomp/grids" ] ||
     [ ! -f "$DATA_PATH/scenes_precomp/train_rels.npy" ]; then
     "$PYTHON" -m lib.demo.scenes --out "$DATA_PATH/scenes_precomp" \

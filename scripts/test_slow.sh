@@ -3,6 +3,7 @@
 #
 #   sh scripts/test_slow.sh [pytest arguments]
 #   sh scripts/test_slow.sh mutants [--only TEXT]    # faults in the recipe, each of which a test must notice
+. "$(dirname -- "$0")/help.sh"
 set -eu
 if [ "${1:-}" = mutants ]; then
     shift

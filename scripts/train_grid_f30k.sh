@@ -1,7 +1,3 @@
 #!/bin/sh
-# Trains grid-level 3SHNet on Flickr30K.
-#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/train_grid_f30k.sh [--resume] [section.key=value ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-exec $LAUNCH train.py --config configs/f30k_grid.yaml data.root="${DATA_PATH:-data}" "$@"
+# Trains grid-level 3SHNet on Flickr30K: scripts/train.sh f30k_grid.
+exec sh "$(dirname -- "$0")/train.sh" f30k_grid "$@"

@@ -1,7 +1,3 @@
 #!/bin/sh
-# Trains region-level 3SHNet on MS-COCO.
-#   [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] sh scripts/train_region_coco.sh [--resume] [section.key=value ...]
-set -eu
-CDPATH='' cd -- "$(dirname -- "$0")/.."
-. scripts/setup.sh
-exec $LAUNCH train.py --config configs/coco_region.yaml data.root="${DATA_PATH:-data}" "$@"
+# Trains region-level 3SHNet on MS-COCO: scripts/train.sh coco_region.
+exec sh "$(dirname -- "$0")/train.sh" coco_region "$@"

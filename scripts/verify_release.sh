@@ -4,6 +4,7 @@
 # pass. Writes results.json into OUT. data/README.md says which files it needs.
 #   [DATA_PATH=data] [OUT=CHECKPOINT's folder] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
 #       sh scripts/verify_release.sh CHECKPOINT [eval.py's arguments ...]
+. "$(dirname -- "$0")/help.sh"
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."
 if [ $# -eq 0 ]; then

@@ -2,7 +2,6 @@
 
 python -m lib.demo.small_bert --captions data/scenes_precomp/train_caps.txt --out FOLDER"""
 
-import argparse
 import os
 import shutil
 from collections import Counter
@@ -14,7 +13,7 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from transformers import BertConfig, BertModel
 from transformers.utils.logging import disable_progress_bar
 
-from lib.arguments import path_arg
+from lib.arguments import new_parser, path_arg
 from lib.data.captions import read_captions
 from lib.errors import InputError, exit_on_error
 
@@ -74,12 +73,16 @@ def write_small_bert(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--captions", type=path_arg, required=True)
-    parser.add_argument("--out", type=path_arg, required=True)
-    parser.add_argument("--vocabulary", type=int, default=1000)
-    parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--layers", type=int, default=2)
+    parser = new_parser(__doc__)
+    parser.add_argument(
+        "--captions", type=path_arg, required=True, help="{split}_caps.txt to take words from"
+    )
+    parser.add_argument("--out", type=path_arg, required=True, help="folder to write the BERT into")
+    parser.add_argument(
+        "--vocabulary", type=int, default=1000, help="most word pieces of the vocabulary"
+    )
+    parser.add_argument("--hidden", type=int, default=128, help="width of the layers")
+    parser.add_argument("--layers", type=int, default=2, help="number of layers")
     args = parser.parse_args()
     with exit_on_error():
         write_small_bert(args.out, args.captions, args.vocabulary, args.hidden, args.layers)

@@ -5,13 +5,13 @@ import os
 import sys
 from pathlib import Path
 
-from lib.arguments import path_arg
-from lib.checkpoint import load_checkpoint
+from lib.arguments import DEVICE_HELP, PRECISION_HELP, path_arg
+from lib.checkpoint import checkpoint_of, load_checkpoint
 from lib.config import PRECISIONS
 from lib.data.pictures import PictureFolder
 from lib.data.split import dataset_folder
 from lib.device import default_workers
-from lib.display.gallery import Gallery, checkpoint_of
+from lib.display.gallery import Gallery
 from lib.errors import InputError
 from lib.evaluation.arguments import add_locations, locations_in
 from lib.evaluation.opened import FeatureChoice, Target
@@ -21,24 +21,38 @@ from lib.evaluation.protocols import default_split
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to show runs on."""
     parser.add_argument(
-        "--data", type=path_arg, help="a folder <dataset>_precomp; default: the training's"
-    )
-    parser.add_argument("--images", type=path_arg, help="of pictures; default: images/ in --data")
-    parser.add_argument(
-        "--mapping", type=path_arg, help="image id -> file; default: pictures.json in --data"
-    )
-    parser.add_argument("--split", help="default: testall for coco, else test")
-    parser.add_argument(
-        "--keep", type=path_arg, help="folder of encodings; default: explorer/ by the checkpoint"
+        "--data", type=path_arg, help="a folder <dataset>_precomp; default: the one trained on"
     )
     parser.add_argument(
-        "--features", choices=("region", "grid"), help="of a released file; default: region"
+        "--images", type=path_arg, help="folder of the pictures; default: images/ in --data"
     )
-    parser.add_argument("--features_folder", help="of one file per image, in --data")
+    parser.add_argument(
+        "--mapping",
+        type=path_arg,
+        help="JSON object, image id -> file inside --images; default: pictures.json in --data",
+    )
+    parser.add_argument("--split", help="which split; default: testall for coco, else test")
+    parser.add_argument(
+        "--keep",
+        type=path_arg,
+        help="folder that keeps encodings; default: explorer/ beside the checkpoint",
+    )
+    parser.add_argument(
+        "--features",
+        choices=("region", "grid"),
+        help="what a released file was trained on; default: region",
+    )
+    parser.add_argument(
+        "--features_folder", help="folder of one file per image, in --data; default: as trained"
+    )
     add_locations(parser)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--workers", type=int, default=default_workers(2), help="loading processes")
-    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
+    )
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(2), help="processes that load features"
+    )
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help=PRECISION_HELP)
 
 
 def data_of(data: Path | None, run: Path) -> tuple[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lib.batch import TextBatch, map_tensors
-from lib.checkpoint import load_checkpoint
+from lib.checkpoint import checkpoint_of, load_checkpoint
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import image_loader, text_batches
 from lib.data.feature_files import FeatureFiles
@@ -25,7 +25,6 @@ from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
 from lib.files import check_writable, file_sha256, text_sha256
 from lib.models.common.explanation import Explanation
 
-CHECKPOINT = "model_best.pth"  # of a run's folder
 KEPT = "explorer"  # the folder beside a checkpoint in which encodings are kept
 
 
@@ -37,18 +36,6 @@ class Shown:
     pieces: list[str]  # the sentence's tokens, as the maps of words have them
     score: float | None  # of the pair
     boxes: np.ndarray | None  # (K, 4), as :meth:`Places.of` gives them
-
-
-def checkpoint_of(run: Path) -> Path:
-    """A run's folder, or a checkpoint's file -> the file. Raises InputError: neither."""
-    if run.is_dir():
-        found = run / CHECKPOINT
-        if not found.is_file():
-            raise InputError(f"{run}: holds no {CHECKPOINT}; is it a run of train.py?")
-        return found
-    if not run.is_file():
-        raise InputError(f"{run}: no such run or checkpoint")
-    return run
 
 
 def _files(split: Split) -> str:

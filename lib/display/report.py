@@ -1,22 +1,19 @@
 """Runs on one split side by side, in one HTML file that needs no other."""
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
-from PIL import Image
 
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.data.pictures import PictureError, PictureFolder
 from lib.display.comparison import Judged, best_and_worst, by_length, differing, most_different
 from lib.display.curves import CURVES, draw_curves, read_curves
 from lib.display.overlay import over, pair_layer, region_heat
+from lib.display.thumbnail import data_address, reduced
 
-SIDE = 220  # pixels of a thumbnail's longer side
 TEMPLATE = "report.html"
 MARK = "image-sentence report"  # of the file, which tells ours from a user's
 
@@ -65,13 +62,10 @@ def _thumbnail(
         return Thumbnail(None, f"{image_id}: {told}", right)
     shown = gallery.explain(image, gallery.split.captions[query], size)
     layer = pair_layer(shown)
-    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    picture = reduced(picture)
     if layer is not None and shown.boxes is not None:
         picture = over(picture, region_heat(layer.values, shown.boxes, picture.size))
-    content = io.BytesIO()
-    picture.save(content, "JPEG", quality=80, optimize=True)
-    address = "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
-    return Thumbnail(address, told, right)
+    return Thumbnail(data_address(picture), told, right)
 
 
 def layer_name(run: Judged) -> str | None:

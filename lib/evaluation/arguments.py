@@ -1,14 +1,18 @@
 """The options of the programs that score: what on, how, and where a family's own files are."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
-from lib.arguments import dataset_arg
+from lib.arguments import DEVICE_HELP, PRECISION_HELP, dataset_arg
+from lib.checkpoint import checkpoint_of
 from lib.config import PRECISIONS
 from lib.device import default_workers
-from lib.evaluation.opened import Target
+from lib.evaluation.opened import Target, trained_on
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
+
+CHECKPOINT_HELP = "a run's folder, its model_best.pth, or a released file"
 
 
 def add_locations(parser: argparse.ArgumentParser, searchable: bool = False) -> None:
@@ -27,15 +31,26 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
     """What to score on and how; ``per_checkpoint``: features are given for each of several."""
     several: dict[str, Any] = {"nargs": "+"} if per_checkpoint else {}
     one = "per checkpoint; " if per_checkpoint else ""
-    parser.add_argument("--data_path", default="data", help="holds <dataset>_precomp/")
-    parser.add_argument("--dataset", required=True, type=dataset_arg, help="coco, f30k, ...")
-    parser.add_argument("--split", help="default: testall for coco, else test")
     parser.add_argument(
-        "--features", choices=("region", "grid"), help=one + "default: as trained", **several
+        "--data_path",
+        help="folder that holds <dataset>_precomp/; default: the one trained on, else data",
+    )
+    parser.add_argument(
+        "--dataset",
+        required=per_checkpoint,
+        type=dataset_arg,
+        help="coco, f30k, ..." + ("" if per_checkpoint else "; default: the one trained on"),
+    )
+    parser.add_argument("--split", help="which split; default: testall for coco, else test")
+    parser.add_argument(
+        "--features",
+        choices=("region", "grid"),
+        help=one + "which features; default: those trained on",
+        **several,
     )
     parser.add_argument(
         "--features_folder",
-        help=one + "of one file per image, or of pictures; '' for *_ims.npy",
+        help=one + "folder of one file per image, or '' for *_ims.npy; default: as trained",
         **several,
     )
     parser.add_argument(
@@ -43,21 +58,39 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
         metavar="FOLDER",
         help="of pictures, for a model that reads them; default: images/ of the dataset",
     )
-    parser.add_argument("--grid_size", help="side that grids are pooled to, or off")
+    parser.add_argument(
+        "--grid_size", help="side that grids are averaged to, or off; default: as trained"
+    )
     add_locations(parser)
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument(
-        "--batch_size", type=int, help="encoded at once; default: 128 on a GPU, 32 on a CPU"
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
     )
-    parser.add_argument("--workers", type=int, default=default_workers(2))
-    parser.add_argument("--precision", default="fp32", choices=PRECISIONS)
     parser.add_argument(
-        "--pair_memory_gb", type=float, help="for a family that scores pairs; default: as trained"
+        "--batch_size",
+        type=int,
+        help="pictures or captions at once; default: 128 on a GPU, 32 on a CPU",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(2), help="processes that load features"
+    )
+    parser.add_argument("--precision", default="fp32", choices=PRECISIONS, help=PRECISION_HELP)
+    parser.add_argument(
+        "--pair_memory_gb",
+        type=float,
+        help="memory for a family that scores pairs; default: as trained",
     )
 
 
-def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Target:
-    """What to score on; leaves with the usage where a value makes no sense."""
+def checkpoint_file(word: str) -> str:
+    """``--checkpoint``'s file: the best of a run's folder, or the file itself. Raises InputError:
+    a folder of something else."""
+    return str(checkpoint_of(Path(word))) if Path(word).is_dir() else word
+
+
+def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpoint: str) -> Target:
+    """What to score on; what is left out is where ``checkpoint`` was trained. Leaves with the usage
+    where a value makes no sense. Raises InputError: the settings beside the checkpoint cannot be
+    read."""
     if args.pair_memory_gb is not None and not args.pair_memory_gb > 0:
         parser.error("--pair_memory_gb must be above 0")
     if (args.batch_size is not None and args.batch_size < 1) or args.workers < 0:
@@ -67,6 +100,15 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace) -> Targ
     ):
         parser.error("--grid_size must be a number from 1, or off")
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
-    split = args.split or default_split(args.dataset)
+    trained = trained_on(Path(checkpoint))
+    dataset, data_path = args.dataset, args.data_path
+    if dataset is None:
+        if trained is None:
+            parser.error("--dataset is needed: there is no config.yaml beside the checkpoint")
+        dataset = trained.dataset
+    if data_path is None:
+        there = trained is not None and Path(trained.root).is_dir()
+        data_path = trained.root if trained is not None and there else "data"
+    split = args.split or default_split(dataset)
     options = {name: getattr(args, name) for name in names}
-    return Target(args.data_path, args.dataset, split, locations_in(args), **options)
+    return Target(data_path, dataset, split, locations_in(args), **options)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.checkpoint import Checkpoint, load_model
-from lib.config import Config, FeaturesConfig
+from lib.config import Config, DataConfig, FeaturesConfig, load_config
 from lib.data.captions import TokenisedCaptions, tokenise
 from lib.data.provenance import mismatches
 from lib.data.split import Split, open_split
@@ -15,6 +15,7 @@ from lib.models.common.micro_batch import set_limits
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
 
+CONFIG = "config.yaml"  # of a run's folder
 GRID_FOLDER = "grids"  # where grid features are looked for if neither checkpoint nor user says
 
 
@@ -32,6 +33,13 @@ class Target:
     workers: int = default_workers(2)
     precision: str = "fp32"  # fp32, tf32 or bf16
     pair_memory_gb: float | None = None  # in a family that scores pairs; None: as trained
+
+
+def trained_on(checkpoint: Path) -> DataConfig | None:
+    """The data that a run was trained on, by the ``config.yaml`` beside its checkpoint; None where
+    there is none, as beside a released file. Raises InputError: it cannot be read."""
+    config = checkpoint.with_name(CONFIG)
+    return load_config(config, []).data if config.is_file() else None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
-"""Tables of many runs: rows averaged over seeds, published rows beneath, in three formats."""
+"""Tables of many runs: rows averaged over seeds, published rows beneath."""
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Callable, Iterable
@@ -55,6 +53,7 @@ class Table:
     """The rows of one dataset, split and protocol."""
 
     title: str
+    images: int  # that each query or gallery holds
     rows: list[Row] = field(default_factory=list)
     published: list[Row] = field(default_factory=list)
 
@@ -85,7 +84,9 @@ def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
                             tuple(map(Spread, (*row.i2t, *row.t2i, row.rsum))), row.source)
                         for row in published_rows(dataset, split, result.images)
                     ]  # fmt: skip
-                    tables[protocol] = Table(f"{dataset} {result.name}", published=published)
+                    tables[protocol] = Table(
+                        f"{dataset} {result.name}", result.images, published=published
+                    )
                 tables[protocol].rows.append(_row(members, index, seen, told_apart=repeated))
     for table in tables.values():
         table.rows.sort(key=lambda row: (row.models != "single", row.models))
@@ -204,43 +205,3 @@ def _row(
         per_run("epoch"),
         tuple(spreads),
     )
-
-
-def to_markdown(table: Table) -> str:
-    """The table under its title."""
-    rows = [COLUMNS, *(row.cells() for row in (*table.rows, *table.published))]
-    lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    return "\n".join([f"### {table.title}", "", lines[0], "|---" * len(COLUMNS) + "|", *lines[1:]])
-
-
-def to_latex(table: Table) -> str:
-    """A tabular, with rules between singles and ensembles and before published rows."""
-
-    def escape(text: str) -> str:
-        for sign in "\\&%$#_{}":
-            text = text.replace(sign, f"\\{sign}" if sign != "\\" else r"\textbackslash ")
-        return text.replace("±", r"$\pm$")
-
-    def lines(rows: Iterable[Iterable[str]]) -> str:
-        return "\n".join(" & ".join(map(escape, cells)) + r" \\" for cells in rows)
-
-    singles = [row for row in table.rows if row.models == "single"]
-    ensembles = [row for row in table.rows if row.models != "single"]
-    blocks = [lines(map(Row.cells, rows)) for rows in (singles, ensembles, table.published) if rows]
-    columns = "l" * (len(COLUMNS) - len(FIGURES) - 1) + "r" * len(FIGURES) + "l"
-    body = "\n\\hline\n".join(["", lines([COLUMNS]), *blocks, ""]).strip()
-    return f"% {table.title}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
-
-
-def to_csv(tables: Iterable[Table]) -> str:
-    """All tables as one, unrounded; a figure and its standard deviation are columns."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    deviations = [f"{name} sd" for name in FIGURES]
-    writer.writerow(["table", *COLUMNS[:-1], *deviations, COLUMNS[-1]])
-    for table in tables:
-        for row in (*table.rows, *table.published):
-            cells = row.cells(lambda figure: "" if figure.mean is None else repr(figure.mean))
-            spreads = ["" if figure.sd is None else repr(figure.sd) for figure in row.figures]
-            writer.writerow([table.title, *cells[:-1], *spreads, cells[-1]])
-    return file.getvalue()

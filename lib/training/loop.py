@@ -5,6 +5,7 @@ dropout from torch's random state, which checkpoints keep. Killed and resumed is
 
 import logging
 import math
+import sys
 import time
 from collections import deque
 from typing import Any
@@ -40,6 +41,7 @@ from lib.models.common.micro_batch import set_limits
 from lib.training.collapse import CollapseWatch
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.frozen_words import keep_frozen_words
+from lib.training.heartbeat import Heartbeat
 from lib.training.losses import score_statistics, triplet_loss
 from lib.training.optim import (
     build_optimizer,
@@ -224,6 +226,8 @@ class Run:
         self.gaps.clear()
         hidden = True if rank() else None  # None hides the bar where there is no terminal
         shown: dict[str, Any] = {"initial": first, "leave": False, "disable": hidden}
+        silent = rank() == 0 and not sys.stderr.isatty()  # tqdm's own rule
+        heartbeat = Heartbeat(self.log, epoch, first, len(batches)) if silent else None
         with tqdm(loader, f"epoch {epoch}", len(batches), **shown) as bar:
             for images, texts in stop.guard(bar):
                 arrived = time.perf_counter()
@@ -233,6 +237,7 @@ class Run:
                 self.loss_factor = loss_factor(epoch, share, config.train, pixels)
                 loss, scalars = self._step(images.to(self.device), texts.to(self.device))
                 total += loss
+                size = len(batches[progress["step"]])  # of all ranks, as the loss is
                 progress["step"] += 1
                 progress["updates"] += 1
                 now = time.perf_counter()
@@ -242,7 +247,9 @@ class Run:
                         scalars[f"rate/{group['name']}"] = group["lr"]
                     curves.add(scalars, progress["updates"])
                     self.gaps.append(scalars["score/gap"])
-                    bar.set_postfix(loss=f"{loss / len(images.indices):.3f}")
+                    bar.set_postfix(loss=f"{loss / size:.3f}")
+                if heartbeat is not None:
+                    heartbeat.beat(progress["step"], loss / size, size)
                 ready = now
         part = f" in its last {len(own)} of {len(batches)} steps" if first else ""
         if not own:

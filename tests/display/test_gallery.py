@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checkpoint import load_checkpoint, save_released
-from lib.display.gallery import Gallery, checkpoint_of
+from lib.checkpoint import checkpoint_of, load_checkpoint, save_released
+from lib.display.gallery import Gallery
 from lib.errors import InputError
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target

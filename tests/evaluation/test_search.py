@@ -1,4 +1,4 @@
-"""python -m lib.evaluation.search on what eval.py saves."""
+"""scripts/search.py on what eval.py saves."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,10 @@ import eval as eval_script
 from lib.config import load_config
 from lib.data.captions import read_captions
 from lib.errors import InputError
-from lib.evaluation import search
 from lib.evaluation.scores import SavedScores, read_embeddings
+from lib.evaluation.search import top
 from lib.training.loop import Run
+from scripts import search
 from tests.support import ROOT, succeed, write_embeddings
 
 
@@ -71,13 +72,13 @@ def test_several_files_are_one_gallery(saved, tmp_path, capsys):
 
 def test_the_command(saved):
     words = command(saved, "--query", "a red kite over the sea")
-    printed = succeed("python", "-m", "lib.evaluation.search", *words)
+    printed = succeed("python", "scripts/search.py", *words)
     assert printed.startswith("a red kite over the sea\n   1  ")
     assert len(printed.splitlines()) == 11  # ten pictures are all there are
 
 
 def test_equal_scores_keep_their_order():
-    assert search.top(np.array([0.5, 0.9, 0.5, 0.9, 0.1]), 4).tolist() == [1, 3, 0, 2]
+    assert top(np.array([0.5, 0.9, 0.5, 0.9, 0.1]), 4).tolist() == [1, 3, 0, 2]
 
 
 def test_embeddings_that_do_not_suit(saved, tmp_path):

@@ -100,7 +100,7 @@ def test_it_is_scored_averaged_searched_and_tabled(trained):
     assert "cross-dataset: trained on scenes, scored on f30k without tuning" in printed
     gallery = ("--embeddings", trained / "a" / "e.safetensors", "--device", "cpu")
     query = ("--checkpoint", trained / "a" / "model_best.pth", "--query", "a red dog", "-k", "2")
-    found = succeed(*WITH, "lib.evaluation.search", *query, *gallery)
+    found = succeed(*WITH, "scripts/search.py", *query, *gallery)
     assert len(found.splitlines()) == 3
     records = (trained / "a", trained / "b", trained / "mean.json")
     table = succeed(*WITH, "scripts/results_table.py", "--format", "markdown", *records)

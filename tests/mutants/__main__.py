@@ -3,7 +3,6 @@
 sh scripts/test_slow.sh mutants [--only TEXT]
 """
 
-import argparse
 import os
 import queue
 import shutil
@@ -13,6 +12,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lib.arguments import new_parser
 from tests.mutants.fault import Fault
 from tests.mutants.faults import FAULTS
 
@@ -53,7 +53,7 @@ def outcome(fault: Fault, copies: "queue.Queue[Path]") -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = new_parser(__doc__)
     parser.add_argument("--only", default="", help="faults whose file or lines hold this text")
     args = parser.parse_args()
     faults = [fault for fault in FAULTS if any(args.only in part for part in fault[:3])]

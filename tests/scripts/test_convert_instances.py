@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lib.annotations.coco_instances import Annotated, mask_of, panoptic_of, read_annotations
 from lib.extraction.categories import NUMBER_OF_COCO_ID
 from lib.extraction.segmentation import open_panoptic
 from scripts import convert_instances, convert_panoptic
-from scripts.coco_instances import Annotated, mask_of, panoptic_of, read_annotations
 from tests.support import ROOT
 
 PHOTOGRAPHS = ROOT / "tests" / "photographs"

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from lib.annotations.caption_table import id_of
 from lib.data.captions import CAPTIONS_PER_IMAGE, require_usable_ids
 from lib.errors import InputError, first_line
 from lib.files import read_json
-from scripts.caption_table import id_of
 
 SPLITS = {"train": "train", "restval": "train", "val": "dev", "test": "test"}
 COCO_FOLDS = 5  # COCO's 5,000 test images are testall; the first fifth of them is test

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from lib.arguments import path_arg
+from lib.arguments import DEVICE_HELP, new_parser, path_arg
 from lib.device import default_workers
 from lib.errors import InputError
 from lib.extraction.grid import LONGEST, SHORTEST, GridExtractor, load_extractor
@@ -23,21 +23,32 @@ def parser_of(
             command that reads none, which has neither ``--images`` nor a device.
         dtype: whether it writes arrays whose type can be chosen.
     """
-    parser = argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = new_parser(documentation)
+    parser.add_argument(
+        "--data", type=path_arg, required=True, help="folder that holds {split}_ids.txt"
     )
-    parser.add_argument("--data", type=path_arg, required=True, help="holds {split}_ids.txt")
-    parser.add_argument("--splits", help="as in train,dev; default: every <split>_ids.txt")
+    parser.add_argument("--splits", help="to make, as in train,dev; default: every <split>_ids.txt")
     if dtype:
-        parser.add_argument("--dtype", default="float16", choices=("float16", "float32"))
-    parser.add_argument("--workers", type=int, default=default_workers(), help="that read files")
-    if batch_size is not None:
-        parser.add_argument("--images", type=path_arg, required=True, help="folder of pictures")
         parser.add_argument(
-            "--mapping", type=path_arg, help="JSON: image id -> file inside --images"
+            "--dtype", default="float16", choices=("float16", "float32"), help="of the arrays"
         )
-        parser.add_argument("--batch_size", type=int, default=batch_size)
-        parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes that read files"
+    )
+    if batch_size is not None:
+        parser.add_argument(
+            "--images",
+            type=path_arg,
+            required=True,
+            help="folder of the pictures, in subfolders or not",
+        )
+        parser.add_argument(
+            "--mapping", type=path_arg, help="JSON object, image id -> file inside --images"
+        )
+        parser.add_argument("--batch_size", type=int, default=batch_size, help="pictures at once")
+        parser.add_argument(
+            "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
+        )
     return parser
 
 
@@ -50,11 +61,17 @@ def add_backbone(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         default=IMAGENET,
-        help="a file like X-101.pth, random, or imagenet (default): torchvision's or timm's own",
+        help="a file like X-101.pth, random, or imagenet, which is torchvision's or timm's own",
     )
-    parser.add_argument("--shortest", type=int, help=f"pixels of a side; default: {SHORTEST}")
-    parser.add_argument("--longest", type=int, help=f"but no more than these; default: {LONGEST}")
-    parser.add_argument("--size", type=int, help="timm: pixels of both sides; default: its own")
+    parser.add_argument(
+        "--shortest", type=int, help=f"pixels of the shorter side; default: {SHORTEST}"
+    )
+    parser.add_argument(
+        "--longest", type=int, help=f"most pixels of the longer side; default: {LONGEST}"
+    )
+    parser.add_argument(
+        "--size", type=int, help="of a timm network: pixels of both sides; default: its own"
+    )
 
 
 def extractor_of(args: argparse.Namespace) -> GridExtractor:

@@ -1,0 +1,137 @@
+"""A table of runs as text for a terminal, Markdown, LaTeX and CSV."""
+
+import csv
+import io
+from collections.abc import Iterable
+
+from lib.evaluation.report import FEW, few_pictures
+from lib.evaluation.results_table import COLUMNS, FIGURES, Row, Spread, Table
+
+NAME = 45  # columns of a row's name in a terminal, which makes 98 with the figures
+
+
+def to_text(table: Table) -> str:
+    """For a terminal of 100 columns: each row's name, the means of its recalls, and of rSum the
+    standard deviation too; under it, what R@K is worth where there are few pictures."""
+    lines = [
+        f"{table.title}",
+        f"{'':<{NAME}}  {' image to text ':-^17}  {' text to image ':-^17}",
+        f"{'':<{NAME}}" + f"  {'R@1':>5} {'R@5':>5} {'R@10':>5}" * 2 + f"  {'rSum':>13}",
+    ]
+    for row in (*table.rows, *table.published):
+        cells = ["-" if figure.mean is None else f"{figure.mean:.1f}" for figure in row.figures]
+        i2t, t2i = (" ".join(f"{cell:>5}" for cell in cells[i : i + 3]) for i in (0, 3))
+        first, *rest = _folded(_name_of(row))
+        lines.append(f"{first:<{NAME}}  {i2t}  {t2i}  {row.figures[-1]!s:>13}")
+        lines += [f"  {part}" for part in rest]
+    if few := few_pictures(table.images):
+        lines.append(few)
+    return "\n".join(lines)
+
+
+def _name_of(row: Row) -> str:
+    crossing = f", {row.trained_on}" if "cross-dataset" in row.trained_on else ""
+    told = "" if row.source == "ours" else f", {row.source}"
+    return f"{row.setting}, {row.features}, {row.models}{crossing}{told}"
+
+
+def _folded(text: str) -> list[str]:
+    """Lines of at most NAME columns, the later ones two shorter, broken at blanks."""
+    lines = [""]
+    for word in text.split(" "):
+        room = NAME if len(lines) == 1 else NAME - 2
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > room:
+            lines.append("")
+        lines[-1] += (" " if lines[-1] else "") + word
+    return lines
+
+
+def to_markdown(table: Table) -> str:
+    """The table under its title, and what R@K is worth where there are few pictures."""
+    rows = [COLUMNS, *(row.cells() for row in (*table.rows, *table.published))]
+    lines = [f"| {' | '.join(cells)} |" for cells in rows]
+    few = ["", few_pictures(table.images)] if table.images < FEW else []
+    rule = "|---" * len(COLUMNS) + "|"
+    return "\n".join([f"### {table.title}", "", lines[0], rule, *lines[1:], *few])
+
+
+def _escape(text: str) -> str:
+    for sign in "\\&%$#_{}":
+        text = text.replace(sign, f"\\{sign}" if sign != "\\" else r"\textbackslash ")
+    return text.replace("±", r"$\pm$")
+
+
+def _blocks(table: Table) -> list[list[Row]]:
+    """Single models, ensembles, and published rows, those that there are."""
+    singles = [row for row in table.rows if row.models == "single"]
+    ensembles = [row for row in table.rows if row.models != "single"]
+    return [rows for rows in (singles, ensembles, table.published) if rows]
+
+
+def to_latex(table: Table) -> str:
+    """A tabular of all columns, with rules between singles and ensembles and before published
+    rows."""
+
+    def lines(rows: Iterable[Iterable[str]]) -> str:
+        return "\n".join(" & ".join(map(_escape, cells)) + r" \\" for cells in rows)
+
+    blocks = [lines(map(Row.cells, rows)) for rows in _blocks(table)]
+    columns = "l" * (len(COLUMNS) - len(FIGURES) - 1) + "r" * len(FIGURES) + "l"
+    body = "\n\\hline\n".join(["", lines([COLUMNS]), *blocks, ""]).strip()
+    return f"% {table.title}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
+
+
+def to_paper(table: Table) -> str:
+    """A tabular for a paper: booktabs' rules, the best of each column in bold, and no bookkeeping.
+    Needs ``\\usepackage{booktabs}``."""
+    shown = [[_rounded(figure) for figure in row.figures] for row in table.rows + table.published]
+    columns = zip(*shown, strict=True)
+    best = [max((v for v in column if v is not None), default=None) for column in columns]
+    blocks = ["\n".join(_paper_line(row, best) for row in rows) for rows in _blocks(table)]
+    body = "\n\\midrule\n".join(blocks)
+    return "\n".join(
+        [
+            f"% {table.title}; needs \\usepackage{{booktabs}}",
+            r"\begin{tabular}{llccccccc}",
+            r"\toprule",
+            r" & & \multicolumn{3}{c}{Image to text} & \multicolumn{3}{c}{Text to image} & \\",
+            r"\cmidrule(lr){3-5} \cmidrule(lr){6-8}",
+            r"Method & Features & R@1 & R@5 & R@10 & R@1 & R@5 & R@10 & rSum \\",
+            r"\midrule",
+            body,
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _rounded(figure: Spread) -> float | None:
+    return None if figure.mean is None else round(figure.mean, 1)
+
+
+def _paper_line(row: Row, best: list[float | None]) -> str:
+    cells = []
+    for figure, most in zip(row.figures, best, strict=True):
+        value = _rounded(figure)
+        text = "--" if value is None else f"{value:.1f}"
+        text = rf"\textbf{{{text}}}" if value is not None and value == most else text
+        cells.append(text + ("" if figure.sd is None else rf" {{\scriptsize$\pm${figure.sd:.1f}}}"))
+    several = "" if row.models in ("single", "not stated") else f" ({row.models})"
+    crossing = ", cross-dataset" if "cross-dataset" in row.trained_on else ""
+    name = _escape(row.setting + several + crossing)
+    features = "--" if row.features == "not stated" else _escape(row.features)
+    return " & ".join([name, features, *cells]) + r" \\"
+
+
+def to_csv(tables: Iterable[Table]) -> str:
+    """All tables as one, unrounded; a figure and its standard deviation are columns."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    deviations = [f"{name} sd" for name in FIGURES]
+    writer.writerow(["table", *COLUMNS[:-1], *deviations, COLUMNS[-1]])
+    for table in tables:
+        for row in (*table.rows, *table.published):
+            cells = row.cells(lambda figure: "" if figure.mean is None else repr(figure.mean))
+            spreads = ["" if figure.sd is None else repr(figure.sd) for figure in row.figures]
+            writer.writerow([table.title, *cells[:-1], *spreads, cells[-1]])
+    return file.getvalue()

@@ -1,0 +1,171 @@
+"""Finds the pictures of a sentence among saved embeddings, by brute force.
+
+python eval.py --checkpoint runs/mine/grid --save_embeddings runs/mine/grid/embeddings.safetensors
+python scripts/search.py --checkpoint runs/mine/grid --query "two dogs on a beach"
+python scripts/search.py --checkpoint runs/mine/grid --query "two dogs" "a kite" --html found.html
+
+Prints score, image id and file of the best pictures, or writes a page that shows them. The
+embeddings are those of eval.py --save_embeddings, of the same checkpoint.
+"""
+
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
+
+from lib.arguments import DEVICE_HELP, new_parser, path_arg
+from lib.checkpoint import load_checkpoint
+from lib.data.pictures import PictureError, PictureFolder
+from lib.data.split import dataset_folder
+from lib.errors import InputError, exit_on_error
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, checkpoint_file, locations_in
+from lib.evaluation.opened import trained_on
+from lib.evaluation.scores import read_metadata
+from lib.evaluation.search import Found, search
+from lib.files import atomic_write, read_json
+from lib.outputs import check_outputs
+
+EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, or a folder of several
+
+
+def embeddings_of(checkpoint: str) -> list[Path]:
+    """The embeddings beside a checkpoint. Raises InputError: there are none."""
+    base = Path(checkpoint).with_name(EMBEDDINGS)
+    one = base.with_suffix(".safetensors")
+    if found := [one] if one.is_file() else sorted(base.glob("*.safetensors")):
+        return found
+    raise InputError(
+        f"{one}: no such file; python eval.py --checkpoint {Path(checkpoint).parent} "
+        f"--save_embeddings {one} makes it, or --embeddings names another"
+    )
+
+
+class Names:
+    """Image ids to files: paths where the pictures are there, names where only a mapping is."""
+
+    def __init__(self, data_path: Path | None, images: Path | None, mapping: Path | None):
+        """``images`` and ``mapping`` as the command line gives them; what is left out is looked for
+        in the data set's folder. Raises InputError: what is named is missing."""
+        self.data_path, self.images, self.mapping = data_path, images, mapping
+        self.known: dict[str, PictureFolder | dict[str, str]] = {}
+        if images is not None and not images.is_dir():
+            raise InputError(f"{images}: no such folder of pictures")
+
+    def of(self, found: Found) -> str:
+        """A picture's file; empty where that is not known."""
+        pictures = self._pictures(read_metadata(found.embeddings)["dataset"])
+        if isinstance(pictures, dict):
+            return pictures.get(found.image_id, "")
+        try:
+            return str(pictures.find(found.image_id))
+        except PictureError:
+            return ""
+
+    def _pictures(self, dataset: str) -> PictureFolder | dict[str, str]:
+        if dataset not in self.known:
+            self.known[dataset] = self._look(dataset)
+        return self.known[dataset]
+
+    def _look(self, dataset: str) -> PictureFolder | dict[str, str]:
+        mapping, folder = self.mapping, None
+        if self.data_path is not None:
+            try:
+                folder = dataset_folder(self.data_path, dataset)
+            except InputError:
+                folder = None
+        if folder is not None and mapping is None and (folder / "pictures.json").is_file():
+            mapping = folder / "pictures.json"
+        if self.images is not None:
+            return PictureFolder(self.images, mapping)
+        if folder is not None and (folder / "images").is_dir():
+            return PictureFolder(folder / "images", mapping)
+        return {} if mapping is None else read_json(mapping, "JSON object of ids and file names")
+
+
+def require_page(mark: str, path: Path) -> None:
+    """The rule for --html: an earlier page of a search."""
+    with path.open("rb") as file:
+        if mark.encode() not in file.read(500):
+            raise InputError(f"{path}: is there and is no page of a search; choose another --html")
+
+
+def main(words: list[str] | None = None) -> None:
+    """Search for the queries of the command line, or of ``words`` instead of it."""
+    parser = new_parser(__doc__)
+    parser.add_argument("--checkpoint", required=True, help=CHECKPOINT_HELP)
+    parser.add_argument("--query", nargs="+", required=True, help="one or more sentences")
+    parser.add_argument(
+        "--embeddings",
+        type=path_arg,
+        nargs="+",
+        help="files of eval.py --save_embeddings; default: embeddings.safetensors, or all files of "
+        "embeddings/, beside the checkpoint",
+    )
+    parser.add_argument("-k", type=int, default=10, help="how many pictures per sentence")
+    parser.add_argument(
+        "--html", type=path_arg, metavar="F", help="write a page with the pictures into this .html"
+    )
+    parser.add_argument(
+        "--images",
+        type=path_arg,
+        metavar="FOLDER",
+        help="folder of the pictures; default: images/ of the dataset",
+    )
+    parser.add_argument(
+        "--mapping",
+        type=path_arg,
+        help="JSON object, image id -> file inside --images; default: the dataset's pictures.json",
+    )
+    parser.add_argument(
+        "--data_path",
+        type=path_arg,
+        help="folder that holds <dataset>_precomp/; default: the one trained on",
+    )
+    add_locations(parser, searchable=True)
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
+    )
+    args = parser.parse_args(words)
+    if args.k < 1 or not all(query.strip() for query in args.query):
+        parser.error("-k must be at least 1, and no query empty")
+    with exit_on_error():
+        for query in args.query:
+            if any("\ud800" <= sign <= "\udfff" for sign in query):
+                raise InputError(f"--query {query!r}: is not UTF-8 text")
+        checkpoint = checkpoint_file(args.checkpoint)
+        files = args.embeddings or embeddings_of(checkpoint)
+        if args.html:
+            try:
+                from lib.display.search_page import MARK, Hit, build_search_page
+            except ImportError as error:
+                raise InputError(
+                    f"--html needs {error.name}, an extra: pip install jinja2, with the version in "
+                    "requirements.txt"
+                ) from error
+            check_outputs([(args.html, partial(require_page, MARK))], [checkpoint, *files])
+        trained = trained_on(Path(checkpoint))
+        root = args.data_path or (None if trained is None else Path(trained.root))
+        names = Names(root, args.images, args.mapping)
+        about = (checkpoint, files, args.query, args.k)
+        results = search(*about, locations_in(args), args.device)
+        for query, found in zip(args.query, results, strict=True):
+            print(query)
+            for number, one in enumerate(found, 1):
+                line = f"{number:>4}  {one.score:6.3f}  {one.image_id}  {names.of(one)}"
+                print(line.rstrip())
+        if args.html:
+            title = load_checkpoint(checkpoint).title
+            hits = [[Hit(one.score, one.image_id, names.of(one)) for one in f] for f in results]
+            command = shlex.join(["python", "scripts/search.py", *(words or sys.argv[1:])])
+            page = build_search_page(title, list(zip(args.query, hits, strict=True)), command)
+            with atomic_write(args.html) as temporary:
+                temporary.write_text(page, encoding="utf-8")
+            print(f"{args.html}: the pictures")
+
+
+if __name__ == "__main__":
+    main()
