@@ -104,6 +104,8 @@ def report(args: argparse.Namespace, target: Target, scored: Scored) -> None:
         save_embeddings(args.save_embeddings, *arrays, ids, dataset, target.split, origin)
     if args.json:
         write_record(args.json, single_record(origin, dataset, target.split, results))
+    if written := [f for f in (args.save_results, args.save_embeddings, args.json) if f]:
+        print(f"written: {', '.join(written)}")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from lib.arguments import new_parser
 from lib.checkpoint import load_checkpoint
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import add_arguments, checkpoint_file, target_of
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, checkpoint_file, target_of
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
@@ -23,12 +23,7 @@ from lib.outputs import check_outputs, require_different
 def main(words: list[str] | None = None) -> None:
     """Score each checkpoint, then the mean of their matrices, all with equal weight."""
     parser = new_parser(__doc__)
-    parser.add_argument(
-        "--checkpoints",
-        nargs="+",
-        required=True,
-        help="one or more: run folders, their model_best.pth, or released files",
-    )
+    parser.add_argument("--checkpoints", nargs="+", required=True, help=f"each {CHECKPOINT_HELP}")
     add_arguments(parser, per_checkpoint=True)
     parser.add_argument(
         "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"

@@ -66,8 +66,8 @@ def write_split(folder: Path, images: int) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=int, default=113_287)
-    parser.add_argument("--small", action="store_true", help="one layer of BERT, to try it")
+    parser.add_argument("--images", type=int, default=113_287, help="how many images the split has")
+    parser.add_argument("--small", action="store_true", help="one layer of BERT, to try it out")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "checkpoint.pth"

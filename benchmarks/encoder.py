@@ -100,9 +100,15 @@ def kept_bytes(forward: object, batch: ImageBatch, encoder: ImageEncoder) -> int
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("what", choices=("forward", "backward", "memory"))
-    parser.add_argument("--batch_size", type=from_one, default=64)
-    parser.add_argument("--repeats", type=from_one, default=7)
+    parser.add_argument(
+        "what",
+        choices=("forward", "backward", "memory"),
+        help="what to measure: a forward pass, forward and backward, or memory",
+    )
+    parser.add_argument("--batch_size", type=from_one, default=64, help="pictures in a batch")
+    parser.add_argument(
+        "--repeats", type=from_one, default=7, help="measurements, in turns; their median counts"
+    )
     args = parser.parse_args()
     config = Config()
     encoder, batch = build(config), random_batch(args.batch_size, config)

@@ -77,9 +77,19 @@ def measure(way: str, files: list[str]) -> dict:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--members", type=int, nargs="+", default=[2, 3, 4])
-    parser.add_argument("--images", type=from_one, default=5000, help="a multiple of five")
-    parser.add_argument("--folder", type=Path, help="for the matrices; default: a temporary one")
+    parser.add_argument(
+        "--members",
+        type=int,
+        nargs="+",
+        default=[2, 3, 4],
+        help="numbers of result files to average",
+    )
+    parser.add_argument(
+        "--images", type=from_one, default=5000, help="pictures of each matrix, a multiple of five"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the matrices are made; default: a temporary folder"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)

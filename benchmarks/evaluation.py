@@ -113,11 +113,15 @@ def precisions(checkpoint: str, data: str, split: str) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=from_one, default=200, help="a multiple of five")
-    parser.add_argument("--repeats", type=from_one, default=3)
-    parser.add_argument("--checkpoint")
-    parser.add_argument("--data_path", default="data")
-    parser.add_argument("--split", default="test", help="of scenes, with --checkpoint")
+    parser.add_argument(
+        "--images", type=from_one, default=200, help="pictures to score, a multiple of five"
+    )
+    parser.add_argument(
+        "--repeats", type=from_one, default=3, help="measurements; their median counts"
+    )
+    parser.add_argument("--checkpoint", help="a checkpoint to evaluate instead of random weights")
+    parser.add_argument("--data_path", default="data", help="folder that holds <dataset>_precomp/")
+    parser.add_argument("--split", default="test", help="split of scenes, with --checkpoint")
     args = parser.parse_args()
     print(machine())
     torch.manual_seed(0)

@@ -105,14 +105,21 @@ def bare_seconds(forward: Callable[[Tensor], object], inputs: list[Tensor], more
 def main() -> None:
     parser = new_parser(__doc__)
     parser.add_argument(
-        "--images", type=Path, default=ROOT / "tests" / "photographs" / "images", help="*.jpg"
+        "--images",
+        type=Path,
+        default=ROOT / "tests" / "photographs" / "images",
+        help="folder of *.jpg to extract from",
     )
-    parser.add_argument("--pictures", type=int, default=4, help="per measurement")
+    parser.add_argument("--pictures", type=int, default=4, help="how many pictures per measurement")
     parser.add_argument(
-        "--extractors", nargs="+", default=EXTRACTORS, choices=EXTRACTORS, help="default: all"
+        "--extractors",
+        nargs="+",
+        default=EXTRACTORS,
+        choices=EXTRACTORS,
+        help="which extractors to measure",
     )
     parser.add_argument("--repeats", type=int, default=3, help="measurements; their median counts")
-    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to compute")
     args = parser.parse_args()
     disable_progress_bar()
     source = sorted(args.images.glob("*.jpg"))

@@ -263,11 +263,21 @@ def report(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = new_parser(__doc__)
     parser.add_argument("runs", nargs="?", type=path_arg, help="the folder of all runs")
-    parser.add_argument("--data_path", default="data")
+    parser.add_argument("--data_path", default="data", help="folder that holds scenes_precomp/")
     parser.add_argument(
-        "--picture", type=path_arg, metavar="F", help="a PNG; an earlier is replaced"
+        "--picture",
+        type=path_arg,
+        metavar="F",
+        help="draw accuracy against cost into this PNG, replacing an earlier one",
     )
-    parser.add_argument("--shortlist", type=from_one, nargs="+", default=[], metavar="K")
+    parser.add_argument(
+        "--shortlist",
+        type=from_one,
+        nargs="+",
+        default=[],
+        metavar="K",
+        help="measure a second stage on so many candidates",
+    )
     parser.add_argument("--one", type=path_arg, help=argparse.SUPPRESS)
     parser.add_argument("--first", type=path_arg, help=argparse.SUPPRESS)
     args = parser.parse_args()

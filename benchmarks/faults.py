@@ -161,11 +161,15 @@ def report(results: list[Result]) -> str:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--minutes", type=float, help="stop after these; default: all of it")
+    parser.add_argument(
+        "--minutes", type=float, help="stop after so many minutes; default: all of it"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the mutations and samples")
-    parser.add_argument("--share", type=float, default=1.0, help="of the cases of each group")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the cases of each group")
     names = [*inputs.GROUPS, "mutated files", *GROUPS]
-    parser.add_argument("--groups", nargs="+", choices=names, help="default: all")
+    parser.add_argument(
+        "--groups", nargs="+", choices=names, help="which groups of cases; default: all"
+    )
     parser.add_argument("--list", type=Path, help="write what did not hold as JSON lines")
     args = parser.parse_args()
     seconds = None if args.minutes is None else 60 * args.minutes

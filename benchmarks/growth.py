@@ -82,7 +82,13 @@ def measure(root: Path, sender: Connection) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=from_one, nargs="+", default=[1000, 5000, 20_000])
+    parser.add_argument(
+        "--images",
+        type=from_one,
+        nargs="+",
+        default=[1000, 5000, 20_000],
+        help="sizes of the split to measure",
+    )
     args = parser.parse_args()
     print(machine())
     print("| pictures | encoding | peak | scoring | peak | ranking | peak |")

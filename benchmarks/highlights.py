@@ -82,10 +82,10 @@ def exchanged(batches: list[ImageBatch], names: tuple[str, ...]) -> list[ImageBa
 def main(words: list[str] | None = None) -> None:
     """Probe the checkpoint of the command line, or of ``words`` instead of it."""
     parser = new_parser(__doc__)
-    parser.add_argument("checkpoint", help="of a 3SHNet with segmentation")
-    parser.add_argument("--data_path", default="data", help="holds <dataset>_precomp/")
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--split", default="test")
+    parser.add_argument("checkpoint", help="a checkpoint of a 3SHNet with segmentation")
+    parser.add_argument("--data_path", default="data", help="folder that holds <dataset>_precomp/")
+    parser.add_argument("--dataset", required=True, help="name of the dataset, as scenes")
+    parser.add_argument("--split", default="test", help="which split to look at")
     args = parser.parse_args(words)
     with exit_on_error(), torch.inference_mode():
         checkpoint = load_checkpoint(args.checkpoint)

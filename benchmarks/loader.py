@@ -25,10 +25,14 @@ from lib.models.common.bert import BertTokenizer
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=from_one, default=2000)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--batch_size", type=from_one, default=256)
-    parser.add_argument("--repeats", type=from_one, default=5)
+    parser.add_argument(
+        "--images", type=from_one, default=2000, help="pictures of the split that is made"
+    )
+    parser.add_argument("--workers", type=int, default=4, help="processes that load")
+    parser.add_argument("--batch_size", type=from_one, default=256, help="pairs in a batch")
+    parser.add_argument(
+        "--repeats", type=from_one, default=5, help="measurements; their median counts"
+    )
     args = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as temporary:

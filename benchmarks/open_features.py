@@ -75,9 +75,13 @@ def reading(folder: Path, count: int) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--files", type=int, default=123_287)
-    parser.add_argument("--grids", type=int, default=200, help="read loose and packed")
-    parser.add_argument("--folder", type=Path, help="for the files; default: a temporary one")
+    parser.add_argument("--files", type=int, default=123_287, help="how many files the folder has")
+    parser.add_argument(
+        "--grids", type=int, default=200, help="how many grids to read, loose and packed"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="where the files are made; default: a temporary folder"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         opening(Path(name), args.files)

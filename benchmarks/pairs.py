@@ -111,13 +111,24 @@ def naive_loop(model: CMSEI, images: Fragments, texts: Fragments, count: int) ->
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--direction", choices=("i2t", "t2i"), default="i2t")
-    parser.add_argument("--images", type=from_one, default=200)
-    parser.add_argument("--captions", type=from_one, default=1000)
-    parser.add_argument("--naive", type=from_one, default=20, help="captions that the loops get")
-    parser.add_argument("--repeats", type=from_one, default=3, help="in turns")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of ours")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--direction",
+        choices=("i2t", "t2i"),
+        default="i2t",
+        help="which version of CMSEI to measure",
+    )
+    parser.add_argument("--images", type=from_one, default=200, help="how many images to score")
+    parser.add_argument(
+        "--captions", type=from_one, default=1000, help="how many captions to score"
+    )
+    parser.add_argument(
+        "--naive", type=from_one, default=20, help="how many captions the loops get"
+    )
+    parser.add_argument("--repeats", type=from_one, default=3, help="measurements, in turns")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the products of ours"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     args = parser.parse_args()
     print(machine())
     torch.manual_seed(0)

@@ -82,11 +82,13 @@ def bare_products(model: Similarity, images: Regions, texts: Words) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=from_one, default=200)
-    parser.add_argument("--captions", type=from_one, default=300)
-    parser.add_argument("--repeats", type=from_one, default=3, help="in turns")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of ours")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--images", type=from_one, default=200, help="how many images to score")
+    parser.add_argument("--captions", type=from_one, default=300, help="how many captions to score")
+    parser.add_argument("--repeats", type=from_one, default=3, help="measurements, in turns")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="fp32", help="of the products of ours"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to compute")
     args = parser.parse_args()
     print(machine())
     torch.manual_seed(0)

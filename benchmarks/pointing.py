@@ -130,8 +130,8 @@ def main(words: list[str] | None = None) -> None:
     """Print the figures of the run that the command line, or ``words``, names."""
     parser = new_parser(__doc__)
     parser.add_argument("run", type=path_arg, help="a run's folder, or a checkpoint")
-    parser.add_argument("--captions", type=int, default=1000, help="sentences that count")
-    parser.add_argument("--seed", type=int, default=0, help="chooses them")
+    parser.add_argument("--captions", type=int, default=1000, help="how many sentences that count")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of sentences")
     add_arguments(parser)
     args = parser.parse_args(words)
     with exit_on_error():

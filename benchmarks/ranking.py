@@ -71,8 +71,10 @@ def memory(images: int, sender: object) -> None:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--images", type=from_one, default=5000)
-    parser.add_argument("--repeats", type=from_one, default=5)
+    parser.add_argument("--images", type=from_one, default=5000, help="pictures of the matrix")
+    parser.add_argument(
+        "--repeats", type=from_one, default=5, help="measurements; their median counts"
+    )
     args = parser.parse_args()
     print(machine())
     receiver, sender = multiprocessing.Pipe(False)

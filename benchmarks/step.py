@@ -75,13 +75,19 @@ def waiting(run: Run, batches: int) -> float:
 
 def main() -> None:
     parser = new_parser(__doc__)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
-    parser.add_argument("--precision", choices=PRECISIONS, default="bf16")
-    parser.add_argument("--batch_size", type=from_one, default=256)
     parser.add_argument(
-        "--images", type=from_one, default=2000, help="of the split that is trained on"
+        "--device", choices=("cpu", "cuda"), default="cuda", help="where to compute"
     )
-    parser.add_argument("--repeats", type=from_one, default=7)
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="bf16", help="of the products of ours"
+    )
+    parser.add_argument("--batch_size", type=from_one, default=256, help="pairs in a batch")
+    parser.add_argument(
+        "--images", type=from_one, default=2000, help="pictures of the split that is trained on"
+    )
+    parser.add_argument(
+        "--repeats", type=from_one, default=7, help="measurements, in turns; their median counts"
+    )
     args = parser.parse_args()
     print(machine())
     with tempfile.TemporaryDirectory() as temporary:

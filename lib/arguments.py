@@ -40,6 +40,8 @@ def path_arg(text: str) -> Path:
 
 def dataset_problem(name: str) -> str | None:
     """What is wrong with the name of a dataset; None: nothing. Its folder is not looked for."""
+    if name.endswith("_precomp"):
+        return f"expected the name without _precomp: {name.removesuffix('_precomp')}"
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         return None
     return "expected a name such as f30k, whose files are in f30k_precomp/"

@@ -1,6 +1,7 @@
 #!/bin/sh
-# What each part of 3SHNet adds on the demo world: five models, three seeds each, one table of rSum.
-# Slow: 15 trainings of some minutes. Finished runs are kept, so it may be stopped and started again.
+# What each part of 3SHNet adds on the demo world: five models, three seeds each, one table of
+# rSum. Slow: 15 trainings of some minutes. Finished runs are kept, so it may be stopped and
+# started again.
 #   [DATA_PATH=data] [OUT=runs/ablation] [SEEDS="0 1 2"] [JOBS=2] \
 #       sh scripts/ablation_scenes.sh [section.key=value ...]
 . "$(dirname -- "$0")/help.sh"

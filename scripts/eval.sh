@@ -1,10 +1,11 @@
 #!/bin/sh
 # Scores a row of the paper on its test images: sh scripts/eval.sh DATASET_FEATURE.
-#   [OUT=CHECKPOINT's folder] [DATA_PATH=data] \
-#       [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] [NODES=1 RENDEZVOUS=HOST:PORT] \
+#   [OUT=CHECKPOINT's folder] [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
+#       [NODES=1 RENDEZVOUS=HOST:PORT] \
 #       sh scripts/eval.sh coco_region [CHECKPOINT] [eval.py's arguments ...]
 # DATASET_FEATURE is the name of a file of configs/. CHECKPOINT is a run's folder, a checkpoint or a
-# released file, runs/DATASET_FEATURE if it is left out; CHECKPOINT=FILE before sh does the same. Writes results.safetensors (the scores, for ensembles) and results.json into OUT.
+# released file, runs/DATASET_FEATURE if it is left out; CHECKPOINT=FILE before sh does the same.
+# Writes results.safetensors (the scores, for ensembles) and results.json into OUT.
 # VSE-infinity's grid models read pictures: images/ of the dataset, or --images FOLDER. A released
 # LHSC's vocabulary is sought beside it and in DATA_PATH/vocab (--vocab FILE says otherwise).
 #

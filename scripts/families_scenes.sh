@@ -1,9 +1,10 @@
 #!/bin/sh
-# All families side by side on the demo world: VSE-infinity, 3SHNet on regions, grids and both, CMSEI
-# in both versions and their mean, and LHSC, three seeds each. Prints rSum and what it costs, and what
-# a shortlist of 20, 50 and 100 candidates makes of CMSEI and LHSC; draws OUT/families.png. Slow: 18
-# trainings of some minutes each, JOBS at a time; train.precision=bf16 is faster where the processor
-# computes in it. Finished runs are kept, so it may be stopped and started again.
+# All families side by side on the demo world: VSE-infinity, 3SHNet on regions, grids and both,
+# CMSEI in both versions and their mean, and LHSC, three seeds each. Prints rSum and what it costs,
+# and what a shortlist of 20, 50 and 100 candidates makes of CMSEI and LHSC; draws
+# OUT/families.png. Slow: 18 trainings of some minutes each, JOBS at a time; train.precision=bf16
+# is faster where the processor computes in it. Finished runs are kept, so it may be stopped and
+# started again.
 #   [DATA_PATH=data] [OUT=runs/families] [SEEDS="0 1 2"] [JOBS=2] [PICTURE=OUT/families.png] \
 #       sh scripts/families_scenes.sh [section.key=value ...]
 . "$(dirname -- "$0")/help.sh"

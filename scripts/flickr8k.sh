@@ -1,11 +1,12 @@
 #!/bin/sh
-# Flickr8K from its pictures to a table of results, on two CPU cores: features, 3SHNet on regions and
-# grids, its ablations and VSE-infinity, their evaluation, and what the model retrieves.
-#   [DATA_PATH=data] [OUT=runs/f8k] [SEEDS="0 1"] [JOBS=2] [LISTS=FOLDER] [BOXES=FILE] [LABELS=FILE] \
+# Flickr8K from its pictures to a table of results, on two CPU cores: features, 3SHNet on regions
+# and grids, its ablations and VSE-infinity, their evaluation, and what the model retrieves.
+#   [DATA_PATH=data] [OUT=runs/f8k] [SEEDS="0 1"] [JOBS=2] [LISTS=FOLDER] [BOXES=FILE] \
+#   [LABELS=FILE] \
 #   [ROWS="region vse_region no_vspm no_vsem no_branches grid vse_grid"] [PHOTOGRAPHS=FOLDER] \
 #       sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]
-# ROWS may name lhsc too, which takes hours: it scores pairs.
-# captions.txt is the usual CSV (image,caption). What else there is stands beside it, or elsewhere:
+# ROWS may name lhsc too, which takes hours: it scores pairs. captions.txt is the usual CSV
+# (image,caption). What else there is stands beside it, or elsewhere:
 #   LISTS        folder of the official split: {train,dev,test}_ids.txt, or Flickr8K's own
 #                Flickr_8k.{train,dev,test}Images.txt
 #   BOXES        detections.json(.gz), COCO's results; without it a small detector looks for things

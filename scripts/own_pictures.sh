@@ -1,18 +1,19 @@
 #!/bin/sh
-# Everything for a folder of pictures of one's own: makes every input file, trains 3SHNet on regions
-# and on grids, evaluates both and their hybrid, and searches all pictures with a sentence.
+# Everything for a folder of pictures of one's own: makes every input file, trains 3SHNet on
+# regions and on grids, evaluates both and their hybrid, and searches all pictures with a sentence.
 #   [DATA_PATH=data] [OUT=runs/mine] [QUERY="two dogs on a beach"] [CUDA_VISIBLE_DEVICES=0] \
-#       sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]
-# captions.csv begins with the line image,caption and holds such lines, best five per picture; other
-# forms are in scripts/prepare_captions.py.
-# --init starts from a trained model, of whose features alone it makes and trains one run.
-# Models come from torchvision, timm and the Hugging Face hub; where these cannot be reached, name
-# files. Without a GPU small ones are taken, which is said:
+#       sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] \
+#       [section.key=value ...]
+# captions.csv begins with the line image,caption and holds such lines, best five per picture;
+# other forms are in scripts/prepare_captions.py. --init starts from a trained model, of whose
+# features alone it makes and trains one run. Models come from torchvision, timm and the Hugging
+# Face hub; where these cannot be reached, name files. Without a GPU small ones are taken, which is
+# said:
 #                        with a GPU           without one
 #   BACKBONE             resnext101_32x8d     timm:tf_efficientnet_lite2    of grids and regions
-#   WEIGHTS              imagenet             of its package, or imagenet   or X-101.pth, a file, random
+#   WEIGHTS              imagenet             of its package, or imagenet   or a file, or random
 #   DETECTOR             coco                 coco_small                    or a file, or random
-#   PANOPTIC             a Mask2Former        none: boxes are painted       of the hub, a folder, random
+#   PANOPTIC             a Mask2Former        none: boxes are painted       of the hub, or random
 #   BERT                 bert-base-uncased    all-MiniLM-L6-v2              of the hub, a folder, or
 #                                             small (from the captions, untrained)
 #   PANOPTIC_JSON=F and PANOPTIC_PNG=FOLDER   a result in COCO's panoptic format
@@ -176,15 +177,12 @@ fi
 echo "== 7 of 7: searching all pictures with a sentence"
 first=$OUT/${kinds%% *}
 for split in train dev test; do
-    "$PYTHON" eval.py --checkpoint "$first/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset mine --split "$split" --save_embeddings "$OUT/embeddings/$split.safetensors" \
-        >/dev/null
+    "$PYTHON" eval.py --checkpoint "$first" --data_path "$DATA_PATH" --dataset mine \
+        --split "$split" --save_embeddings "$first/embeddings/$split.safetensors" > /dev/null
 done
-search() {
-    "$PYTHON" -m lib.evaluation.search --checkpoint "$first/model_best.pth" --embeddings \
-        "$OUT/embeddings/train.safetensors" "$OUT/embeddings/dev.safetensors" "$OUT/embeddings/test.safetensors" "$@"
-}
-search --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}" -k 5
+"$PYTHON" scripts/search.py --checkpoint "$first" --images "$pictures" -k 5 \
+    --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}"
 echo
-echo "Search again: $PYTHON -m lib.evaluation.search --checkpoint $first/model_best.pth" \
-    "--embeddings $OUT/embeddings/train.safetensors $OUT/embeddings/dev.safetensors $OUT/embeddings/test.safetensors --query \"...\""
+echo "Search again, and look at what is found:"
+echo "    $PYTHON scripts/search.py --checkpoint $first --images $pictures \\"
+echo "        --html found.html --query \"...\""

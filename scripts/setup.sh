@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sets PYTHON to an interpreter that has the pins of requirements.txt, and LAUNCH to what starts
 # train.py and eval.py; other scripts source it from the repository's root. An active environment
-# that has the pins is used as it is; else .venv is made, once, from the first Python 3.10 or newer.
-# Alone, it only sets up:  sh scripts/setup.sh
+# that has the pins is used as it is; else .venv is made, once, from the first Python 3.10 or
+# newer. Alone, it only sets up:  sh scripts/setup.sh
 #
 # What LAUNCH is, for every script that trains or evaluates:
 #   PROCESSES=4                           so many processes on this machine, each on a GPU of its own
@@ -86,8 +86,8 @@ if [ "${NODES:-1}" -gt 1 ]; then
         exit 1
         ;;
     esac
-    LAUNCH="$PYTHON -m torch.distributed.run --nnodes $NODES --nproc_per_node ${PROCESSES:-1}"
+    LAUNCH="$PYTHON scripts/launch.py --nnodes $NODES --nproc_per_node ${PROCESSES:-1}"
     LAUNCH="$LAUNCH --rdzv_backend c10d --rdzv_endpoint $RENDEZVOUS --rdzv_id ${RUN_ID:-run}"
 elif [ "${PROCESSES:-1}" -gt 1 ]; then
-    LAUNCH="$PYTHON -m torch.distributed.run --standalone --nproc_per_node $PROCESSES"
+    LAUNCH="$PYTHON scripts/launch.py --standalone --nproc_per_node $PROCESSES"
 fi

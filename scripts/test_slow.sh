@@ -2,7 +2,7 @@
 # The tests that scripts/test.sh leaves out because they take minutes:
 #
 #   sh scripts/test_slow.sh [pytest arguments]
-#   sh scripts/test_slow.sh mutants [--only TEXT]    # faults in the recipe, each of which a test must notice
+#   sh scripts/test_slow.sh mutants [--only TEXT]  # faults that tests must notice
 . "$(dirname -- "$0")/help.sh"
 set -eu
 if [ "${1:-}" = mutants ]; then

@@ -133,7 +133,10 @@ def test_one_image_is_scored(checkpoint, world, tmp_path, capsys):
     ("flags", "message"),
     [
         (("--dataset", "f30k"), "f30k_precomp nor"),
-        (("--dataset", "scenes", "--split", "val"), "val_caps.txt: no such caption file"),
+        (
+            ("--dataset", "scenes", "--split", "val"),
+            "val_caps.txt: no such file; the splits there are dev, test, train",
+        ),
         (("--dataset", "scenes", "--bert", "nowhere/bert"), "--bert FOLDER"),
         (("--dataset", "scenes", "--save_results", "/dev/null/r.npz"), "cannot be written"),
         (("--dataset", "scenes", "--features_folder", "none"), "no such folder of features"),

@@ -77,7 +77,7 @@ def _of_csv(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
                         f"{path}: line {lines.line_num} has {len(row)} cells, expected image and "
                         'caption; a caption with commas stands in double quotes, as in "a dog, wet"'
                     )
-                yield lines.line_num, *row
+                yield lines.line_num, row[0], row[1]
     except csv.Error as error:
         raise InputError(
             f"{path}: line {lines.line_num} is no CSV ({first_line(error)}); a quote inside a "
@@ -148,10 +148,10 @@ def listed(folder: Path) -> dict[str, list[str]]:
                 f"{folder}: has neither {names[0]} nor {names[1]}, a list of the split's pictures"
             )
         try:
-            names = path.read_text(encoding="utf-8-sig").splitlines()
+            written = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: cannot be read as UTF-8 ({first_line(error)})") from error
-        lines = [name.strip() for name in names if name.strip()]
+        lines = [name.strip() for name in written if name.strip()]
         if not lines:
             raise InputError(f"{path}: holds no picture")
         found[split] = [id_of(i) if Path(i).suffix.lower() in SUFFIXES else i for i in lines]

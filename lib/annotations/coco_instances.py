@@ -119,7 +119,7 @@ def _is_box(value: Any) -> bool:
 def box_of(instance: dict[str, Any], width: int, height: int) -> list[float] | None:
     """An instance's box, x, y, width, height in pixels, cut to the picture: its own, or what holds
     its mask; None where nothing of it is in the picture. Raises ValueError: it has neither."""
-    own = instance.get("bbox")
+    own: Any = instance.get("bbox")
     if _is_box(own):
         x, y, wide, high = map(float, own)
     elif not instance.get("segmentation"):

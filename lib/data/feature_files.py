@@ -6,16 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.config import FeaturesConfig
+from lib.data.layouts import map_of, rows_of
 from lib.data.memmap import read_header, sample
 from lib.errors import InputError, first_line
 from lib.files import file_sha256, text_sha256
 from lib.weights import read_torch
 
 SUFFIXES = (".npy", ".pth")
-KEEP_ALL = "keep all with features.grid_size=null (eval.py: --grid_size off)"
 
 
 class FeatureFiles:
@@ -42,9 +41,9 @@ class FeatureFiles:
             if len(found) > 1:
                 raise InputError(f"{folder}: holds {name}.npy and {name}.pth; keep one of the two")
             self.suffixes.append(found[0])
-        loaded = self._load(0)
+        loaded = read_features(self.path(0))
         self.first_shape, self.first_dtype = loaded.shape, loaded.dtype
-        self._rows(0, loaded)
+        rows_of(self.path(0), loaded, img_dim, features)
 
     def __len__(self) -> int:
         return len(self.image_ids)
@@ -52,15 +51,19 @@ class FeatureFiles:
     def __getitem__(self, image: int) -> np.ndarray:
         """Image ``image``'s rows, (K, img_dim) float32; a map's cells row by row. Raises
         InputError: unreadable, of another layout, or NaN or infinite values."""
-        rows = self._rows(image, self._load(image))
+        rows = rows_of(
+            self.path(image), read_features(self.path(image)), self.img_dim, self.features
+        )
         if not np.isfinite(rows).all():
             raise InputError(f"{self.path(image)}: holds NaN or infinite values")
         return rows
 
     def map_size(self, image: int) -> tuple[int, int]:
         """Rows and columns of image ``image``'s map; a list of cells has a single row."""
-        array = self._load(image)
-        shape = array.shape if array.ndim == 2 else self._map(self.path(image), array).shape
+        array = read_features(self.path(image))
+        shape = array.shape
+        if array.ndim != 2:
+            shape = map_of(self.path(image), array, self.img_dim, self.features).shape
         return (1, shape[0]) if len(shape) == 2 else shape[:2]
 
     def path(self, image: int) -> Path:
@@ -87,78 +90,19 @@ class FeatureFiles:
         pooled = f", cells pooled to {size} x {size}" if size is not None else ""
         return f"{len(self):,} files, the first {self.first_shape} {self.first_dtype}{pooled}"
 
-    def _load(self, image: int) -> np.ndarray:
-        path = self.path(image)
-        try:
-            if path.suffix == ".pth":
-                tensor = read_torch(path, "tensor", verify=False)
-                # NumPy has no bfloat16.
-                return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-            read_header(path)  # what does not fit its size is never made room for
-            return np.load(path, allow_pickle=False)
-        except InputError:
-            raise
-        except Exception as error:  # damaged files fail inside torch and NumPy in many ways
-            reason = first_line(error)
-            raise InputError(f"{path}: cannot be read as one array ({reason})") from error
 
-    def _rows(self, image: int, array: np.ndarray) -> np.ndarray:
-        """An array in any layout -> (K, C) float32, told by ``img_dim``."""
-        path, shape, features = self.path(image), array.shape, self.features
-        if array.dtype.kind not in "fiu":
-            raise InputError(f"{path}: holds {array.dtype}, expected numbers")
-        rows = array if array.ndim == 2 else self._map(path, array)
-        if rows.shape[-1] != self.img_dim:
-            maps = ", (H, W, C), (C, H, W) or (1, C, H, W)" if features.type == "grid" else ""
-            raise InputError(
-                f"{path}: shape {shape}, expected (K, C){maps} with C = {self.img_dim} "
-                "(model.img_dim)"
-            )
-        if 0 in rows.shape:
-            raise InputError(f"{path}: shape {shape} holds no row")
-        if features.type == "grid" and features.grid_size is not None:
-            rows = self._pooled(path, rows, features.grid_size)
-        rows = rows.reshape(-1, self.img_dim)
-        if features.regions not in (None, len(rows)):
-            raise InputError(
-                f"{path}: holds {len(rows)} rows, expected {features.regions} "
-                "(features.regions or model.regions)"
-            )
-        return np.ascontiguousarray(rows, np.float32)
-
-    def _map(self, path: Path, array: np.ndarray) -> np.ndarray:
-        """(H, W, C), (C, H, W) or (1, C, H, W) -> (H, W, C), a view."""
-        shape = array.shape
-        if self.features.type != "grid" and array.ndim in (3, 4):
-            raise InputError(
-                f"{path}: shape {shape} is a map's, expected (K, C) of detected regions; for grid "
-                "features say features.type=grid (eval.py: --features grid)"
-            )
-        if array.ndim == 4 and len(array) == 1:
-            array = array[0]
-        if array.ndim != 3:
-            raise InputError(
-                f"{path}: shape {shape}, expected (K, C), (H, W, C), (C, H, W) or (1, C, H, W)"
-            )
-        if array.shape[0] == array.shape[2] == self.img_dim:
-            raise InputError(f"{path}: shape {shape} could be (H, W, C) or (C, H, W); store (K, C)")
-        return array.transpose(1, 2, 0) if array.shape[0] == self.img_dim else array
-
-    @staticmethod
-    def _pooled(path: Path, rows: np.ndarray, side: int) -> np.ndarray:
-        if rows.ndim == 2 and len(rows) == side * side:
-            return rows  # pooled already
-        if rows.ndim == 2:
-            raise InputError(
-                f"{path}: holds {len(rows)} cells without their height and width, which cannot be "
-                f"pooled to {side} x {side}; store (H, W, C), or {KEEP_ALL}"
-            )
-        # A narrow picture's map has fewer cells than that, and some are repeated. But a single row
-        # is more likely a (1, K, C) list of cells that has lost its height and width.
-        if min(rows.shape[:2]) == 1 < side:
-            raise InputError(
-                f"{path}: its map of {rows.shape[0]} x {rows.shape[1]} cells cannot be averaged to "
-                f"{side} x {side}; if it is a list of cells, store (H, W, C), or {KEEP_ALL}"
-            )
-        maps = torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 0, 1), np.float32))
-        return adaptive_avg_pool2d(maps, side).numpy().transpose(1, 2, 0)
+def read_features(path: Path) -> np.ndarray:
+    """One image's features as a ``.npy`` or ``.pth`` file has them. Raises InputError: it cannot be
+    read."""
+    try:
+        if path.suffix == ".pth":
+            tensor = read_torch(path, "tensor", verify=False)
+            # NumPy has no bfloat16.
+            return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        read_header(path)  # what does not fit its size is never made room for
+        return np.load(path, allow_pickle=False)
+    except InputError:
+        raise
+    except Exception as error:  # damaged files fail inside torch and NumPy in many ways
+        reason = first_line(error)
+        raise InputError(f"{path}: cannot be read as one array ({reason})") from error

@@ -83,6 +83,9 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
     what it holds and what was expected."""
     folder = dataset_folder(config.data.root, config.data.dataset)
     captions_path = folder / f"{name}_caps.txt"
+    if not captions_path.exists():
+        there = ", ".join(splits_of(folder, "caps"))
+        raise InputError(f"{captions_path}: no such file; the splits there are {there}")
     captions = read_captions(captions_path)
     n, rest = divmod(len(captions), CAPTIONS_PER_IMAGE)
     if rest or n == 0:

@@ -126,8 +126,8 @@ def format_ensemble(members: list[Member], dataset: str, split: str, results: Re
         lines.append(_metrics_line(f"  {name} of {len(members)}", result.metrics))
         lines.append(_gain_line(result.metrics, max(own, key=lambda metrics: metrics.rsum)))
         if not crossing:
-            about = (model, features, "ensemble", dataset, split, result.images)
-            rows, sources = _published(comparable_rows(*about))
+            who = (model, features, "ensemble")
+            rows, sources = _published(comparable_rows(*who, dataset, split, result.images))
             lines += rows
             notes += sources
     return "\n".join([*lines, *_notes(notes, results)])

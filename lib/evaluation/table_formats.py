@@ -31,8 +31,9 @@ def to_text(table: Table) -> str:
 
 def _name_of(row: Row) -> str:
     crossing = f", {row.trained_on}" if "cross-dataset" in row.trained_on else ""
-    told = "" if row.source == "ours" else f", {row.source}"
-    return f"{row.setting}, {row.features}, {row.models}{crossing}{told}"
+    if row.source != "ours":
+        return f"{row.setting}, {row.features}: {row.source}"
+    return f"{row.setting}, {row.features}, {row.models}{crossing}"
 
 
 def _folded(text: str) -> list[str]:

@@ -147,9 +147,10 @@ class RunDir:
             for path in self.tensorboard.glob(EVENTS):
                 path.unlink()
         # Results are of the discarded weights; a table would take them for the new run's.
-        for name in RESULTS:
-            if self._is_of_this_run(self.path / name):
-                (self.path / name).unlink()
+        several = self.path.glob("embeddings/*.safetensors")  # a file per split
+        for path in (*(self.path / name for name in RESULTS), *several):
+            if self._is_of_this_run(path):
+                path.unlink()
 
     def _is_of_this_run(self, path: Path) -> bool:
         """Whether a file of results is of this run's weights, by the checkpoint that it names."""

@@ -7,7 +7,8 @@ from lib.evaluation.metrics import DirectionMetrics, RetrievalMetrics
 from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.records import Member, Origin, Record, single_record
 from lib.evaluation.report import format_ensemble, format_table
-from lib.evaluation.results_table import compare, to_csv, to_latex, to_markdown
+from lib.evaluation.results_table import compare
+from lib.evaluation.table_formats import to_csv, to_latex, to_markdown, to_paper, to_text
 from lib.models.family import Whole
 from tests.support import GOLDEN
 
@@ -71,8 +72,8 @@ def printed():
     ]
     tables, notes = compare(records)
     assert not notes
-    yield from map(to_markdown, tables)
-    yield from map(to_latex, tables)
+    for form in (to_text, to_markdown, to_latex, to_paper):
+        yield from map(form, tables)
     yield to_csv(tables)
 
 
@@ -82,6 +83,40 @@ def test_every_cell_is_in_its_place():
         zip(found, PRINTED.read_text(encoding="utf-8").splitlines(), strict=True), 1
     ):
         assert line == expected, f"line {number}"
+
+
+def test_tables_fit_100_columns():
+    texts = [text for text in printed() if "image to text -" in text]
+    assert len(texts) == 5 + 2  # of evaluations, and of both protocols of all
+    assert max(len(line) for text in texts for line in text.splitlines()) <= 100
+
+
+def test_few_pictures_are_worth_a_warning():
+    few = [ProtocolResult("test, 24 images", 24, metrics(30))]
+    told = "R@K of 24 pictures means little: chance alone gives a text-to-image R@10 of 42"
+    table = format_table(origin("region", 0, 7), "mine", "test", few)
+    assert table.splitlines()[-1] == told
+    record = single_record(origin("region", 0, 7), "mine", "test", few)
+    (table,), _ = compare([record])
+    assert to_text(table).splitlines()[-1] == told
+    assert to_markdown(table).splitlines()[-1] == told
+    assert "means little" not in format_table(origin("region", 0, 7), "coco", "testall", results(9))
+
+
+def test_a_paper_s_table():
+    records = [single_record(origin("region", seed, 7, "f30k"), "f30k", "test",
+                             [ProtocolResult("test, 1,000 images", 1000, metrics(60 + seed))])
+               for seed in (0, 2)]  # fmt: skip
+    (table,), _ = compare(records)
+    lines = to_paper(table).splitlines()
+    (ours,) = (line for line in lines if line.startswith("3SHNet & region"))
+    assert ours.startswith(r"3SHNet & region & 61.0 {\scriptsize$\pm$1.4} & 68.5 {")
+    published = next(line for line in lines if line.startswith("VSE-infinity & region"))
+    assert r"\textbf{513.5}" in published  # the best of all that tell it
+    assert "seed" not in to_paper(table)
+    assert [line for line in lines if "rule" in line and "cmid" not in line] == [
+        r"\toprule", r"\midrule", r"\midrule", r"\bottomrule",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("start", [0.07, 41.3, 85.7])

@@ -1,6 +1,7 @@
 """scripts/results_table.py: what becomes one row, and what never does."""
 
 import json
+import re
 import statistics
 from dataclasses import replace
 
@@ -234,22 +235,28 @@ def test_published_rows_stand_beneath_their_protocol():
     assert small.published == []
 
 
-def test_the_script_prints_both_formats(tmp_path):
+def test_the_script_prints_every_format(tmp_path):
     for name, seed in (("run_a", 0), ("run_b", 1)):
         write_record(tmp_path / name / "results.json", single(name, seed))
         (tmp_path / name / "environment.json").write_text("[]")
     write_record(tmp_path / "hybrid" / "results.json", hybrid("run_a", "grid"))
     (tmp_path / "empty").mkdir()
-    done = succeed("python", "scripts/results_table.py", *sorted(tmp_path.iterdir()))
-    markdown, latex = done.split("% f30k")
+    runs = sorted(tmp_path.iterdir())
+    command = ("python", "scripts/results_table.py", *runs, "--format")
+    markdown, latex = succeed(*command, "markdown"), succeed(*command, "latex")
     assert "### f30k test, 20 images" in markdown
     assert "| 3SHNet | region | single | f30k | 0, 1 | 4, 5 | " in markdown
     assert " ± " in markdown and r" $\pm$ " in latex
     assert latex.count(r"\\") == 4  # the head and three rows
     assert latex.count(r"\hline") == 4
     assert latex.count("&") == 4 * 13
+    text = succeed("python", "scripts/results_table.py", *runs)
+    assert re.search(r"^3SHNet, region, single .* ± [0-9.]+$", text, re.MULTILINE)
+    assert "20 pictures means little" in text and "20 pictures means little" in markdown
     nested = succeed("python", "scripts/results_table.py", tmp_path)
-    assert nested == done
+    assert nested == text
+    paper = succeed("python", "scripts/results_table.py", tmp_path, "--paper")
+    assert paper.startswith("% f30k test, 20 images") and paper.count(r"\textbf") >= 7
     (tmp_path / "run_a" / ".results.writing-5.json").write_text("{")  # of a writer that was killed
     only = succeed("python", "scripts/results_table.py", tmp_path / "run_a", "--format", "latex")
     assert "###" not in only

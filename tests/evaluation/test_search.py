@@ -1,7 +1,14 @@
 """scripts/search.py on what eval.py saves."""
 
+import base64
+import io
+import json
+import re
+import shutil
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import eval as eval_script
 from lib.config import load_config
@@ -75,6 +82,55 @@ def test_the_command(saved):
     printed = succeed("python", "scripts/search.py", *words)
     assert printed.startswith("a red kite over the sea\n   1  ")
     assert len(printed.splitlines()) == 11  # ten pictures are all there are
+
+
+def test_a_run_s_folder_is_enough(saved, world, tmp_path, capsys):
+    """Its embeddings lie beside its checkpoint, and its data tell the files of the pictures."""
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("model_best.pth", "config.yaml"):
+        shutil.copy(saved / name, run)
+    words = ["--checkpoint", str(run), "--device", "cpu", "-k", "3", "--query", "a red dog"]
+    told = refusal(*words)
+    assert f"{run}/embeddings.safetensors: no such file; python eval.py --checkpoint {run}" in told
+    shutil.copy(saved / "e.safetensors", run / "embeddings.safetensors")
+    search.main(words)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    images = world / "scenes_precomp" / "images"
+    assert [row[3] for row in rows] == [str(images / f"{row[2]}.png") for row in rows]
+    # A folder of several files, and pictures that are named, but not there.
+    (run / "embeddings").mkdir()
+    (run / "embeddings.safetensors").rename(run / "embeddings" / "test.safetensors")
+    names = {row[2]: f"name of {row[2]}.jpg" for row in rows[1:]}
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    search.main([*words, "--data_path", str(tmp_path), "--mapping", str(tmp_path / "names.json")])
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0].endswith(rows[0][2])
+    assert [line.split("  ", 3)[-1].strip() for line in lines[1:]] == [
+        f"name of {row[2]}.jpg" for row in rows[1:]
+    ]
+    assert "no such folder of pictures" in refusal(*words, "--images", tmp_path / "none")
+
+
+def test_a_page_shows_what_is_found(saved, world, tmp_path, capsys):
+    page = tmp_path / "found.html"
+    words = command(saved, "-k", "3", "--html", page, "--query", "a red dog", '<b>&"dogs"')
+    search.main(words)
+    assert f"{page}: the pictures" in capsys.readouterr().out
+    html = page.read_text(encoding="utf-8")
+    assert html.count('<img src="data:image/jpeg;base64,') == 6
+    assert "&lt;b&gt;&amp;&#34;dogs&#34;" in html and "<b>&" not in html
+    assert not re.search(r"(src|href)=.http", html)
+    first = re.search(r"base64,([^\"]+)", html)[1]
+    with Image.open(io.BytesIO(base64.b64decode(first))) as picture:
+        assert max(picture.size) <= 220
+    search.main(words)  # an earlier page may be replaced, and nothing else
+    page.write_text("mine")
+    assert "is no page of a search" in refusal(*words)
+    assert page.read_text() == "mine"
+    page.unlink()
+    search.main([*words, "--images", str(tmp_path)])  # a folder without these pictures
+    assert page.read_text(encoding="utf-8").count("no picture") == 6
 
 
 def test_equal_scores_keep_their_order():

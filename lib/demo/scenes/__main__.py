@@ -11,6 +11,22 @@ from lib.demo.scenes.things import PALETTES
 from lib.demo.scenes.world import SPLITS, World
 from lib.errors import exit_on_error
 
+HELP = {
+    "seed": "of everything that is drawn",
+    "domain": "palette, mix of categories and phrasing",
+    "train": "pictures of the training split",
+    "dev": "pictures of the dev split",
+    "test": "pictures of the test split",
+    "regions": "regions of a picture",
+    "img_dim": "width of a region's and a cell's features",
+    "map_size": "side of the label maps",
+    "missed": "share of things around which the detector proposes no region",
+    "box_noise": "standard deviation of a box's edges, in shares of its sides",
+    "missed_relations": "share of relations that are left out",
+    "false_relations": "relations that are made up, in shares of the true ones",
+    "dtype": "of the float arrays",
+}
+
 
 def main() -> None:
     parser = new_parser(__doc__)
@@ -18,8 +34,11 @@ def main() -> None:
         "--out", type=path_arg, required=True, help="folder to write into, as data/scenes_precomp"
     )
     for name, default in asdict(World()).items():
+        text = HELP[name]
         choices = {"domain": tuple(PALETTES), "dtype": ("float16", "float32")}.get(name)
-        parser.add_argument(f"--{name}", type=type(default), default=default, choices=choices)
+        parser.add_argument(
+            f"--{name}", type=type(default), default=default, choices=choices, help=text
+        )
     args = vars(parser.parse_args())
     folder = args.pop("out")
     if min(args[name] for name in (*SPLITS, "regions", "img_dim", "map_size")) < 1:
