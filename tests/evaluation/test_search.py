@@ -106,7 +106,7 @@ def test_a_run_s_folder_is_enough(saved, world, tmp_path, capsys):
     search.main([*words, "--data_path", str(tmp_path), "--mapping", str(tmp_path / "names.json")])
     lines = capsys.readouterr().out.splitlines()[1:]
     assert lines[0].endswith(rows[0][2])
-    assert [line.split("  ", 3)[-1].strip() for line in lines[1:]] == [
+    assert [re.split(r"\s{2,}", line)[-1] for line in lines[1:]] == [
         f"name of {row[2]}.jpg" for row in rows[1:]
     ]
     assert "no such folder of pictures" in refusal(*words, "--images", tmp_path / "none")

@@ -106,7 +106,14 @@ def test_runs_evaluate_and_their_mean_is_the_model(trained, world):
     out = trained / "both" / "results.json"
     printed = succeed("python", "eval_ensemble.py", *files, "--json", out)
     assert "ensemble of 2" in printed
-    printed = succeed("python", "scripts/results_table.py", "--format", "markdown", *(f.parent for f in files), out.parent)
+    printed = succeed(
+        "python",
+        "scripts/results_table.py",
+        "--format",
+        "markdown",
+        *(f.parent for f in files),
+        out.parent,
+    )
     for title in ("CMSEI I-T", "CMSEI T-I", "CMSEI"):
         assert f"| {title} | region |" in printed
     checkpoint = load_checkpoint(trained / "i2t" / "model_best.pth")
