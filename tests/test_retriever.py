@@ -87,6 +87,7 @@ def test_what_does_not_suit_is_told(scored, world, tmp_path):
         "features: holds NaN": image | {"features": np.full((6, 32), np.nan)},
         "seg_maps: has shape \\(3,\\), expected": image | {"seg_maps": np.zeros(3)},
         "segmentations: holds NaN": image | {"segmentations": image["segmentations"] * np.inf},
+        "seg_maps: holds the label": image | {"seg_maps": image["seg_maps"] + 0.5},
         "is object, expected numbers": image | {"features": np.array([{}])},
     }
     for message, given in wrong.items():

@@ -16,8 +16,10 @@ PRINTED = GOLDEN / "printed_tables.txt"
 
 
 def metrics(start):
-    i2t = DirectionMetrics(start, start + 7.5, start + 12.13, start // 10, start / 7)
-    t2i = DirectionMetrics(start - 3.2, start + 9.9, start + 14.26, start // 9 + 1, start / 3)
+    i2t = DirectionMetrics(start, 1.02 * start + 7.5, 1.05 * start + 12.13, start // 10, start / 7)
+    t2i = DirectionMetrics(
+        start - 3.2, 1.04 * start + 9.9, 1.07 * start + 14.26, start // 9 + 1, start / 3
+    )
     return RetrievalMetrics(i2t, t2i)
 
 
@@ -110,7 +112,7 @@ def test_a_paper_s_table():
     (table,), _ = compare(records)
     lines = to_paper(table).splitlines()
     (ours,) = (line for line in lines if line.startswith("3SHNet & region"))
-    assert ours.startswith(r"3SHNet & region & 61.0 {\scriptsize$\pm$1.4} & 68.5 {")
+    assert ours.startswith(r"3SHNet & region & 61.0 {\scriptsize$\pm$1.4} & 69.7 {")
     published = next(line for line in lines if line.startswith("CMSEI, published (ensemble)"))
     assert r"\textbf{521.3}" in published  # the best of all that tell it
     assert "seed" not in to_paper(table)
