@@ -63,7 +63,7 @@ def dataset_folder(root: str | Path, dataset: str) -> Path:
             return folder
     raise InputError(
         f"no data: neither {candidates[0]} nor {candidates[1]} is a folder; "
-        "data/README.md says where the files come from"
+        "docs/data.md says where the files come from"
     )
 
 
@@ -112,7 +112,7 @@ def _open_input(spec: Input, config: Config, folder: Path, name: str, images: in
     path = folder / f"{name}_{spec.stem}.npy"
     if spec.needed_by and not path.is_file():
         raise InputError(
-            f"{path}: no such file. It is for {spec.needed_by}; data/README.md says where the file "
+            f"{path}: no such file. It is for {spec.needed_by}; docs/data.md says where the file "
             "comes from"
         )
     axes = spec.region_axes

@@ -85,7 +85,7 @@ def test_two_machines_are_one_training(settings, environment, tmp_path):
     assert sum("done: best dev rSum" in text for text in printed) == 1  # rank 0 alone prints
     succeed(*command, *words_of(settings, tmp_path / "one"), env=env | {"PROCESSES": "2"})
     ours, theirs = (load_checkpoint(tmp_path / n / "checkpoint.pth") for n in ("nodes", "one"))
-    same(ours.model, theirs.model)
+    same(ours, theirs)
 
 
 @pytest.mark.slow

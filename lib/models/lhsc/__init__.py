@@ -115,5 +115,5 @@ def _named(state: dict[str, Any], folders: Sequence[Path]) -> Path:
     places = " nor ".join(str(folder / name) for folder in folders)
     raise InputError(
         f"its vocabulary is missing: neither {places} is there; pass it by --vocab FILE "
-        "(data/README.md says where the file comes from)"
+        "(docs/data.md says where the file comes from)"
     )
