@@ -2,7 +2,7 @@
 
 python scripts/draw_highlights.py --run runs/f8k/region-0 --images IMAGES --out highlights.png
 python scripts/draw_highlights.py --run runs/f8k/region-0 --images IMAGES --out highlights.pdf \\
-    --picture 1000268201 --sentence "a girl climbs the stairs"
+    --picture 1000268201 --sentence "a girl climbs the stairs" --maps VSeM "score: what it adds"
 
 A row is a picture and a sentence, by default its own first one: the picture, a map for each of what
 the model has to show of regions and cells, and the attention of the region that matters most.
@@ -72,8 +72,30 @@ def _stretched(values: np.ndarray, size: tuple[int, int], smooth: bool) -> np.nd
     return np.asarray(plane.resize(size, kind), np.float64).clip(-1, 1)
 
 
-def draw(gallery: Gallery, rows: list[tuple[int, str]], pictures: PictureFolder) -> Image.Image:
-    """A sheet with a row for each picture and sentence. Raises InputError: no such picture."""
+def chosen_of(panels: list[Panel], maps: list[str] | None) -> list[Panel]:
+    """The picture, and the maps of these titles, or whose titles begin so. Raises InputError: none
+    does."""
+    if maps is None:
+        return panels
+    titles, kept = [title for title, _ in panels[1:]], set()
+    for wanted in maps:
+        found = {title for title in titles if title.startswith(wanted)}
+        if not found:
+            raise InputError(
+                f"--maps {wanted}: there is no such map; there are {', '.join(titles)}"
+            )
+        kept |= {wanted} if wanted in found else found
+    return panels[:1] + [panel for panel in panels[1:] if panel[0] in kept]
+
+
+def draw(
+    gallery: Gallery,
+    rows: list[tuple[int, str]],
+    pictures: PictureFolder,
+    maps: list[str] | None = None,
+) -> Image.Image:
+    """A sheet with a row for each picture and sentence, of all maps or of some. Raises InputError:
+    no such picture, or no such map."""
     drawn: list[tuple[str, list[Panel]]] = []
     for image, sentence in rows:
         image_id = gallery.split.image_ids[image]
@@ -83,7 +105,9 @@ def draw(gallery: Gallery, rows: list[tuple[int, str]], pictures: PictureFolder)
             raise InputError(f"{pictures.folder}: image {image_id}: {error}") from error
         shown = gallery.explain(image, sentence, picture.size)
         picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        drawn.append((f"{sentence}  ({shown.score:.3f})", panels_of(shown, picture)))
+        drawn.append(
+            (f"{sentence}  ({shown.score:.3f})", chosen_of(panels_of(shown, picture), maps))
+        )
     width = GAP + max(len(panels) for _, panels in drawn) * (SIDE + GAP)
     titles = [textwrap.wrap(sentence, width // LETTER) for sentence, _ in drawn]
     heights = [
@@ -138,6 +162,11 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--sentence", nargs="+", help="one for each --picture; default: its own first caption"
     )
+    parser.add_argument(
+        "--maps",
+        nargs="+",
+        help="titles of the maps to draw, or how they begin, as VSeM; default: all of them",
+    )
     parser.add_argument("--count", type=int, default=4, help="how many pictures to choose")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of pictures")
     add_arguments(parser)
@@ -156,7 +185,7 @@ def main(words: list[str] | None = None) -> None:
             raise InputError("there are no pictures by the data; pass --images FOLDER")
         (gallery,) = galleries_of(args, [args.run])
         rows = rows_of(args, gallery)
-        save(draw(gallery, rows, pictures), args.out, comment)
+        save(draw(gallery, rows, pictures, args.maps), args.out, comment)
         print(f"{args.out}: drawn, {len(rows)} picture{'s' * (len(rows) > 1)}")
 
 

@@ -48,6 +48,12 @@ def test_the_sheet(shown_runs, world, tmp_path, capsys):  # noqa: F811
     with pytest.raises(SystemExit) as left:
         draw_highlights.main([*words, "--picture", "none"])
     assert "--picture none: is no id of scenes test, such as" in left.value.code
+    width = Image.open(out).size[0]
+    draw_highlights.main([*words, "--maps", "VSeM", "score: what it adds", "--count", "1"])
+    assert Image.open(out).size[0] == (width - 12) * 3 // 7 + 12  # the picture and two maps of six
+    with pytest.raises(SystemExit) as left:
+        draw_highlights.main([*words, "--maps", "VSeM", "none"])
+    assert "--maps none: there is no such map; there are VSeM: agreement" in left.value.code
     out.write_bytes(b"mine")
     with pytest.raises(SystemExit) as left:
         draw_highlights.main(words)
