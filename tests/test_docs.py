@@ -58,7 +58,7 @@ RUN_BY = {
     "scripts/pack_features.py": ("scripts/test_pack_features.py", "pack_features.main"),
     "scripts/scene_graph_to_rels.py": ("models/cmsei/test_graphs.py", "scene_graph_to_rels"),
     "scripts/convert_checkpoint.py": ("models/lhsc/test_released.py", "convert"),
-    "benchmarks/faults.py": ("benchmarks/test_faults.py", "faults"),
+    "lib/demo/scenes/__main__.py": ("demo/test_scenes.py", "lib.demo.scenes"),
 }
 ROWS = ("scripts/test_shell.py", 'f"scripts/train_{kind}_{dataset}.sh"')  # and eval_, and more
 # What no test runs; the page says so by these words.
@@ -83,11 +83,17 @@ LITERAL = [
 
 
 def commands(page):
-    """The commands of a page's shell blocks, without comments, one string each."""
-    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M):
+    """The commands of a page, without comments, one string each: those of its shell blocks, and
+    those in its lines, but for their parts ("python train.py ... --resume")."""
+    text = page.read_text(encoding="utf-8")
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.S | re.M):
         for line in re.sub(r"\\\n\s*", "", block).splitlines():
             line = re.sub(r"(^|\s)#.*", "", line).strip()
             yield from filter(None, map(str.strip, line.split(" ; ")))
+    lines = re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+    for command in re.findall(r"`((?:python|sh|bash|torchrun|sbatch) [^`]+)`", lines):
+        if "..." not in command:
+            yield " ".join(command.split())
 
 
 ALL = [(page, command) for page in PAGES for command in commands(page)]
@@ -100,6 +106,8 @@ def program_of(command):
         words = words[1:]
     if words[0] in ("sh", "bash", "python"):
         words = words[1:]
+    if words[0] == "-m":  # a program of a package
+        return f"{words[1].replace('.', '/')}/__main__.py", words[2:]
     return words[0], words[1:]
 
 
@@ -112,13 +120,18 @@ class Parsed(Exception):
 )
 def test_a_command_is_run_by_a_test_or_named_as_not_run(page, command, monkeypatch):
     program, words = program_of(command)
+    text = " ".join(page.read_text(encoding="utf-8").split())
     if program in NOT_RUN:
-        text = " ".join(page.read_text(encoding="utf-8").split())
         assert NOT_RUN[program] in text, f"{page} does not say that nothing runs {command}"
         return
+    if "cuda" in words:
+        assert "unknown" in text or "never run" in text, f"{page} does not say so of {command}"
     assert (ROOT / program).is_file(), command
     row = re.fullmatch(r"scripts/(train|eval)_(.+)_(coco|f30k)\.sh", program)
-    test, found_by = ROWS if row else RUN_BY[program]
+    if program.startswith("benchmarks/"):
+        test, found_by = "benchmarks/test_programs.py", f'"{program[11:-3]}"'
+    else:
+        test, found_by = ROWS if row else RUN_BY[program]
     assert found_by in (ROOT / "tests" / test).read_text(encoding="utf-8"), (program, test)
     if program.endswith(".py"):
         parse = ArgumentParser.parse_known_args
