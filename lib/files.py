@@ -48,6 +48,10 @@ def real_path(path: str | Path) -> Path:
     return real
 
 
+UMASK = os.umask(0)  # it can be asked for by setting it alone
+os.umask(UMASK)
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block succeeds. The
@@ -62,6 +66,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~UMASK)  # safetensors writes for its owner alone
         temporary.replace(path)
     except OSError as error:
         kept = "; the old file is untouched" if path.is_file() else ""

@@ -51,6 +51,9 @@ class Retriever:
             spec.stem: spec for spec in family_of(config.model).inputs(config.model)
         }
 
+    def __repr__(self) -> str:
+        return f"<{self.title} on {self.device}>"
+
     @property
     def title(self) -> str:
         """The model's name in tables, and its features, as in "VSE-infinity region"."""
@@ -85,7 +88,9 @@ class Retriever:
 
         Raises InputError: a key is missing or unknown, or a value is of another shape.
         """
-        if not images:
+        if isinstance(images, (Mapping, str, Path, Image.Image)):
+            raise InputError("encode_images wants a list of images, not one image")
+        if len(images) == 0:
             raise InputError("there is no image to encode")
         axes = {spec.name: spec.region_axes for spec in self.inputs.values()}
         size = batch_size or encoding_batch(self.device)
@@ -100,6 +105,8 @@ class Retriever:
     def encode_texts(self, texts: Sequence[str], batch_size: int | None = None) -> Any:
         """Encode m sentences: (m, D) float32, or m sets, as :meth:`encode_images` has it. Raises
         InputError: a sentence is empty."""
+        if isinstance(texts, str):
+            raise InputError("encode_texts wants a list of sentences, not one sentence")
         if not texts or not all(text.strip() for text in texts):
             raise InputError("a sentence is empty" if texts else "there is no sentence to encode")
         together = self.model.caption_batch

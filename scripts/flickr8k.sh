@@ -17,10 +17,13 @@
 # It may be stopped; started again, it continues where it was. Finished runs are kept.
 . "$(dirname -- "$0")/help.sh"
 set -eu
-if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
-    echo "usage: sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]" >&2
+usage="usage: sh scripts/flickr8k.sh IMAGES/ captions.txt [section.key=value ...]"
+if [ $# -lt 2 ]; then
+    echo "$usage" >&2
     exit 2
 fi
+[ -d "$1" ] || { echo "error: $1: no such folder of pictures; $usage" >&2; exit 2; }
+[ -f "$2" ] || { echo "error: $2: no such file of captions; $usage" >&2; exit 2; }
 pictures=$(CDPATH='' cd -- "$1" && pwd)
 beside=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)
 captions=$beside/$(basename -- "$2")

@@ -21,10 +21,12 @@
 . "$(dirname -- "$0")/help.sh"
 set -eu
 usage="usage: sh scripts/own_pictures.sh PICTURES/ captions.csv [--init CHECKPOINT] [section.key=value ...]"
-if [ $# -lt 2 ] || [ ! -d "$1" ] || [ ! -f "$2" ]; then
+if [ $# -lt 2 ]; then
     echo "$usage" >&2
     exit 2
 fi
+[ -d "$1" ] || { echo "error: $1: no such folder of pictures; $usage" >&2; exit 2; }
+[ -f "$2" ] || { echo "error: $2: no such file of captions; $usage" >&2; exit 2; }
 if [ -n "${PANOPTIC_JSON:-}" ] && [ ! -d "${PANOPTIC_PNG:-}" ]; then
     echo "error: PANOPTIC_JSON needs PANOPTIC_PNG, the folder of its PNGs" >&2
     exit 2

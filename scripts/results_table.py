@@ -29,8 +29,10 @@ def find_records(paths: list[Path]) -> list[Record]:
         # Hidden ones are of writers that were killed.
         inside = (file for file in path.rglob("*.json") if not file.name.startswith("."))
         files = sorted(filter(Path.is_file, inside)) if path.is_dir() else [path]
+        if path.suffix != ".json" and not path.is_dir():  # as runs/* finds logs beside runs
+            files = []
         found = [record for file in files if (record := read_record(file)) is not None]
-        if not found and path.is_file():
+        if not found and path.suffix == ".json":
             raise InputError(f"{path}: holds no results; eval.py --json writes them")
         if not found:
             print(f"note: {path} holds no results; eval.py --json writes them", file=sys.stderr)

@@ -19,9 +19,13 @@ cmsei_i2t | cmsei_t2i) config=configs/${dataset}_cmsei.yaml ;;
 esac
 case $verb:$feature in
 eval:hybrid | eval:cross) ;; # of two rows
+train:cmsei)
+    echo "error: CMSEI has two versions: ${kind}_i2t and ${kind}_t2i" >&2
+    exit 2
+    ;;
 *)
     if [ -z "$kind" ] || [ ! -f "$config" ]; then
-        echo "error: ${kind:-nothing} is no DATASET_FEATURE; there are" \
+        echo "error: ${kind:+$kind is no row; }name one, as in sh scripts/$verb.sh coco_region; there are" \
             "$(echo configs/*.yaml | sed 's|configs/||g; s|\.yaml||g')" >&2
         exit 2
     fi

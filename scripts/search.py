@@ -130,9 +130,13 @@ def main(words: list[str] | None = None) -> None:
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
     )
     args = parser.parse_args(words)
-    if args.k < 1 or not all(query.strip() for query in args.query):
-        parser.error("-k must be at least 1, and no query empty")
+    if args.k < 1:
+        parser.error(f"-k is {args.k}, expected at least 1")
+    if not all(query.strip() for query in args.query):
+        parser.error("a --query is empty")
     with exit_on_error():
+        if args.html and args.html.suffix != ".html":
+            raise InputError(f"--html {args.html}: expected a name that ends in .html")
         for query in args.query:
             if any("\ud800" <= sign <= "\udfff" for sign in query):
                 raise InputError(f"--query {query!r}: is not UTF-8 text")

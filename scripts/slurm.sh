@@ -25,8 +25,12 @@ case ${1:-} in
 esac
 set -eu
 cd -- "${SLURM_SUBMIT_DIR:-.}" # Slurm runs a copy that lies elsewhere
-if [ -z "${SLURM_JOB_ID:-}" ] || [ ! -f scripts/train.sh ]; then
-    echo "error: submit it from the repository's root: sbatch scripts/slurm.sh DATASET_FEATURE" >&2
+if [ -z "${SLURM_JOB_ID:-}" ]; then
+    echo "error: this is a job for Slurm: sbatch scripts/slurm.sh DATASET_FEATURE" >&2
+    exit 2
+fi
+if [ ! -f scripts/train.sh ]; then
+    echo "error: $PWD is not the repository's root; submit the job from there" >&2
     exit 2
 fi
 row=${1:?"name a row, as in sbatch scripts/slurm.sh coco_region"}
@@ -37,7 +41,8 @@ RENDEZVOUS=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1):${PORT:-
 RUN_ID=$SLURM_JOB_ID
 export NODES PROCESSES RENDEZVOUS RUN_ID
 
-srun sh scripts/train.sh "$row" --resume "$@" &
+# Since 22.05 a step does not inherit the job's cores.
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" sh scripts/train.sh "$row" --resume "$@" &
 step=$!
 warned=
 trap 'warned=yes; kill -TERM "$step" 2>/dev/null || :' USR1 TERM

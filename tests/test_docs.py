@@ -255,6 +255,8 @@ def test_every_row_tells_its_source_and_every_published_one_is_there():
     assert len(rows) > 100
     for row in rows:
         assert row["source"] and row["kind"] in ("published", "measured"), row
+        ours = row["kind"] == "measured"
+        assert ours == bool(row["command"]) == bool(row["machine"]) == bool(row["seeds"]), row
         figures = [row[name] for name in row if name.startswith(("i2t", "t2i", "rSum"))]
         assert any(figures), row
         recalls = [row[f"{side} R@{k}"] for side in ("i2t", "t2i") for k in (1, 5, 10)]

@@ -96,6 +96,12 @@ def test_what_does_not_suit_is_told(scored, world, tmp_path):
     for texts in ([], ["a dog", " "]):
         with pytest.raises(InputError, match="sentence"):
             model.encode_texts(texts)
+    for one in (image, "1.npy"):
+        with pytest.raises(InputError, match="a list of images, not one"):
+            model.encode_images(one)
+    with pytest.raises(InputError, match="a list of sentences, not one"):
+        model.encode_texts("a dog")
+    assert repr(model) == "<3SHNet region on cpu>"
     with pytest.raises(InputError, match="no image"):
         model.encode_images([])
     with pytest.raises(InputError, match="no such run"):

@@ -62,8 +62,8 @@ def dataset_folder(root: str | Path, dataset: str) -> Path:
         if folder.is_dir():
             return folder
     raise InputError(
-        f"no data: neither {candidates[0]} nor {candidates[1]} is a folder; "
-        "docs/data.md says where the files come from"
+        f"no data: neither {candidates[0]} nor {candidates[1]} is a folder (data.root, or "
+        "--data_path, says where data sets are); docs/data.md says where the files come from"
     )
 
 

@@ -33,7 +33,9 @@ def _name_of(row: Row) -> str:
     crossing = f", {row.trained_on}" if "cross-dataset" in row.trained_on else ""
     if row.source != "ours":
         return f"{row.setting}, {row.features}: {row.source}"
-    return f"{row.setting}, {row.features}, {row.models}{crossing}"
+    seeds = len(row.seeds.split(", "))
+    several = f", {seeds} seeds" if seeds > 1 else ""
+    return f"{row.setting}, {row.features}, {row.models}{several}{crossing}"
 
 
 def _folded(text: str) -> list[str]:
@@ -92,7 +94,7 @@ def to_paper(table: Table) -> str:
     body = "\n\\midrule\n".join(blocks)
     return "\n".join(
         [
-            f"% {table.title}; needs \\usepackage{{booktabs}}",
+            f"% {table.title}; needs \\usepackage{{booktabs}}{_spread_of(table)}",
             r"\begin{tabular}{llccccccc}",
             r"\toprule",
             r" & & \multicolumn{3}{c}{Image to text} & \multicolumn{3}{c}{Text to image} & \\",
@@ -104,6 +106,12 @@ def to_paper(table: Table) -> str:
             r"\end{tabular}",
         ]
     )
+
+
+def _spread_of(table: Table) -> str:
+    counts = {len(row.seeds.split(", ")) for row in table.rows if row.figures[-1].sd is not None}
+    told = " or ".join(map(str, sorted(counts)))
+    return f"; small: standard deviation over {told} seeds" if counts else ""
 
 
 def _rounded(figure: Spread) -> float | None:

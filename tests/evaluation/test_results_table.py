@@ -251,7 +251,7 @@ def test_the_script_prints_every_format(tmp_path):
     assert latex.count(r"\hline") == 4
     assert latex.count("&") == 4 * 13
     text = succeed("python", "scripts/results_table.py", *runs)
-    assert re.search(r"^3SHNet, region, single .* ± [0-9.]+$", text, re.MULTILINE)
+    assert re.search(r"^3SHNet, region, single, 2 seeds .* ± [0-9.]+$", text, re.MULTILINE)
     assert "20 pictures means little" in text and "20 pictures means little" in markdown
     nested = succeed("python", "scripts/results_table.py", tmp_path)
     assert nested == text

@@ -93,7 +93,7 @@ def test_a_job_that_slurm_stops_resumes(settings, environment, tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
     stand_ins = {
-        "srun": 'exec "$@"',
+        "srun": 'shift; exec "$@"',  # --cpus-per-task
         "scontrol": f'[ "$1" = show ] && echo localhost || echo "$@" >> {tmp_path}/requeued',
     }
     for name, body in stand_ins.items():

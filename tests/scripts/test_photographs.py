@@ -49,7 +49,7 @@ def test_photographs_become_a_table(environment, tmp_path):
     command = ("sh", "scripts/photographs.sh", "tests/photographs", "train.batch_size=4")
     command += ("model.embed_size=32", "data.workers=0")
     printed = succeed(*command, env=env, timeout=600)
-    for row in ("| region | single |", "| grid | single |", "| region + grid | ensemble of 2 |"):
+    for row in (", region, single ", ", grid, single ", ", region + grid, ensemble of 2 "):
         assert printed.count(row) == 1
     for name in ("mine_precomp", "panoptic_model"):
         assert np.load(tmp_path / "data" / name / "train_seg_maps.npy").shape == (1, 64, 64)
@@ -122,7 +122,7 @@ def test_flickr8k_says_what_is_missing(flickr, environment, world, tmp_path):
     images = PHOTOGRAPHS / "images"
     assert "usage: sh scripts/flickr8k.sh" in fail("sh", "scripts/flickr8k.sh", images, env=env)
     command = ("sh", "scripts/flickr8k.sh", images, flickr / "captions.txt")
-    assert "ROWS names other" in fail(*command, env=env | {"ROWS": "region other"})
+    assert "--rows names other" in fail(*command, env=env | {"ROWS": "region other"})
     told = fail(*command, env=env | {"BOXES": "none.json"})
     assert told.endswith("none.json: no such file\n")
     assert "holds no annotations.json" in fail(*command, env=env | {"PHOTOGRAPHS": str(tmp_path)})
