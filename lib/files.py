@@ -66,7 +66,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~UMASK)  # safetensors writes for its owner alone
+        with suppress(OSError):  # safetensors writes for its owner alone; some disks have no modes
+            temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~UMASK)
         temporary.replace(path)
     except OSError as error:
         kept = "; the old file is untouched" if path.is_file() else ""

@@ -27,14 +27,14 @@ from lib.data.images import STRIDE, bilinear
 from lib.data.layouts import rows_of
 from lib.data.pictures import PictureError, decode
 from lib.device import encoding_batch, resolve_device
-from lib.errors import InputError
+from lib.errors import InputError, first_line
 from lib.evaluation.encode import Embeddings
 from lib.evaluation.opened import FeatureChoice, require_features
 from lib.models import family_of
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Input, Tokenizer
 
-Given = str | Path | np.ndarray | Image.Image  # a file, or what would be in it
+Given = str | Path | np.ndarray | Tensor | Image.Image  # a file, or what would be in it
 FEATURES = "features"  # the key of an image's regions or cells
 
 
@@ -92,6 +92,7 @@ class Retriever:
             raise InputError("encode_images wants a list of images, not one image")
         if len(images) == 0:
             raise InputError("there is no image to encode")
+        _require_batch(batch_size)
         axes = {spec.name: spec.region_axes for spec in self.inputs.values()}
         size = batch_size or encoding_batch(self.device)
         encoded = []
@@ -107,8 +108,14 @@ class Retriever:
         InputError: a sentence is empty."""
         if isinstance(texts, str):
             raise InputError("encode_texts wants a list of sentences, not one sentence")
-        if not texts or not all(text.strip() for text in texts):
-            raise InputError("a sentence is empty" if texts else "there is no sentence to encode")
+        if len(texts) == 0:
+            raise InputError("there is no sentence to encode")
+        _require_batch(batch_size)
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"sentence {number}: is {type(text).__name__}, expected a string")
+            if not text.strip() or any("\ud800" <= sign <= "\udfff" for sign in text):
+                raise InputError(f"sentence {number}: {text!r} is empty, or no text")
         together = self.model.caption_batch
         size = together or batch_size or encoding_batch(self.device)
         batches = text_batches(
@@ -121,8 +128,18 @@ class Retriever:
 
     def score(self, images: Any, texts: Any) -> np.ndarray:
         """(n, m) float32: how well each image and each sentence belong together, from what
-        :meth:`encode_images` and :meth:`encode_texts` gave."""
-        both = (torch.from_numpy(e) if isinstance(e, np.ndarray) else e for e in (images, texts))
+        :meth:`encode_images` and :meth:`encode_texts` gave. Raises InputError: vectors of another
+        shape."""
+        both: list[Any] = []
+        for name, encoded in (("images", images), ("texts", texts)):
+            if isinstance(encoded, np.ndarray):
+                if encoded.ndim != 2:
+                    raise InputError(
+                        f"{name}: have shape {encoded.shape}, expected (n, D); keep the first axis "
+                        "of one, as in images[:1]"
+                    )
+                encoded = torch.from_numpy(encoded.astype(np.float32))
+            both.append(encoded)
         return Embeddings(*both).scores(self.model)
 
     @staticmethod
@@ -161,10 +178,10 @@ class Retriever:
         try:
             if isinstance(given, Image.Image):
                 picture = np.asarray(given.convert("RGB"))
-            elif isinstance(given, np.ndarray):
-                picture = given
-            else:
+            elif isinstance(given, (str, Path)):
                 picture = np.asarray(decode(Path(given)))
+            else:
+                picture = np.asarray(given)
         except PictureError as error:
             raise InputError(f"{where}: {given}: {error}") from error
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -176,10 +193,20 @@ class Retriever:
         return bilinear(picture, features.image_size), np.ones((side, side), bool)
 
 
+def _require_batch(size: int | None) -> None:
+    if size is not None and size < 1:
+        raise InputError(f"batch_size is {size}, expected at least 1")
+
+
 def _array(where: str, given: Given) -> np.ndarray:
     if isinstance(given, (str, Path)):
         return read_features(Path(given))
-    array = np.asarray(given)
+    if isinstance(given, Tensor):
+        given = given.detach().float().numpy(force=True)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:
+        raise InputError(f"{where}: is no array ({first_line(error)})") from error
     if array.dtype.kind not in "fiub":
         raise InputError(f"{where}: is {array.dtype}, expected numbers")
     return array
@@ -224,6 +251,8 @@ def load(
 
     Raises InputError: no such run, or a file of it is missing or broken.
     """
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
     path = checkpoint_of(Path(run))
     checkpoint = load_checkpoint(path).relocated(locations)
     choice = FeatureChoice(features)

@@ -175,7 +175,7 @@ class Jobs:
                     [sys.executable, *words], cwd=ROOT, env=os.environ | ALONE,
                     stdout=file, stderr=subprocess.STDOUT,
                 )  # fmt: skip
-            self.running.add(process)
+                self.running.add(process)
         status = process.wait()
         with self.lock:
             self.running.discard(process)
@@ -185,9 +185,10 @@ class Jobs:
 
     def stop(self, signum: int, _: FrameType | None = None) -> None:
         """End all that run; a training saves first."""
-        self.stopped = self.stopped or signum
-        for process in list(self.running):
-            process.terminate()
+        with self.lock:
+            self.stopped = self.stopped or signum
+            for process in self.running:
+                process.terminate()
 
 
 def keep_settings(out: Path, given: Sequence[str]) -> None:
@@ -265,8 +266,8 @@ def main(words: list[str] | None = None) -> None:
         data_path, out = (_in_root(Path(p)) for p in (args.data_path, args.out or about.out))
         check(about, names, data_path, args.overrides)
         if not args.check:
-            run(about, names, args.seeds or list(about.seeds), args.jobs, data_path, out,
-                args.overrides)  # fmt: skip
+            seeds = list(dict.fromkeys(args.seeds or about.seeds))
+            run(about, names, seeds, args.jobs, data_path, out, args.overrides)
 
 
 def _in_root(path: Path) -> Path:
@@ -287,6 +288,9 @@ def _names(about: Ablation) -> list[str]:
 
 def check(about: Ablation, names: list[str], data_path: Path, given: list[str]) -> None:
     """Refuse what cannot be used before anything is made. Raises InputError."""
+    for setting in given:
+        if setting.partition("=")[0] in ("run.out", "run.seed", "data.root"):
+            raise InputError(f"{setting}: each row has its own; use --out, --seeds or --data_path")
     for name in about.runs(names):
         row = about.rows[name]
         own = [setting.format(data_path=data_path) for setting in row.settings]

@@ -68,11 +68,15 @@ def cell(row: Row, column: str) -> str:
 
 def table(asked: str, rows: list[Row]) -> str:
     """The Markdown of a table that a comment asks for. Raises InputError: it makes no sense."""
+    if "|" not in asked:
+        raise InputError(f"<!-- results: {asked} -->: names no columns, expected TABLE | COLUMNS")
     names, columns, *conditions = (part.strip() for part in asked.split("|"))
     wanted = [name.strip() for name in names.split(",")]
     chosen = [row for row in rows if row["table"] in wanted]
     for condition in conditions:
         name, _, values = condition.partition("=")
+        if name.strip() not in rows[0]:
+            raise InputError(f"{RESULTS.name} has no column {name}; there are {', '.join(rows[0])}")
         chosen = [row for row in chosen if row[name.strip()] in values.strip().split(";")]
     if not chosen:
         raise InputError(f"{RESULTS.name} has no row for: {asked}")

@@ -53,7 +53,8 @@ data=$DATA_PATH/f8k_precomp
 out=${OUT:-runs/f8k}
 WEIGHTS=${WEIGHTS:-$SMALL_WEIGHTS}
 BERT=${BERT:-$SMALL_BERT}
-ROWS=${ROWS:-region vse_region no_vspm no_vsem no_branches grid vse_grid}
+ROWS=$(echo "${ROWS:-region vse_region no_vspm no_vsem no_branches grid vse_grid}" |
+    sed 's/hybrid/region grid/')
 
 # What cannot be used is told before anything is made.
 # shellcheck disable=SC2086 # rows are words of their own

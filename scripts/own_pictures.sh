@@ -31,16 +31,23 @@ if [ -n "${PANOPTIC_JSON:-}" ] && [ ! -d "${PANOPTIC_PNG:-}" ]; then
     echo "error: PANOPTIC_JSON needs PANOPTIC_PNG, the folder of its PNGs" >&2
     exit 2
 fi
+absolute() { # of a file or folder
+    echo "$(CDPATH='' cd -- "$(dirname -- "$1")" && pwd)/$(basename -- "$1")"
+}
+[ -z "${PANOPTIC_JSON:-}" ] || PANOPTIC_JSON=$(absolute "$PANOPTIC_JSON")
+[ -z "${PANOPTIC_PNG:-}" ] || PANOPTIC_PNG=$(absolute "$PANOPTIC_PNG")
 pictures=$(CDPATH='' cd -- "$1" && pwd)
-captions=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
+captions=$(absolute "$2")
 shift 2
 init=
 if [ "${1:-}" = --init ]; then
-    if [ ! -f "${2:-}" ]; then
-        echo "error: --init ${2:-}: no such checkpoint" >&2
+    init=${2:-}
+    [ ! -d "$init" ] || init=$init/model_best.pth
+    if [ ! -f "$init" ]; then
+        echo "error: --init ${2:-}: no such run or checkpoint" >&2
         exit 2
     fi
-    init=$(CDPATH='' cd -- "$(dirname -- "$2")" && pwd)/$(basename -- "$2")
+    init=$(CDPATH='' cd -- "$(dirname -- "$init")" && pwd)/$(basename -- "$init")
     shift 2
 fi
 CDPATH='' cd -- "$(dirname -- "$0")/.."
@@ -186,5 +193,5 @@ done
     --query "${QUERY:-$(head -n 1 "$data/test_caps.txt")}"
 echo
 echo "Search again, and look at what is found:"
-echo "    $PYTHON scripts/search.py --checkpoint $first --images $pictures \\"
+echo "    $PYTHON scripts/search.py --checkpoint '$first' --images '$pictures' \\"
 echo "        --html found.html --query \"...\""

@@ -34,7 +34,7 @@ def names_of(runs: list[Path]) -> list[str]:
 def require_report(mark: str, path: Path) -> None:
     """The rule for the output: an earlier report."""
     with path.open("rb") as file:
-        if mark.encode() not in file.read(500):
+        if f'<meta name="generator" content="{mark}">'.encode() not in file.read(500):
             raise InputError(f"{path}: is there and is no report; choose another --out")
 
 

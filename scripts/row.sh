@@ -18,7 +18,12 @@ cmsei_i2t | cmsei_t2i) config=configs/${dataset}_cmsei.yaml ;;
 *) config=configs/$kind.yaml ;;
 esac
 case $verb:$feature in
-eval:hybrid | eval:cross) ;; # of two rows
+eval:hybrid | eval:cross) # of two rows
+    if [ ! -f "configs/${dataset}_region.yaml" ]; then
+        echo "error: $kind is no row; there are coco_hybrid, f30k_hybrid and f30k_cross" >&2
+        exit 2
+    fi
+    ;;
 train:cmsei)
     echo "error: CMSEI has two versions: ${kind}_i2t and ${kind}_t2i" >&2
     exit 2

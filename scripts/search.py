@@ -18,15 +18,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
 from lib.arguments import DEVICE_HELP, new_parser, path_arg
-from lib.checkpoint import load_checkpoint
-from lib.data.pictures import PictureError, PictureFolder
+from lib.checkpoint import checkpoint_of, load_checkpoint
+from lib.data.pictures import PictureError, PictureFolder, read_mapping
 from lib.data.split import dataset_folder
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, checkpoint_file, locations_in
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, locations_in
 from lib.evaluation.opened import trained_on
 from lib.evaluation.scores import read_metadata
 from lib.evaluation.search import Found, search
-from lib.files import atomic_write, read_json
+from lib.files import atomic_write
+from lib.models import family_of
 from lib.outputs import check_outputs
 
 EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, or a folder of several
@@ -38,9 +39,18 @@ def embeddings_of(checkpoint: str) -> list[Path]:
     one = base.with_suffix(".safetensors")
     if found := [one] if one.is_file() else sorted(base.glob("*.safetensors")):
         return found
+    if family_of(load_checkpoint(checkpoint).config.model).pairwise:
+        raise InputError(f"{checkpoint}: scores pairs, and has no vectors to search among")
+    command = [
+        "eval.py",
+        "--checkpoint",
+        str(Path(checkpoint).parent),
+        "--save_embeddings",
+        str(one),
+    ]
     raise InputError(
-        f"{one}: no such file; python eval.py --checkpoint {Path(checkpoint).parent} "
-        f"--save_embeddings {one} makes it, or --embeddings names another"
+        f"{one}: no such file; {shlex.join(['python', *command])} makes it, or --embeddings names "
+        "another"
     )
 
 
@@ -83,13 +93,13 @@ class Names:
             return PictureFolder(self.images, mapping)
         if folder is not None and (folder / "images").is_dir():
             return PictureFolder(folder / "images", mapping)
-        return {} if mapping is None else read_json(mapping, "JSON object of ids and file names")
+        return {} if mapping is None else read_mapping(mapping)
 
 
 def require_page(mark: str, path: Path) -> None:
     """The rule for --html: an earlier page of a search."""
     with path.open("rb") as file:
-        if mark.encode() not in file.read(500):
+        if f'<meta name="generator" content="{mark}">'.encode() not in file.read(500):
             raise InputError(f"{path}: is there and is no page of a search; choose another --html")
 
 
@@ -140,7 +150,7 @@ def main(words: list[str] | None = None) -> None:
         for query in args.query:
             if any("\ud800" <= sign <= "\udfff" for sign in query):
                 raise InputError(f"--query {query!r}: is not UTF-8 text")
-        checkpoint = checkpoint_file(args.checkpoint)
+        checkpoint = str(checkpoint_of(Path(args.checkpoint)))
         files = args.embeddings or embeddings_of(checkpoint)
         if args.html:
             try:
@@ -151,8 +161,9 @@ def main(words: list[str] | None = None) -> None:
                     "requirements.txt"
                 ) from error
             check_outputs([(args.html, partial(require_page, MARK))], [checkpoint, *files])
-        trained = trained_on(Path(checkpoint))
-        root = args.data_path or (None if trained is None else Path(trained.root))
+        root = args.data_path
+        if root is None and (trained := trained_on(Path(checkpoint))) is not None:
+            root = Path(trained.root)
         names = Names(root, args.images, args.mapping)
         about = (checkpoint, files, args.query, args.k)
         results = search(*about, locations_in(args), args.device)

@@ -78,11 +78,17 @@ for number in "PROCESSES ${PROCESSES:-1}" "NODES ${NODES:-1}"; do
     esac
 done
 if [ "${NODES:-1}" -gt 1 ]; then
-    case ${RENDEZVOUS:-} in
-    *?:[0-9]*) ;;
-    *)
+    port=${RENDEZVOUS:+${RENDEZVOUS##*:}}
+    case ${RENDEZVOUS:-}/$port in
+    *[!A-Za-z0-9_.:/-]* | */ | */*[!0-9]* | :*)
         echo "error: RENDEZVOUS is ${RENDEZVOUS:-not set}, expected HOST:PORT of one of the $NODES" \
             "machines, the same on all of them" >&2
+        exit 1
+        ;;
+    esac
+    case ${RUN_ID:-run} in
+    *[!A-Za-z0-9_.-]*)
+        echo "error: RUN_ID is $RUN_ID, expected letters, digits, dots, dashes" >&2
         exit 1
         ;;
     esac

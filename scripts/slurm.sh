@@ -45,7 +45,8 @@ export NODES PROCESSES RENDEZVOUS RUN_ID
 srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" sh scripts/train.sh "$row" --resume "$@" &
 step=$!
 warned=
-trap 'warned=yes; kill -TERM "$step" 2>/dev/null || :' USR1 TERM
+trap 'warned=yes; kill -TERM "$step" 2>/dev/null || :' USR1
+trap 'kill -TERM "$step" 2>/dev/null || :' TERM # as scancel sends it: it saves, and stays away
 status=0
 wait "$step" || status=$?
 while kill -0 "$step" 2>/dev/null; do # a signal ends a wait early

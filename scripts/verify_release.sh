@@ -14,6 +14,7 @@ fi
 . scripts/setup.sh
 checkpoint=$1
 shift
+[ ! -d "$checkpoint" ] || checkpoint=$checkpoint/model_best.pth
 OUT=${OUT:-$(dirname -- "$checkpoint")}
 $LAUNCH eval.py --checkpoint "$checkpoint" --features region --data_path "${DATA_PATH:-data}" \
     --dataset coco --json "$OUT/results.json" "$@"

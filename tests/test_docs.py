@@ -23,7 +23,7 @@ LONGEST = 200  # lines of the README
 # it can be found there.
 RUN_BY = {
     "scripts/demo.sh": ("scripts/test_shell.py", '"scripts/demo.sh"'),
-    "scripts/test.sh": ("scripts/test_launch.py", "scripts/setup.sh"),  # it runs this very test
+    "scripts/test.sh": ("../.ci/run", "scripts/test.sh"),  # it runs this very test
     "scripts/test_slow.sh": ("mutants/test_faults.py", "test_slow.sh mutants"),
     "scripts/setup.sh": ("scripts/test_shell.py", '"scripts/setup.sh"'),
     "scripts/own_pictures.sh": ("scripts/test_photographs.py", '"scripts/own_pictures.sh"'),
@@ -68,8 +68,8 @@ NOT_RUN = {"torchrun": "not run by a test", "sbatch": "stand-ins for"}
 LITERAL = [
     "python eval.py --checkpoint runs/mine/grid --save_embeddings "
     "runs/mine/grid/embeddings.safetensors",
-    'python scripts/search.py --checkpoint runs/mine/grid --query "two dogs on a beach"',
-    'python scripts/search.py --checkpoint runs/mine/grid --query "two dogs" "a red kite" '
+    'python scripts/search.py --checkpoint runs/mine/region --query "two dogs on a beach"',
+    'python scripts/search.py --checkpoint runs/mine/region --query "two dogs" "a red kite" '
     "--images PICTURES --html found.html",
     "python scripts/draw_highlights.py --run runs/mine/region --images PICTURES --out "
     "highlights.png",
@@ -174,6 +174,9 @@ def test_commands_work_as_they_stand(sandbox, monkeypatch, capsys):
     for kind in ("region", "grid"):
         words = ["eval.py", "--checkpoint", f"runs/mine/{kind}", "--json"]
         run_in_process([*words, f"runs/mine/{kind}/results.json"], monkeypatch)
+    embeddings = "runs/mine/region/embeddings/test.safetensors"  # as own_pictures.sh makes them
+    words = ["eval.py", "--checkpoint", "runs/mine/region", "--save_embeddings", embeddings]
+    run_in_process(words, monkeypatch)
     for command in LITERAL:
         words = shlex.split(command)
         assert " ".join(words) in written, f"no page has {command}"
@@ -248,6 +251,10 @@ def test_a_table_that_differs_is_told_and_written():
         docs_tables.table("published | model | model=none", rows)
     with pytest.raises(ValueError, match="has no column colour"):
         docs_tables.table("published | colour", rows)
+    with pytest.raises(ValueError, match="has no column colour"):
+        docs_tables.table("published | model | colour=red", rows)
+    with pytest.raises(ValueError, match="names no columns"):
+        docs_tables.table("published", rows)
 
 
 def test_every_row_tells_its_source_and_every_published_one_is_there():

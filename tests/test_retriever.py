@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import eval as eval_script
@@ -86,16 +87,30 @@ def test_what_does_not_suit_is_told(scored, world, tmp_path):
         "expected \\(K, C\\) with C = 32": image | {"features": np.zeros((6, 33))},
         "features: holds NaN": image | {"features": np.full((6, 32), np.nan)},
         "seg_maps: has shape \\(3,\\), expected": image | {"seg_maps": np.zeros(3)},
-        "segmentations: holds NaN": image | {"segmentations": image["segmentations"] * np.inf},
+        "segmentations: holds NaN": image | {"segmentations": image["segmentations"] + np.inf},
         "seg_maps: holds the label": image | {"seg_maps": image["seg_maps"] + 0.5},
         "is object, expected numbers": image | {"features": np.array([{}])},
     }
     for message, given in wrong.items():
         with pytest.raises(InputError, match=f"image 1.*{message}|{message}"):
             model.encode_images([image, given])
-    for texts in ([], ["a dog", " "]):
+    for texts in ([], ["a dog", " "], ["a dog", None], ["a dog", "\udce9"], np.zeros(0)):
         with pytest.raises(InputError, match="sentence"):
             model.encode_texts(texts)
+    for encode, what in ((model.encode_images, image), (model.encode_texts, "a dog")):
+        with pytest.raises(InputError, match="batch_size is 0"):
+            encode([what], batch_size=0)
+    with pytest.raises(InputError, match="is no array"):
+        model.encode_images([image | {"features": [[1.0], [1.0, 2.0]]}])
+    tensor = torch.from_numpy(np.array(image["features"], np.float32)).bfloat16()
+    one, other = (model.encode_images([image | {"features": f}]) for f in (tensor, tensor.float()))
+    assert np.array_equal(one, other)
+    text = model.encode_texts(np.array(["a dog"]))
+    assert model.score(one.astype(np.float64), text).shape == (1, 1)
+    with pytest.raises(InputError, match=r"shape \(32,\), expected \(n, D\)"):
+        model.score(one[0], text[0])
+    with pytest.raises(InputError, match="device is 'tpu'"):
+        load("anything", device="tpu")
     for one in (image, "1.npy"):
         with pytest.raises(InputError, match="a list of images, not one"):
             model.encode_images(one)

@@ -34,12 +34,7 @@ class PictureFolder:
         self.folder = folder
         self.mapping: dict[str, str] | None = None
         if mapping is not None:
-            names = read_json(mapping, "JSON object of ids and file names")
-            if not isinstance(names, dict):
-                raise InputError(f"{mapping}: is not a JSON object of ids and file names")
-            if odd := next((k for k, v in names.items() if not isinstance(v, str)), None):
-                raise InputError(f"{mapping}: the entry of {odd} is no file name")
-            self.mapping = names
+            self.mapping = read_mapping(mapping)
         self.or_names, self.beside = or_names, folder if mapping is None else mapping.parent
         self.by_stem: dict[str, list[Path]] = {}
         if self.mapping is None or or_names:
@@ -83,6 +78,16 @@ class PictureFolder:
     def read(self, image_id: str) -> Image.Image:
         """The picture of an id as :func:`decode` gives it; raises :class:`PictureError`."""
         return decode(self.find(image_id))
+
+
+def read_mapping(path: Path) -> dict[str, str]:
+    """Image id -> file name, of a JSON object. Raises InputError: it is something else."""
+    names = read_json(path, "JSON object of ids and file names")
+    if not isinstance(names, dict):
+        raise InputError(f"{path}: is not a JSON object of ids and file names")
+    if odd := next((k for k, v in names.items() if not isinstance(v, str)), None):
+        raise InputError(f"{path}: the entry of {odd} is no file name")
+    return names
 
 
 def picture_size(path: Path) -> tuple[int, int]:

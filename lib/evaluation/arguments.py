@@ -100,7 +100,8 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpo
     ):
         parser.error("--grid_size must be a number from 1, or off")
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
-    trained = trained_on(Path(checkpoint))
+    left_out = args.dataset is None or args.data_path is None
+    trained = trained_on(Path(checkpoint)) if left_out else None
     dataset, data_path = args.dataset, args.data_path
     if dataset is None:
         if trained is None:

@@ -20,8 +20,9 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once. All ranks stop
-    together, when any of them has got a signal."""
+    """Remembers the first SIGINT or SIGTERM; the same once more interrupts at once, but for the
+    SIGTERM of processes that torchrun has started: it passes on what a cluster's manager has sent
+    to all of them already. All ranks stop together, when any of them has got a signal."""
 
     def __init__(self) -> None:
         self.requested: int | None = None
@@ -78,6 +79,7 @@ class StopSignal:
     def _handle(self, signum: int, _: FrameType | None) -> None:
         if os.getpid() != self._process:  # a loading worker that has just been forked
             return
-        if self.requested == signum:
+        passed_on = signum == signal.SIGTERM and "TORCHELASTIC_RUN_ID" in os.environ
+        if self.requested == signum and not passed_on:
             raise KeyboardInterrupt
         self.requested = signum

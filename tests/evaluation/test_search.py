@@ -91,6 +91,8 @@ def test_a_run_s_folder_is_enough(saved, world, tmp_path, capsys):
     for name in ("model_best.pth", "config.yaml"):
         shutil.copy(saved / name, run)
     words = ["--checkpoint", str(run), "--device", "cpu", "-k", "3", "--query", "a red dog"]
+    told = refusal("--checkpoint", tmp_path / "none", *words[2:])
+    assert told == f"error: {tmp_path / 'none'}: no such run or checkpoint"
     told = refusal(*words)
     assert f"{run}/embeddings.safetensors: no such file; python eval.py --checkpoint {run}" in told
     shutil.copy(saved / "e.safetensors", run / "embeddings.safetensors")
@@ -125,9 +127,9 @@ def test_a_page_shows_what_is_found(saved, world, tmp_path, capsys):
     with Image.open(io.BytesIO(base64.b64decode(first))) as picture:
         assert max(picture.size) <= 220
     search.main(words)  # an earlier page may be replaced, and nothing else
-    page.write_text("mine")
+    page.write_text("notes on image-sentence search, mine")
     assert "is no page of a search" in refusal(*words)
-    assert page.read_text() == "mine"
+    assert page.read_text() == "notes on image-sentence search, mine"
     page.unlink()
     search.main([*words, "--images", str(tmp_path)])  # a folder without these pictures
     assert page.read_text(encoding="utf-8").count("no picture") == 6
@@ -166,6 +168,8 @@ def test_a_family_that_scores_pairs_has_no_vectors(cmsei_settings, tmp_path):
                     np.ones((5, 32), np.float32), ["1"])  # fmt: skip
     error = refusal("--checkpoint", tmp_path / "model_best.pth", "--embeddings",
                     tmp_path / "e.safetensors", "--device", "cpu", "--query", "a dog")  # fmt: skip
+    assert "scores pairs, and has no vectors to search among" in error
+    error = refusal("--checkpoint", tmp_path, "--device", "cpu", "--query", "a dog")
     assert "scores pairs, and has no vectors to search among" in error
 
 

@@ -24,6 +24,7 @@ def test_what_makes_no_sense_is_told_before_anything_is_made(tmp_path):
     told = refusal("cmsei", "--rows", "full-i2t", *out)  # a version is no row of its own
     assert "--rows names full-i2t, expected full, no_vsg" in told
     assert "train.epochs" in refusal("lhsc", *out, "train.epochs=none")
+    assert "run.out=x: each row has its own" in refusal("lhsc", *out, "run.out=x")
     for words in (["--jobs", "0"], ["--seeds", "-1"]):
         assert refusal("families", *words, *out) == 2
     assert list(tmp_path.iterdir()) == []

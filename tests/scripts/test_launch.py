@@ -41,7 +41,8 @@ def test_what_starts_a_training(environment):
         "--rdzv_endpoint node1:29500 --rdzv_id 7"
     )
     for wrong in ({"PROCESSES": "0"}, {"NODES": "two"}, {"NODES": "2"},
-                  {"NODES": "2", "RENDEZVOUS": "node1"}):  # fmt: skip
+                  {"NODES": "2", "RENDEZVOUS": "node1"}, {"NODES": "2", "RENDEZVOUS": "node1:x"},
+                  {"NODES": "2", "RENDEZVOUS": ":29500"}, several | {"RUN_ID": "a b"}):  # fmt: skip
         told = launched(environment, **wrong)
         assert told.startswith("error: ") and len(told.splitlines()) == 1, told
 
@@ -53,6 +54,26 @@ def test_a_failing_process_is_told_without_a_traceback(environment, tmp_path):
     assert done.returncode == 1
     lines = done.stderr.strip().splitlines()
     assert {line.partition(": holds no")[0] for line in lines} == {f"error: {tmp_path}"}, lines
+
+
+# Without its option; a SIGTERM goes to the launcher and to the processes that it has started.
+SRUN = """shift
+"$@" &
+launcher=$!
+trap 'kill -TERM "$launcher" $(pgrep -P "$launcher")' TERM
+while :; do
+    wait "$launcher" && exit 0 || status=$?
+    kill -0 "$launcher" 2>/dev/null || exit "$status"
+done"""
+
+
+@pytest.mark.slow
+def test_machines_that_do_not_meet_are_told_in_a_line(environment):
+    nodes = {"NODES": "2", "RENDEZVOUS": "no-such-host.invalid:29500"}
+    done = run("sh", "scripts/train.sh", "scenes_region", env=environment | nodes, timeout=250)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("error: the processes could not meet (")
 
 
 def free_port():
@@ -93,7 +114,7 @@ def test_a_job_that_slurm_stops_resumes(settings, environment, tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
     stand_ins = {
-        "srun": 'shift; exec "$@"',  # --cpus-per-task
+        "srun": SRUN,
         "scontrol": f'[ "$1" = show ] && echo localhost || echo "$@" >> {tmp_path}/requeued',
     }
     for name, body in stand_ins.items():
@@ -115,6 +136,7 @@ def test_a_job_that_slurm_stops_resumes(settings, environment, tmp_path):
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
 
+    env["SLURM_GPUS_ON_NODE"] = "2"  # two processes, all of which get the signal, as of srun
     first = job(1000)
     while not (out / "checkpoint.pth").exists():
         assert first.poll() is None, first.communicate()[0]

@@ -1,10 +1,12 @@
 """A line a minute where there is no terminal."""
 
 import logging
+import re
 
 import pytest
 
 from lib.training.heartbeat import Heartbeat, duration
+from tests.support import fit
 
 
 class Clock:
@@ -27,6 +29,14 @@ def test_a_line_a_minute(caplog):
         "epoch 3: step 43 of 100, loss 0.0116 per pair, 5 pairs/s, 24 min left of this epoch",
         "epoch 3: step 46 of 100, loss 0.0109 per pair, 5 pairs/s, 22 min left of this epoch",
     ]
+
+
+def test_a_training_without_a_terminal_tells_where_it_is(config, monkeypatch):
+    monkeypatch.setattr("lib.training.heartbeat.EVERY", 0.0)
+    run = fit(config("train.epochs=1"))
+    log = (run.run_dir.path / "train.log").read_text()
+    lines = re.findall(r"epoch 0: step (\d+) of 7, loss [0-9.]+ per pair, [0-9,]+ pairs/s", log)
+    assert lines == [str(step) for step in range(1, 8)]
 
 
 @pytest.mark.parametrize(

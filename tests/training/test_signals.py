@@ -116,6 +116,18 @@ def test_the_same_signal_twice_interrupts():
         stop._handle(signal.SIGTERM, None)
 
 
+def test_what_torchrun_passes_on_is_no_second_signal(monkeypatch):
+    """A cluster's manager tells every process, and torchrun tells its own once more."""
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "run")
+    stop = StopSignal()
+    for _ in range(2):
+        stop._handle(signal.SIGTERM, None)
+    assert stop.requested == signal.SIGTERM
+    stop._handle(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt):
+        stop._handle(signal.SIGINT, None)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_whole_group_saves(settings, tmp_path, signum):
     """Loading workers get it too, and go on until the run has saved."""
