@@ -176,7 +176,7 @@ def test_the_scripts_of_lhsc_run_on_a_miniature(dataset, miniature, environment)
     words = miniature / f"{dataset}_precomp_vocab.json"
     (miniature / "vocab").mkdir()
     words.rename(miniature / "vocab" / words.name)
-    again = succeed(*command, env=env | {"CHECKPOINT": str(released)})
+    again = succeed("sh", "scripts/eval.sh", f"{dataset}_lhsc", released, "--workers", "0", env=env)
     figures = [next(x for x in text.splitlines() if "10 images " in x) for text in (again, printed)]
     assert figures[0] == figures[1]
     other = "f30k" if dataset == "coco" else "coco"
