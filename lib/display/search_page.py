@@ -22,6 +22,11 @@ class Hit:
     image_id: str
     file: str  # its path or name; empty where that is not known
 
+    @property
+    def name(self) -> str:
+        """Its file's name, or else its id."""
+        return Path(self.file).name or self.image_id
+
     def picture(self) -> Markup | None:
         """The picture as a data address; None where it cannot be shown."""
         try:

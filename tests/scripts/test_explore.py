@@ -66,6 +66,7 @@ def asked(address):
         return json.loads(answer.read())
 
 
+@pytest.mark.slow
 def test_a_run_is_served(shown_runs, world, tmp_path):  # noqa: F811
     run = tmp_path / "run"
     shutil.copytree(shown_runs[0], run)

@@ -47,6 +47,7 @@ def test_what_starts_a_training(environment):
         assert told.startswith("error: ") and len(told.splitlines()) == 1, told
 
 
+@pytest.mark.slow
 def test_a_failing_process_is_told_without_a_traceback(environment, tmp_path):
     done = run(
         "sh", "scripts/eval.sh", "coco_region", tmp_path, env=environment | {"PROCESSES": "2"}

@@ -98,6 +98,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(settings, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_together(settings, tmp_path, signum):
     """A signal to the launcher saves; a process that dies ends the others with an error."""

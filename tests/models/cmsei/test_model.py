@@ -59,7 +59,8 @@ def test_padding_changes_nothing():
         torch.testing.assert_close(value, statistics[name])
 
 
-@pytest.mark.parametrize("direction", ["i2t", pytest.param("t2i", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("direction", ["i2t", "t2i"])
 def test_two_processes_and_pieces_are_one(cmsei_settings, world, tmp_path, direction):
     """Two processes, micro-batches and chunks give the loss and gradients of one in one piece."""
     config = ROOT / "configs" / "scenes_cmsei.yaml"

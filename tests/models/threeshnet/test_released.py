@@ -29,6 +29,7 @@ def same_states(one, other):
                 assert torch.equal(value, b[key]), key
 
 
+@pytest.mark.slow
 def test_full_size_round_trip_by_the_command_line(tmp_path):
     """A released file of BERT-base size to ours and back, exactly, metadata included."""
     released, ours, back = (tmp_path / f"{name}.pth" for name in ("released", "ours", "back"))
