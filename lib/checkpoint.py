@@ -293,7 +293,12 @@ def _plain(value: Any) -> Any:
 
 def _write(path: str | Path, content: dict[str, Any]) -> None:
     with atomic_write(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError as error:  # so torch reports a full disk, without saying so
-            raise OSError(f"is the disk full? {first_line(error)}") from error
+        while True:
+            try:
+                torch.save(content, temporary)
+                return
+            except RuntimeError as error:  # so torch reports a full disk, without saying so
+                # A loading worker that a signal ended is reported wherever the process is: save
+                # all the same. Each is reported once.
+                if not str(error).startswith("DataLoader worker"):
+                    raise OSError(f"is the disk full? {first_line(error)}") from error

@@ -156,3 +156,20 @@ def test_a_checkpoint_of_ours_is_known_by_its_beginning(tmp_path):
     assert not holds_checkpoint(path)
     path.write_text("somebody's")
     assert not holds_checkpoint(path)
+
+
+def test_a_worker_that_ends_while_it_is_saved_stops_no_saving(tmp_path, monkeypatch):
+    """torch's handler of SIGCHLD raises wherever the process is."""
+    from lib.checkpoint import _write
+
+    plain, reports = torch.save, ["DataLoader worker (pid 1) is killed by signal: Terminated. "] * 2
+
+    def save(content, path):
+        if reports:
+            plain({"half": content}, path)
+            raise RuntimeError(reports.pop())
+        plain(content, path)
+
+    monkeypatch.setattr(torch, "save", save)
+    _write(tmp_path / "c.pth", {"x": torch.ones(2)})
+    assert torch.equal(torch.load(tmp_path / "c.pth", weights_only=True)["x"], torch.ones(2))
