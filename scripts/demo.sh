@@ -1,5 +1,5 @@
 #!/bin/sh
-# The whole system in one go, in some 7 minutes on two CPU cores, set-up aside: renders a small
+# The whole system in one go, in some 8 minutes on two CPU cores, set-up aside: renders a small
 # world and a second one of another domain, trains 3SHNet on regions and on grids of the first,
 # evaluates both, their hybrid, and all three across domains; draws OUT/region/retrieval.png.
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
