@@ -110,6 +110,8 @@ def main(words: list[str] | None = None) -> None:
             with atomic_write(path) as temporary:
                 temporary.write_text(new, encoding="utf-8")
             print(f"{name}: written")
+        if args.check:
+            print(f"all tables are those of docs/{RESULTS.name}")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def test_photographs_become_a_table(environment, tmp_path):
         assert printed.count(row) == 1
     for name in ("mine_precomp", "panoptic_model"):
         assert np.load(tmp_path / "data" / name / "train_seg_maps.npy").shape == (1, 64, 64)
-    found = re.findall(r"^ +\d+  -?[0-9.]+  (\d+)  ", printed, re.MULTILINE)
+    found = re.findall(r"^ +\d+ +-?[0-9.]+  (\d+)  ", printed, re.MULTILINE)
     assert sorted(found) == ["000000255165", "000000408805", "000000519208"]
     arrays = tmp_path / "data" / "mine_precomp" / "train_ims.npy"
     written = arrays.stat().st_mtime_ns
