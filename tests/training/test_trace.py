@@ -71,6 +71,7 @@ def test_the_log_says_what_was_recorded(recorded, trace_world):
         assert line.startswith(told)
 
 
+@pytest.mark.slow
 def test_dev_figures_are_of_its_first_thousand_images(recorded, trace_world):
     """Encoded one by one and ranked by sorting, with the checkpoint of the last epoch."""
     path = RunDir(from_dict(trace.settings(trace_world), "trace")).last

@@ -150,6 +150,7 @@ def test_a_step_scales_the_gradient_by_the_warm_up_and_not_the_loss(pixels):
     assert scaled == pytest.approx(0.25 * whole)
 
 
+@pytest.mark.slow
 def test_resumed_is_uninterrupted_and_scored(pixels, world, tmp_path, capsys):
     whole = fit(pixels("train.epochs=3", f"run.out={tmp_path / 'whole'}"))
     fit(pixels("train.epochs=2"))
