@@ -14,26 +14,18 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
-from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.arguments import new_parser, path_arg
 from lib.config import load_config
-from lib.errors import InputError, exit_on_error, one_line
+from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write, check_writable
+from lib.jobs import Jobs
 
 ROOT = Path(__file__).parents[1]
-# glibc gives large blocks back to the kernel as they are freed, and every step asks for them again.
-ALONE = {
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-}
 BERT = "model.bert={data_path}/scenes_precomp/bert"  # the demo world's own
 
 
@@ -150,47 +142,6 @@ ABLATIONS = {
 }
 
 
-class Jobs:
-    """Commands, some at a time, each with its log; one that fails ends the others."""
-
-    def __init__(self, at_a_time: int):
-        self.at_a_time = at_a_time
-        self.running: set[subprocess.Popen[bytes]] = set()
-        self.lock, self.stopped = Lock(), 0
-
-    def run(self, jobs: Sequence[Callable[["Jobs"], None]]) -> None:
-        """All jobs, in their order. Raises InputError: one of them failed."""
-        with ThreadPoolExecutor(self.at_a_time) as pool:
-            results = [pool.submit(job, self) for job in jobs]
-        for result in results:
-            result.result()
-
-    def command(self, log: Path, words: Sequence[str]) -> None:
-        """One command, unless they were stopped. Raises InputError: it failed."""
-        with self.lock:
-            if self.stopped:
-                return
-            with log.open("ab") as file:
-                process = subprocess.Popen(
-                    [sys.executable, *words], cwd=ROOT, env=os.environ | ALONE,
-                    stdout=file, stderr=subprocess.STDOUT,
-                )  # fmt: skip
-                self.running.add(process)
-        status = process.wait()
-        with self.lock:
-            self.running.discard(process)
-        if status and not self.stopped:
-            self.stop(signal.SIGTERM)
-            raise InputError(f"{log}: a run failed: {_last_line(log)}")
-
-    def stop(self, signum: int, _: FrameType | None = None) -> None:
-        """End all that run; a training saves first."""
-        with self.lock:
-            self.stopped = self.stopped or signum
-            for process in self.running:
-                process.terminate()
-
-
 def keep_settings(out: Path, given: Sequence[str]) -> None:
     """Note the settings that all rows share, but for where the text network is. Raises InputError:
     the folder holds runs with others."""
@@ -275,11 +226,6 @@ def _in_root(path: Path) -> Path:
     return path if Path.cwd() == ROOT else path.absolute()
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    return one_line(next((line for line in reversed(lines) if line.strip()), "it printed nothing"))
-
-
 def _names(about: Ablation) -> list[str]:
     """What --rows may name: rows, and means in place of the pairs that are rows of nothing else."""
     versions = {f"{name}-{v}" for name in about.means for v in ("i2t", "t2i")}
@@ -289,7 +235,8 @@ def _names(about: Ablation) -> list[str]:
 def check(about: Ablation, names: list[str], data_path: Path, given: list[str]) -> None:
     """Refuse what cannot be used before anything is made. Raises InputError."""
     for setting in given:
-        if setting.partition("=")[0] in ("run.out", "run.seed", "data.root"):
+        per_row = setting.partition("=")[0] in ("run.out", "run.seed", "data.root")
+        if per_row and setting != f"data.root={data_path}":
             raise InputError(f"{setting}: each row has its own; use --out, --seeds or --data_path")
     for name in about.runs(names):
         row = about.rows[name]
@@ -309,7 +256,7 @@ def run(
         env = os.environ | {"PYTHON": sys.executable, "DATA_PATH": str(data_path)}
         if subprocess.run(scene, cwd=ROOT, env=env, check=False).returncode:
             raise InputError(f"{data_path}: the demo world could not be made")
-    jobs = Jobs(at_a_time)
+    jobs = Jobs(at_a_time, ROOT)
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, jobs.stop)
     pairs = {name: pair for name, pair in about.means.items() if set(pair) <= set(runs)}

@@ -14,6 +14,7 @@ from tests.support import ROOT
 EVERYBODYS = {"errors", "files", "device", "batch", "weights", "outputs", "arguments"}
 MAY_IMPORT = {
     "distributed": set(),
+    "jobs": set(),
     "models": {"models", "distributed"},
     "config": {"models"},
     "data": {"data", "config", "models"},
