@@ -180,6 +180,11 @@ def main(words: list[str] | None = None) -> None:
             with atomic_write(args.html) as temporary:
                 temporary.write_text(page, encoding="utf-8")
             print(f"{args.html}: the pictures")
+            if not any(Path(hit.file).is_file() for some in hits for hit in some):
+                print(
+                    "note: none of them could be shown; --images FOLDER says where they are",
+                    file=sys.stderr,
+                )
 
 
 if __name__ == "__main__":

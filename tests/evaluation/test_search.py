@@ -133,6 +133,7 @@ def test_a_page_shows_what_is_found(saved, world, tmp_path, capsys):
     page.unlink()
     search.main([*words, "--images", str(tmp_path)])  # a folder without these pictures
     assert page.read_text(encoding="utf-8").count("no picture") == 6
+    assert "note: none of them could be shown; --images FOLDER" in capsys.readouterr().err
 
 
 def test_equal_scores_keep_their_order():
