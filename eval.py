@@ -2,6 +2,7 @@
 
 python eval.py --checkpoint runs/f30k_region
 python eval.py --checkpoint released/model_best.pth --dataset coco --features region
+python eval.py --hub google/siglip-base-patch16-224 --dataset f30k --images PICTURES
 torchrun --nproc_per_node 4 eval.py --checkpoint runs/coco_region             # on four GPUs
 
 Every picture and sentence is encoded once, whatever the number of protocols."""
@@ -10,22 +11,28 @@ import argparse
 from functools import partial
 
 from lib.arguments import new_parser
+from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, checkpoint_file, target_of
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, target_of
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.scores import require_replaceable_file, save_embeddings, save_results
+from lib.models.common.hub import hub_word
 from lib.outputs import check_outputs
 
 
 def main(words: list[str] | None = None) -> None:
     """Encode once, score, print and save what the command line, or ``words``, asks for."""
     parser = new_parser(__doc__)
-    parser.add_argument("--checkpoint", required=True, help=CHECKPOINT_HELP)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--checkpoint", help=CHECKPOINT_HELP)
+    which.add_argument(
+        "--hub", metavar="NAME", help="a CLIP or SigLIP of the Hugging Face hub, or a folder of one"
+    )
     add_arguments(parser, per_checkpoint=False)
     parser.add_argument(
         "--shortlist",
@@ -59,9 +66,9 @@ def main(words: list[str] | None = None) -> None:
     with exit_on_error():
         shortlist = None
         if args.shortlist is not None:
-            args.first_stage = checkpoint_file(args.first_stage)
+            args.first_stage = source_of(args.first_stage)
             shortlist = Shortlist(args.shortlist, args.first_stage)
-        args.checkpoint = checkpoint_file(args.checkpoint)
+        args.checkpoint = source_of(hub_word(args.hub) if args.hub is not None else args.checkpoint)
         target = target_of(parser, args, args.checkpoint)
         choice = FeatureChoice(args.features, args.features_folder, args.grid_size, args.images)
         wanted = (args.checkpoint, target.dataset, target.split)

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from lib.arguments import new_parser
-from lib.checkpoint import load_checkpoint
+from lib.checkpoint import load_checkpoint, source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, checkpoint_file, target_of
+from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, target_of
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import evaluate
@@ -42,7 +42,7 @@ def main(words: list[str] | None = None) -> None:
         for kind, folder in zip(args.features, args.features_folder, strict=True)
     ]
     with exit_on_error():
-        paths = [checkpoint_file(word) for word in args.checkpoints]
+        paths = [source_of(word) for word in args.checkpoints]
         target = target_of(parser, args, paths[0])
         require_different(paths)
         weights, about = [1 / len(paths)] * len(paths), (target.dataset, target.split)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from lib.arguments import dataset_problem
 from lib.config import Config, from_dict
 from lib.errors import InputError, few, first_line
-from lib.files import atomic_write
+from lib.files import atomic_write, is_file
 from lib.models import FAMILIES, build_model, family_of
+from lib.models.common.hub import is_hub_word, local_folder, model_type
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
 from lib.weights import read_torch, require_same_dtypes, require_same_shapes, shapes_of
@@ -105,6 +106,22 @@ def checkpoint_of(run: Path) -> Path:
     return run
 
 
+def source_of(word: str | Path) -> str:
+    """What :func:`load_checkpoint` reads for a user's word: the best checkpoint of a run's folder;
+    a checkpoint's file, a model of the hub (``hf://NAME``) and a folder of one as they are. Raises
+    InputError: a folder of something else."""
+    path = Path(word)
+    if is_hub_word(word) or not path.is_dir():
+        return str(word)
+    is_run = (path / BEST).is_file() or not is_model_folder(path)
+    return str(checkpoint_of(path) if is_run else path)
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is in the layout of the hub's models, ours or others'."""
+    return model_type(folder) is not None
+
+
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write our own format atomically. Raises InputError: it cannot be written."""
     parts = {name: getattr(checkpoint, name) for name in PARTS}
@@ -113,8 +130,12 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read our own format or a released file, tensors on the CPU. Raises InputError: no such file,
-    cut short, unsafe content, or another architecture."""
+    """Read our own format, a released file, or a model of the hub, tensors on the CPU. Raises
+    InputError: no such file, cut short, unsafe content, or another architecture."""
+    if is_hub_word(path) or Path(path).is_dir():
+        return _load_folder(local_folder(str(path)), str(path))
+    if not is_file(Path(path)):
+        raise InputError(f"{path}: no such run or checkpoint")
     raw = read_torch(path, "checkpoint")
     if isinstance(raw, dict) and "format" in raw:
         kind = f"{raw['format']} {raw.get('version')}"
@@ -138,6 +159,19 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     found = f"a dict with {few(map(str, raw))}" if isinstance(raw, dict) else type(raw).__name__
     problem = "is neither a checkpoint of this project nor a released one that it knows"
     raise InputError(f"{path}: {problem} (found {found})")
+
+
+def _load_folder(folder: Path, name: str) -> Checkpoint:
+    """A model of the hub, which users know by ``name``."""
+    for family in FAMILIES.values():
+        if (found := family.from_hub(folder, name)) is not None:
+            sections = {"model": found.config.model_dump(), "features": found.features}
+            config = from_dict(sections, name)
+            return Checkpoint(config, found.state, found.tokenizer, released={}, is_released=True)
+    raise InputError(
+        f"{name}: is of {model_type(folder) or 'no model'}, expected one of a family that is known "
+        "here, or a run's folder"
+    )
 
 
 def _require_types(raw: dict[str, Any], path: str | Path) -> None:

@@ -329,7 +329,7 @@ def _check_features(config: Config, source: str) -> None:
             f"{source}: features.type is {kind}, but *_{per_region[0].stem}.npy, which the model "
             f"reads, is of regions. It is for {per_region[0].needed_by}"
         )
-    if kind == "images" and backbone is None:
+    if kind == "images" and backbone is None and family_of(config.model).trains:
         problem = "features.type is images, which needs a network that makes their grids; set "
         raise InputError(f"{source}: {problem}model.backbone, to resnext101_32x8d for example")
     if backbone is not None and backbone.startswith(TIMM) and config.train.frozen_stages:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from lib.batch import concatenate, map_tensors
-from lib.checkpoint import checkpoint_of, load_checkpoint, load_model
+from lib.checkpoint import load_checkpoint, load_model, source_of
 from lib.config import Config
 from lib.data.captions import tokenise
 from lib.data.dataset import ImageItem, collate_images, text_batches
@@ -47,6 +47,7 @@ class Retriever:
         """Put ``model`` on ``device``; ``config`` says which features it gets."""
         self.model, self.tokenizer = model.to(device).eval(), tokenizer
         self.config, self.device = config, device
+        self.reader = family_of(config.model).picture_reader(config.model)
         self.inputs: dict[str, Input] = {
             spec.stem: spec for spec in family_of(config.model).inputs(config.model)
         }
@@ -174,7 +175,7 @@ class Retriever:
         return ImageItem(number, rows, arrays, cells)
 
     def _pixels(self, where: str, given: Given) -> tuple[np.ndarray, np.ndarray]:
-        features = self.config.features
+        features, reader = self.config.features, self.reader
         try:
             if isinstance(given, Image.Image):
                 picture = np.asarray(given.convert("RGB"))
@@ -189,6 +190,8 @@ class Retriever:
                 f"{where}: is {picture.dtype} of shape {picture.shape}, expected a picture, "
                 "(H, W, 3) uint8"
             )
+        if reader is not None:
+            return reader(Image.fromarray(picture)), np.ones((1, 1), bool)
         side = features.grid_size or -(-features.image_size // STRIDE)
         return bilinear(picture, features.image_size), np.ones((side, side), bool)
 
@@ -243,7 +246,7 @@ def load(
     """A trained model.
 
     Args:
-        run: a run's folder, a checkpoint, or a released file.
+        run: a run's folder, a checkpoint, a released file, or ``hf://NAME``, a model of the hub.
         device: auto, cpu or cuda.
         features: region or grid, for a released file that does not tell; default: region.
         data_path: holds ``vocab/``, for a released file that names one.
@@ -253,10 +256,10 @@ def load(
     """
     if device not in ("auto", "cpu", "cuda"):
         raise InputError(f"device is {device!r}, expected auto, cpu or cuda")
-    path = checkpoint_of(Path(run))
+    path = source_of(run)
     checkpoint = load_checkpoint(path).relocated(locations)
     choice = FeatureChoice(features)
-    require_features(str(path), checkpoint, choice)
+    require_features(path, checkpoint, choice)
     trained = checkpoint.config
     config = trained.model_copy(update={"features": choice.apply(trained.features)})
     model, tokenizer = load_model(checkpoint, path, data_path)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 
 from lib.arguments import DEVICE_HELP, new_parser, path_arg
-from lib.checkpoint import checkpoint_of, load_checkpoint
+from lib.checkpoint import load_checkpoint, source_of
 from lib.data.pictures import PictureError, PictureFolder, read_mapping
 from lib.data.split import dataset_folder
 from lib.errors import InputError, exit_on_error
@@ -150,7 +150,7 @@ def main(words: list[str] | None = None) -> None:
         for query in args.query:
             if any("\ud800" <= sign <= "\udfff" for sign in query):
                 raise InputError(f"--query {query!r}: is not UTF-8 text")
-        checkpoint = str(checkpoint_of(Path(args.checkpoint)))
+        checkpoint = source_of(args.checkpoint)
         files = args.embeddings or embeddings_of(checkpoint)
         if args.html:
             try:
@@ -162,7 +162,7 @@ def main(words: list[str] | None = None) -> None:
                 ) from error
             check_outputs([(args.html, partial(require_page, MARK))], [checkpoint, *files])
         root = args.data_path
-        if root is None and (trained := trained_on(Path(checkpoint))) is not None:
+        if root is None and (trained := trained_on(checkpoint)) is not None:
             root = Path(trained.root)
         names = Names(root, args.images, args.mapping)
         about = (checkpoint, files, args.query, args.k)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn.functional import interpolate
 
 from lib.config import FeaturesConfig
@@ -12,6 +13,7 @@ from lib.data.memmap import sample
 from lib.data.pictures import ID_MAPPING, PictureError, PictureFolder, decode
 from lib.errors import InputError
 from lib.files import file_sha256, text_sha256
+from lib.models.family import PictureReader
 
 STRIDE = 32  # pixels of a picture per cell of a backbone's last map
 
@@ -28,12 +30,19 @@ def bilinear(picture: np.ndarray, size: int) -> np.ndarray:
 class Pixels:
     """``pixels[i]`` is image i's picture, decoded when asked and stretched to one size."""
 
-    def __init__(self, folder: Path, image_ids: list[str], features: FeaturesConfig):
+    def __init__(
+        self,
+        folder: Path,
+        image_ids: list[str],
+        features: FeaturesConfig,
+        reader: PictureReader | None = None,
+    ):
         """Find every image's picture as :class:`PictureFolder` does, by ``id_mapping.json`` in the
         folder or beside it if there is one; read the first one, the others when they are asked for.
-        Raises InputError: no such folder, an image without a picture or with several, or the first
-        one cannot be decoded."""
-        self.folder, self.features = folder, features
+        A ``reader`` is of a family that reads pictures itself, and sees whole ones alone. Raises
+        InputError: no such folder, an image without a picture or with several, or the first one
+        cannot be decoded."""
+        self.folder, self.features, self.reader = folder, features, reader
         candidates = (place / ID_MAPPING for place in (folder, folder.parent))
         mapping = next((path for path in candidates if path.is_file()), None)
         self.mapping = mapping
@@ -41,6 +50,7 @@ class Pixels:
         self.paths = [self._path(pictures, image_id) for image_id in image_ids]
         # Cells of a side, once the backbone's map is pooled.
         self.side = features.grid_size or -(-features.image_size // STRIDE)
+        self.side = 1 if reader is not None else self.side
         self[0]
 
     def _path(self, pictures: PictureFolder, image_id: str) -> Path:
@@ -53,22 +63,27 @@ class Pixels:
         return len(self.paths)
 
     def __getitem__(self, image: int) -> np.ndarray:
-        """Image ``image``'s whole picture, (3, image_size, image_size) float32 RGB in [0, 255].
-        Raises InputError: it cannot be decoded."""
+        """Image ``image``'s whole picture, (3, image_size, image_size) float32 RGB in [0, 255], or
+        what the reader makes of it. Raises InputError: it cannot be decoded."""
+        if self.reader is not None:
+            return self.reader(self._decoded(image))
         return self.view(image, Window())
 
     def view(self, image: int, window: Window) -> np.ndarray:
         """What a window shows of image ``image``, in the shape of ``pixels[image]``."""
         size = self.features.image_size
-        try:
-            picture = decode(self.paths[image])
-        except PictureError as error:
-            raise InputError(f"{self.paths[image]}: {error}") from error
+        picture = self._decoded(image)
         width, height = picture.size
         left, right = _whole_pixels(window.left, window.right, width)
         top, bottom = _whole_pixels(window.top, window.bottom, height)
         seen = bilinear(np.asarray(picture)[top:bottom, left:right], size)
         return np.ascontiguousarray(seen[..., ::-1]) if window.mirrored else seen
+
+    def _decoded(self, image: int) -> Image.Image:
+        try:
+            return decode(self.paths[image])
+        except PictureError as error:
+            raise InputError(f"{self.paths[image]}: {error}") from error
 
     def fingerprint(self) -> str:
         """A checksum of all names and of a sample's content, to tell whether they have changed."""
@@ -85,7 +100,11 @@ class Pixels:
     def describe(self) -> str:
         """Number of pictures, and what becomes of them."""
         size, side = self.features.image_size, self.side
-        told = f"{len(self):,} pictures, read at {size} x {size} pixels, {side} x {side} cells"
+        told = f"{len(self):,} pictures, read at "
+        if self.reader is not None:
+            told += self.reader.description
+        else:
+            told += f"{size} x {size} pixels, {side} x {side} cells"
         return told if self.mapping is None else f"{told}, by {self.mapping}"
 
 

@@ -152,7 +152,8 @@ def _open_features(
         features, own = features.model_copy(update={"regions": regions}), " (model.regions)"
     shape, meaning = (features.regions, img_dim), f"regions{own}, channels (model.img_dim)"
     if features.type == "images":
-        return Pixels(folder / (features.folder or PICTURES), image_ids, features)
+        reader = family_of(config.model).picture_reader(config.model)
+        return Pixels(folder / (features.folder or PICTURES), image_ids, features, reader)
     if features.folder is not None:
         array = folder / features.folder / f"{name}.npy"
         if is_pack(array):

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from lib.arguments import DEVICE_HELP, PRECISION_HELP, dataset_arg
-from lib.checkpoint import checkpoint_of
 from lib.config import PRECISIONS
 from lib.device import default_workers
 from lib.evaluation.opened import Target, trained_on
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
 
-CHECKPOINT_HELP = "a run's folder, its model_best.pth, or a released file"
+CHECKPOINT_HELP = "a run's folder, its model_best.pth, a released file, or hf://NAME of the hub"
 
 
 def add_locations(parser: argparse.ArgumentParser, searchable: bool = False) -> None:
@@ -81,12 +80,6 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
     )
 
 
-def checkpoint_file(word: str) -> str:
-    """``--checkpoint``'s file: the best of a run's folder, or the file itself. Raises InputError:
-    a folder of something else."""
-    return str(checkpoint_of(Path(word))) if Path(word).is_dir() else word
-
-
 def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpoint: str) -> Target:
     """What to score on; what is left out is where ``checkpoint`` was trained. Leaves with the usage
     where a value makes no sense. Raises InputError: the settings beside the checkpoint cannot be
@@ -101,7 +94,7 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpo
         parser.error("--grid_size must be a number from 1, or off")
     names = ("device", "batch_size", "workers", "precision", "pair_memory_gb")
     left_out = args.dataset is None or args.data_path is None
-    trained = trained_on(Path(checkpoint)) if left_out else None
+    trained = trained_on(checkpoint) if left_out else None
     dataset, data_path = args.dataset, args.data_path
     if dataset is None:
         if trained is None:

@@ -11,6 +11,7 @@ from lib.data.split import Split, open_split
 from lib.device import default_workers
 from lib.errors import InputError
 from lib.evaluation.protocols import check_split
+from lib.models.common.hub import is_hub_word, local_folder
 from lib.models.common.micro_batch import set_limits
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
@@ -35,10 +36,14 @@ class Target:
     pair_memory_gb: float | None = None  # in a family that scores pairs; None: as trained
 
 
-def trained_on(checkpoint: Path) -> DataConfig | None:
-    """The data that a run was trained on, by the ``config.yaml`` beside its checkpoint; None where
-    there is none, as beside a released file. Raises InputError: it cannot be read."""
-    config = checkpoint.with_name(CONFIG)
+def trained_on(checkpoint: str) -> DataConfig | None:
+    """The data that a run was trained on, by the ``config.yaml`` beside its checkpoint, or in its
+    folder of the hub; None where there is none, as beside a released file. Raises InputError: it
+    cannot be read."""
+    if is_hub_word(checkpoint) or Path(checkpoint).is_dir():
+        config = local_folder(checkpoint) / CONFIG
+    else:
+        config = Path(checkpoint).with_name(CONFIG)
     return load_config(config, []).data if config.is_file() else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lib.models import cmsei, lhsc, threeshnet
+from lib.models import clip, cmsei, lhsc, threeshnet
 from lib.models.family import Family, FamilyConfig, Tokenizer
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ FAMILIES: dict[str, Family] = {
     "threeshnet": threeshnet.Family(),
     "cmsei": cmsei.Family(),
     "lhsc": lhsc.Family(),
+    "clip": clip.Family(),
 }
 DEFAULT = next(iter(FAMILIES))  # the family of a config that names none
 

@@ -107,6 +107,16 @@ class Input:
     needed_by: str = ""  # for the error where the file is missing, with what trains without it
 
 
+class PictureReader(ABC):
+    """What a family that reads pictures itself makes of one, in the loading processes."""
+
+    description: str  # for readers, as in "224 x 224 pixels"
+
+    @abstractmethod
+    def __call__(self, picture: Any) -> np.ndarray:
+        """A PIL image, 8-bit RGB of any size -> (3, S, S) float32, S the same for all."""
+
+
 class Window(Protocol):
     """The part of a picture that training from pixels sees."""
 
@@ -209,6 +219,8 @@ class Family(ABC):
     locations: ClassVar[Mapping[str, str]] = {}
     # Whether its models score pairs: then there is no vector per image to search among.
     pairwise: ClassVar[bool] = False
+    # Whether train.py trains it; false: its weights are published, and are scored as they are.
+    trains: ClassVar[bool] = True
 
     @property
     def released(self) -> ReleasedLayout | None:
@@ -231,6 +243,16 @@ class Family(ABC):
     def outdated(self, settings: Plain) -> str | None:
         """Why a checkpoint of ours whose ``model`` settings are these no longer means what this
         code computes; None: it still does."""
+        return None
+
+    def from_hub(self, folder: Path, name: str) -> ReleasedModel | None:
+        """The model that a ``folder`` in the layout of transformers holds, known to users by
+        ``name``; None: it is not of this family. Raises InputError: it is, and is damaged."""
+        return None
+
+    def picture_reader(self, config: Any) -> PictureReader | None:
+        """How it reads pictures itself; None: a backbone reads them for it. Raises InputError: its
+        files are not found."""
         return None
 
     def inputs(self, config: Any) -> Sequence[Input]:

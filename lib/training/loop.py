@@ -70,6 +70,12 @@ class Run:
         """Open data and model, or the checkpoint to resume from. Raises InputError: anything wrong
         with settings, files or the run directory."""
         self.config = config
+        family = family_of(config.model)
+        if not family.trains:
+            raise InputError(
+                f"model.family is {family.name}, whose models are published as they are; eval.py "
+                "--hub scores them, and train.py does not train them"
+            )
         self.run_dir = RunDir(config)
         checkpoint = self.run_dir.resume_point(resume, overwrite)
         self.device = resolve_device(config.run.device)
@@ -77,7 +83,7 @@ class Run:
         self._require_equal_shares()
         self.train_split, self.dev_split = (open_split(config, name) for name in ("train", "dev"))
         extractors = self.train_split.extractors
-        family, init = family_of(config.model), None
+        init = None
         if checkpoint is None and config.train.init is not None:
             init = read_init(config)
         source = checkpoint or init

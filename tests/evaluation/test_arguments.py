@@ -21,11 +21,12 @@ def test_each_family_s_files_have_an_option():
 
 
 def test_families_say_whether_their_models_score_pairs():
+    from lib.models.clip.model import DualEncoder
     from lib.models.cmsei.model import CMSEI
     from lib.models.lhsc.model import LHSC
     from lib.models.threeshnet.model import ThreeSHNet
 
-    models = {"threeshnet": ThreeSHNet, "cmsei": CMSEI, "lhsc": LHSC}
+    models = {"clip": DualEncoder, "threeshnet": ThreeSHNet, "cmsei": CMSEI, "lhsc": LHSC}
     assert {name: f.pairwise for name, f in FAMILIES.items()} == {
         name: model.pairwise for name, model in models.items()
     }

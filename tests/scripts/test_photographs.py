@@ -135,4 +135,4 @@ def test_flickr8k_says_what_is_missing(flickr, environment, world, tmp_path):
     assert not (tmp_path / "f8k_precomp").exists()
     told = fail("sh", "scripts/own_pictures.sh", images, flickr / "captions.txt", "--init", "none",
                 env=env)  # fmt: skip
-    assert told == "error: --init none: no such checkpoint\n"
+    assert told == "error: --init none: no such run or checkpoint\n"

@@ -1,10 +1,18 @@
-"""Folders of the hub's libraries: nothing in them is ever run."""
+"""Models of the Hugging Face hub, as local folders: nothing in them is ever run."""
 
+import re
+from functools import lru_cache
 from pathlib import Path
 
+from lib.errors import InputError, first_line
 from lib.files import read_json
 
 FILES = ("config.json", "tokenizer_config.json", "preprocessor_config.json")
+HUB = "hf://"  # begins the word for a model of the hub: hf://NAME, or hf://NAME@REVISION
+NAME = re.compile(r"hf:/{1,2}(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?")
+# What is fetched: safetensors, or PyTorch's files where there are no others.
+READ = ("*.json", "*.txt", "*.model", "*.yaml", "*.md")
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 
 
 def refuse_code(name: str) -> None:
@@ -18,3 +26,59 @@ def refuse_code(name: str) -> None:
                 raise ValueError(f"{file} holds no JSON object")
             if "auto_map" in content:
                 raise ValueError(f"{file} asks to run code of its own (auto_map), which is refused")
+
+
+def is_hub_word(word: str | Path) -> bool:
+    """Whether ``word`` names a model of the hub; a path library makes hf:/ of hf://."""
+    return str(word).startswith("hf:/")
+
+
+def hub_word(name: str) -> str:
+    """A local folder -> itself; a hub name -> the word for it."""
+    return name if Path(name).is_dir() or is_hub_word(name) else HUB + name
+
+
+@lru_cache(maxsize=16)
+def local_folder(word: str) -> Path:
+    """A local folder -> itself; ``hf://NAME`` -> the folder of the local cache, which is filled
+    from the hub first. Raises InputError: no such folder or name, or the hub is unreachable."""
+    if not is_hub_word(word):
+        if not Path(word).is_dir():
+            raise InputError(f"{word}: no such folder")
+        return Path(word)
+    match = NAME.fullmatch(word)
+    if match is None:
+        raise InputError(f"{word}: expected hf://OWNER/NAME, or hf://OWNER/NAME@REVISION")
+    from huggingface_hub import HfApi, snapshot_download  # slow to import
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    disable_progress_bars()
+    name, revision = match["name"], match["revision"]
+    try:
+        try:
+            files = HfApi().list_repo_files(name, revision=revision)
+        except Exception:  # unreachable, or told to stay offline: the cache may have it
+            files = []
+        safe = any(file.endswith(".safetensors") for file in files)
+        patterns = [*READ, *(WEIGHTS[:1] if safe else WEIGHTS)]
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except LocalEntryNotFoundError as error:
+        raise InputError(
+            f"{HUB}{name}: the hub cannot be reached, and the local cache does not have it; pass "
+            "a local folder of the model instead"
+        ) from error
+    except Exception as error:  # no such model, no access, a full disk
+        raise InputError(f"{HUB}{name}: is unavailable ({first_line(error)})") from error
+
+
+def model_type(folder: Path) -> str | None:
+    """What transformers calls the model of a folder; None: there is none. Raises InputError: its
+    config is no JSON object."""
+    path = folder / "config.json"
+    if not path.is_file():
+        return None
+    content = read_json(path, "model's config")
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no JSON object")
+    return str(content.get("model_type"))
