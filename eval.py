@@ -1,11 +1,11 @@
-"""Scores a checkpoint, ours or a released one.
+"""Scores a checkpoint, ours or a released one, or a model of the Hugging Face hub.
 
 python eval.py --checkpoint runs/f30k_region
 python eval.py --checkpoint released/model_best.pth --dataset coco --features region
 python eval.py --hub google/siglip-base-patch16-224 --dataset f30k --images PICTURES
 torchrun --nproc_per_node 4 eval.py --checkpoint runs/coco_region             # on four GPUs
 
-Every picture and sentence is encoded once, whatever the number of protocols."""
+Every picture and sentence is encoded once, whatever the number of protocols and benchmarks."""
 
 import argparse
 from functools import partial
@@ -14,11 +14,11 @@ from lib.arguments import new_parser
 from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, target_of
+from lib.evaluation.arguments import add_arguments, add_model, add_outputs, target_of
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
-from lib.evaluation.opened import FeatureChoice, Target
-from lib.evaluation.protocols import evaluate
-from lib.evaluation.records import require_replaceable_record, single_record, write_record
+from lib.evaluation.extra_arguments import add_extras, extras_of
+from lib.evaluation.opened import FeatureChoice, Target, benchmarks_of
+from lib.evaluation.records import Results, require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.scores import require_replaceable_file, save_embeddings, save_results
 from lib.models.common.hub import hub_word
@@ -28,41 +28,16 @@ from lib.outputs import check_outputs
 def main(words: list[str] | None = None) -> None:
     """Encode once, score, print and save what the command line, or ``words``, asks for."""
     parser = new_parser(__doc__)
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--checkpoint", help=CHECKPOINT_HELP)
-    which.add_argument(
-        "--hub", metavar="NAME", help="a CLIP or SigLIP of the Hugging Face hub, or a folder of one"
-    )
+    add_model(parser)
     add_arguments(parser, per_checkpoint=False)
-    parser.add_argument(
-        "--shortlist",
-        type=int,
-        metavar="K",
-        help="for a family that scores pairs: score each query's K best candidates alone",
-    )
-    parser.add_argument(
-        "--first_stage",
-        metavar="P",
-        help="the checkpoint that finds these candidates; it must have vectors",
-    )
-    parser.add_argument(
-        "--save_results",
-        metavar="F",
-        help="keep all scores and ids in this .safetensors, for eval_ensemble.py",
-    )
-    parser.add_argument(
-        "--save_embeddings",
-        metavar="F",
-        help="keep the vectors and ids in this .safetensors, for scripts/search.py",
-    )
-    parser.add_argument(
-        "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"
-    )
+    add_extras(parser, models=True)
+    add_outputs(parser)
     args = parser.parse_args(words)
     if (args.shortlist is None) != (args.first_stage is None):
         parser.error("--shortlist and --first_stage go together")
     if args.shortlist is not None and args.shortlist < 1:
         parser.error("--shortlist must be at least 1")
+    extras = extras_of(parser, args)
     with exit_on_error():
         shortlist = None
         if args.shortlist is not None:
@@ -81,20 +56,23 @@ def main(words: list[str] | None = None) -> None:
         stages = [args.first_stage] if shortlist else []
         check_outputs(outputs, [args.checkpoint, *stages])
         with process_group(target.device):
+            others = benchmarks_of(extras, target)
             vectors = bool(args.save_embeddings)
-            scored = score_checkpoint(args.checkpoint, target, choice, vectors, shortlist)
+            asked = (args.checkpoint, target, choice, vectors, shortlist, extras.perturb)
+            scored = score_checkpoint(*asked)
             if rank() == 0:
-                report(args, target, scored)
+                about = (scored.scores, target.dataset, target.split, others)
+                results = extras.evaluate(*about, scored.vectors, scored.perturbed)
+                report(args, target, scored, results)
 
 
-def report(args: argparse.Namespace, target: Target, scored: Scored) -> None:
+def report(args: argparse.Namespace, target: Target, scored: Scored, results: Results) -> None:
     """Print and save what the arguments ask for."""
     origin, split, dataset = scored.origin, scored.split, target.dataset
     if args.grid_size is not None and origin.features != "grid":
         raise InputError(
             f"--grid_size is for grid features; this checkpoint gets {origin.features}"
         )
-    results = evaluate(scored.scores, dataset, target.split)
     print(f"{args.checkpoint}: {origin.title} on {dataset}, {len(split.image_ids):,} images")
     if crossing := transfer([origin], dataset):
         print(crossing)
@@ -102,13 +80,11 @@ def report(args: argparse.Namespace, target: Target, scored: Scored) -> None:
     if scored.note:
         print(scored.note)
     print(format_table(origin, dataset, target.split, results))
-    ids = split.image_ids
+    about = (split.image_ids, dataset, target.split, origin)
     if args.save_results:
-        save_results(args.save_results, scored.scores, ids, dataset, target.split, origin)
-    if args.save_embeddings:
-        images, texts = scored.embeddings.images, scored.embeddings.captions
-        arrays = images.numpy(), texts.numpy()
-        save_embeddings(args.save_embeddings, *arrays, ids, dataset, target.split, origin)
+        save_results(args.save_results, scored.scores, *about)
+    if args.save_embeddings and scored.vectors is not None:
+        save_embeddings(args.save_embeddings, *scored.vectors, *about)
     if args.json:
         write_record(args.json, single_record(origin, dataset, target.split, results))
     if written := [f for f in (args.save_results, args.save_embeddings, args.json) if f]:

@@ -9,7 +9,9 @@ from functools import partial
 from lib.arguments import dataset_arg, new_parser
 from lib.errors import exit_on_error
 from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
-from lib.evaluation.protocols import check_split, evaluate
+from lib.evaluation.extra_arguments import add_extras, add_record, extras_of
+from lib.evaluation.extras import Extras
+from lib.evaluation.protocols import check_split
 from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble
 from lib.evaluation.scores import SavedScores
@@ -30,18 +32,18 @@ def main(words: list[str] | None = None) -> None:
     )
     parser.add_argument("--dataset", type=dataset_arg, help="for files without this metadata")
     parser.add_argument("--split", help="for files without this metadata")
-    parser.add_argument(
-        "--json", metavar="F", help="keep the figures in this .json, for scripts/results_table.py"
-    )
+    add_extras(parser, models=False)
+    add_record(parser)
     args = parser.parse_args(words)
     if len(args.results) < 2:
         parser.error("an ensemble has two or more members")
+    extras = extras_of(parser, args)
     with exit_on_error():
         require_different(args.results, "--weights changes a member's share")
         weights = normalised_weights(args.weights, len(args.results))
         rule = partial(require_members, args.results, weights)
         check_outputs([(args.json, partial(rule, None))], args.results)
-        record = score_ensemble(args.results, weights, args.dataset, args.split)
+        record = score_ensemble(args.results, weights, args.dataset, args.split, extras)
         if args.json is not None:
             about = (record.dataset, record.split)
             check_outputs([(args.json, partial(rule, about))], args.results)
@@ -49,7 +51,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def score_ensemble(
-    paths: list[str], weights: list[float], dataset: str | None, split: str | None
+    paths: list[str], weights: list[float], dataset: str | None, split: str | None, extras: Extras
 ) -> Record:
     """Check that the files belong together, score each, then their mean; print the table."""
     files = [SavedScores(path) for path in paths]
@@ -61,11 +63,16 @@ def score_ensemble(
                 f"note: {file.path} has no ids; its images must be in the same order",
                 file=sys.stderr,
             )
+    listed = next((file.image_ids for file in files if file.image_ids is not None), None)
+    others = extras.open_benchmarks(dataset, split, listed)
+    for note in others.notes if others is not None else ():
+        print(f"note: {note}", file=sys.stderr)
+    about = (dataset, split, others)
     members = [
-        Member(str(file.path), file.origin, weight, evaluate(file, dataset, split))
+        Member(str(file.path), file.origin, weight, extras.evaluate(file, *about))
         for file, weight in zip(files, weights, strict=True)
     ]
-    results = evaluate(mean_scores(files, weights), dataset, split)
+    results = extras.evaluate(mean_scores(files, weights), *about)
     print(f"ensemble of {len(files)} on {dataset}, {len(files[0]):,} images")
     print(format_ensemble(members, dataset, split, results))
     return Record(dataset, split, members, results)

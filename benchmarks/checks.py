@@ -21,6 +21,7 @@ from lib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lib.config import Config, from_dict
 from lib.data.split import open_split
 from lib.models.threeshnet.model import ThreeSHNet
+from lib.training.losses import build_loss
 from lib.training.optim import build_optimizer
 from lib.weights import read_torch
 
@@ -40,7 +41,7 @@ def write_checkpoint(path: Path, small: bool) -> None:
     config = Config()
     bert = BertConfig(num_hidden_layers=1) if small else BertConfig()
     model = ThreeSHNet(config.model, BertModel(bert))
-    optimizer = build_optimizer(model, config.train)
+    optimizer = build_optimizer(model, config.train, build_loss(config.train))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step()

@@ -110,6 +110,8 @@ def source_of(word: str | Path) -> str:
     """What :func:`load_checkpoint` reads for a user's word: the best checkpoint of a run's folder;
     a checkpoint's file, a model of the hub (``hf://NAME``) and a folder of one as they are. Raises
     InputError: a folder of something else."""
+    if not str(word):
+        raise InputError("the name of the checkpoint is empty")
     path = Path(word)
     if is_hub_word(word) or not path.is_dir():
         return str(word)

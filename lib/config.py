@@ -20,6 +20,7 @@ from lib.models.family import TIMM, FamilyConfig, Float, Settings, setting
 FeatureType = Literal["region", "grid", "images"]
 DropScheme = Literal["each", "vse_infinity"]
 Precision = Literal["fp32", "tf32", "bf16"]
+Loss = Literal["triplet", "infonce"]
 Device = Literal["auto", "cpu", "cuda"]
 Epoch = Annotated[int, Field(ge=1)]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
@@ -33,6 +34,9 @@ class DataConfig(Settings):
     dataset: str = setting("f30k", "which dataset: coco, f30k, or the name of any such folder")
     workers: int = setting(4, "loading processes, at most one per core", ge=0)
     word_augment: Float = setting(0.2, "share of words that training changes", ge=0, le=1)
+    noise_ratio: Float = setting(
+        0.0, "share of training captions that are paired with other images, by run.seed", ge=0, le=1
+    )
 
     @field_validator("dataset")
     @classmethod
@@ -84,6 +88,12 @@ class TrainConfig(Settings):
     clip: Float = setting(2.0, "largest gradient norm over all parameters", ge=0)
     sum_epochs: int = setting(1, "epochs on the sum form of the loss, before the hardest", ge=0)
     margin: Float = setting(0.2, "margin of the triplet loss", ge=0)
+    loss: Loss = setting(
+        "triplet", "hinge on negatives, or InfoNCE over the batch (no margin, no sum_epochs)"
+    )
+    temperature: Float = setting(
+        0.07, "where InfoNCE's temperature starts; it is learned", ge=0.01, le=10
+    )
     precision: Precision = setting("fp32", "precision of matrix products and convolutions")
     init: str | None = setting(
         None, "a checkpoint whose weights the run starts from; null: pretrained networks alone"

@@ -44,7 +44,14 @@ def prepare(args: argparse.Namespace) -> None:
     """Read everything, then write it; nothing of another content is replaced unasked."""
     contents = {}
     if args.karpathy:
-        splits = read_splits(args.karpathy)
+        read = read_splits(args.karpathy)
+        splits = {split: (one.ids, one.captions) for split, one in read.items()}
+        for split, one in read.items():
+            if len(one.caption_ids) == len(
+                one.captions
+            ):  # for benchmarks that know captions by COCO's ids
+                text = "".join(f"{number}\n" for number in one.caption_ids)
+                contents[args.out / f"{split}_sentids.txt"] = text
     else:
         path = args.table or args.coco
         table = read_table(path) if args.table else captions_of(path)

@@ -17,6 +17,7 @@ from lib.demo.scenes.files import write_world
 from lib.demo.scenes.world import World
 from lib.demo.small_bert import write_small_bert
 from lib.models.common.bert import BertTokenizer
+from tests.models.clip.small import write_clip, write_siglip
 from tests.support import GOLDEN, ROOT, detectron2_state
 
 TINY = World(train=24, dev=8, test=10, regions=6, img_dim=32, map_size=16)
@@ -99,3 +100,13 @@ def bert_folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def tokenizer(bert_folder):
     return BertTokenizer(str(bert_folder))
+
+
+@pytest.fixture(scope="session")
+def hubs(world, tmp_path_factory):
+    """Kind -> the folder of a small CLIP, or SigLIP, with random weights."""
+    captions = (world / "scenes_precomp" / "test_caps.txt").read_text().splitlines()
+    folders = {}
+    for kind, write in (("clip", write_clip), ("siglip", write_siglip)):
+        folders[kind] = write(tmp_path_factory.mktemp(kind), captions)
+    return folders

@@ -41,6 +41,7 @@ LIB = sorted((ROOT / "lib").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 # Programs may parse arguments; the released container and its reader hold a Namespace as data.
 ARGPARSE = {"arguments.py", "weights.py", "checkpoint.py"}
+ARGPARSE |= {"evaluation/extra_arguments.py"}
 ARGPARSE |= {f"{room}/arguments.py" for room in ("display", "evaluation", "extraction")}
 
 
@@ -126,6 +127,9 @@ TESTED_IN = {
     "display/search_page.py": "evaluation/test_search.py",
     "display/thumbnail.py": "display/test_report.py",
     "evaluation/table_formats.py": "evaluation/test_report.py",
+    "evaluation/extra_arguments.py": "evaluation/test_extras.py",
+    "evaluation/comparison_table.py": "scripts/test_compare.py",
+    "evaluation/cross_dataset.py": "test_eval_cross_ensemble.py",
     "extraction/arguments.py": "test_help.py",
 }
 

@@ -16,6 +16,7 @@ from lib.config import Config, FeaturesConfig
 from lib.data.augmentation import drop_rate, kept_rows
 from lib.data.captions import CAPTIONS_PER_IMAGE, TokenisedCaptions
 from lib.data.images import Pixels
+from lib.data.noise import image_of_each
 from lib.data.split import Split
 from lib.errors import InputError
 
@@ -118,14 +119,21 @@ class TrainingPairs(Dataset):
         self.split, self.captions = split, captions
         self.features, self.word_augment = config.features, config.data.word_augment
         self.seed = config.run.seed
+        self.image_of = image_of_each(len(captions), config.data.noise_ratio, self.seed)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[ImageItem, TextItem]:
         """The pair of caption ``key[1]`` as epoch ``key[0]`` sees it."""
         epoch, caption = key
         generator = np.random.default_rng((self.seed, epoch, caption))
-        image = caption // CAPTIONS_PER_IMAGE
+        image = int(self.image_of[caption])
         item = training_item(self.split, image, self.features, generator)
         return item, (caption, self.captions.augmented(caption, self.word_augment, generator))
+
+    @property
+    def noise(self) -> str:
+        """What the log says of captions that are paired with other images."""
+        others = self.image_of != np.arange(len(self.image_of)) // CAPTIONS_PER_IMAGE
+        return f"{int(others.sum()):,} of {len(others):,} training captions have other images"
 
     def collate(self, items: Sequence[tuple[ImageItem, TextItem]]) -> tuple[Images, TextBatch]:
         """B pairs to two batches whose rows correspond."""

@@ -1,5 +1,7 @@
 """Pictures as a split's features, for training from pixels (VSE-infinity)."""
 
+from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from lib.errors import InputError
 from lib.files import file_sha256, text_sha256
 from lib.models.family import PictureReader
 
+Change = Callable[[Image.Image], Image.Image]  # 8-bit RGB of the same size
 STRIDE = 32  # pixels of a picture per cell of a backbone's last map
 
 
@@ -43,6 +46,7 @@ class Pixels:
         InputError: no such folder, an image without a picture or with several, or the first one
         cannot be decoded."""
         self.folder, self.features, self.reader = folder, features, reader
+        self.change: Change | None = None
         candidates = (place / ID_MAPPING for place in (folder, folder.parent))
         mapping = next((path for path in candidates if path.is_file()), None)
         self.mapping = mapping
@@ -79,9 +83,16 @@ class Pixels:
         seen = bilinear(np.asarray(picture)[top:bottom, left:right], size)
         return np.ascontiguousarray(seen[..., ::-1]) if window.mirrored else seen
 
+    def changed(self, change: Change) -> "Pixels":
+        """The same pictures with ``change`` made to each once it is decoded."""
+        other = copy(self)
+        other.change = change
+        return other
+
     def _decoded(self, image: int) -> Image.Image:
         try:
-            return decode(self.paths[image])
+            picture = decode(self.paths[image])
+            return picture if self.change is None else self.change(picture)
         except PictureError as error:
             raise InputError(f"{self.paths[image]}: {error}") from error
 

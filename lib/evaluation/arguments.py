@@ -7,6 +7,7 @@ from typing import Any
 from lib.arguments import DEVICE_HELP, PRECISION_HELP, dataset_arg
 from lib.config import PRECISIONS
 from lib.device import default_workers
+from lib.evaluation.extra_arguments import add_record
 from lib.evaluation.opened import Target, trained_on
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
@@ -78,6 +79,41 @@ def add_arguments(parser: argparse.ArgumentParser, per_checkpoint: bool) -> None
         type=float,
         help="memory for a family that scores pairs; default: as trained",
     )
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Which model is scored, one of the hub or a checkpoint, perhaps behind a first stage."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--checkpoint", help=CHECKPOINT_HELP)
+    which.add_argument(
+        "--hub", metavar="NAME", help="a model of the Hugging Face hub, or a folder of one"
+    )
+    parser.add_argument(
+        "--shortlist",
+        type=int,
+        metavar="K",
+        help="for a family that scores pairs: score each query's K best candidates alone",
+    )
+    parser.add_argument(
+        "--first_stage",
+        metavar="P",
+        help="the checkpoint that finds these candidates; it must have vectors",
+    )
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """What of a model's scores is kept."""
+    parser.add_argument(
+        "--save_results",
+        metavar="F",
+        help="keep all scores and ids in this .safetensors, for eval_ensemble.py",
+    )
+    parser.add_argument(
+        "--save_embeddings",
+        metavar="F",
+        help="keep the vectors and ids in this .safetensors, for scripts/search.py",
+    )
+    add_record(parser)
 
 
 def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpoint: str) -> Target:

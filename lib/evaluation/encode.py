@@ -103,19 +103,50 @@ def encode_split(
     is as in :meth:`Embeddings.scores`. Raises
     InputError: NaN or infinite features."""
     images = min(images or len(split.image_ids), len(split.image_ids))
-    batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
-    together = model.caption_batch
+    encoded = encode_images(model, split, batch_size, workers, images, precision, guard)
     count = images * CAPTIONS_PER_IMAGE
-    texts = text_batches(captions, count, together or batch_size, consecutive=together is not None)
+    name = f"captions of {split.name}"
+    return Embeddings(
+        encoded, encode_captions(model, captions, batch_size, count, precision, guard, name)
+    )
+
+
+def encode_images(
+    model: RetrievalModel,
+    split: Split,
+    batch_size: int,
+    workers: int,
+    images: int,
+    precision: str = "fp32",
+    guard: Guard = iter,
+) -> Any:
+    """The first so many ``images`` of a split; the rest as :func:`encode_split` has it."""
+    batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
     device = next(model.parameters()).device
     with evaluating(model), torch.inference_mode(), precision_context(device, precision):
         own = slice(rank(), None, world_size())
         loader = image_loader(split, batches[own], workers, device.type == "cuda")
-        encoded = _encode(model.encode_images, guard(loader), f"images of {split.name}", device)
-        captions_of = f"captions of {split.name}"
-        by_length = _encode(model.encode_texts, guard(texts[own]), captions_of, device)
+        return _encode(model.encode_images, guard(loader), f"images of {split.name}", device)
+
+
+def encode_captions(
+    model: RetrievalModel,
+    captions: TokenisedCaptions,
+    batch_size: int,
+    count: int,
+    precision: str = "fp32",
+    guard: Guard = iter,
+    name: str = "captions",
+) -> Any:
+    """The first ``count`` captions, in their order; the rest as :func:`encode_split` has it."""
+    together = model.caption_batch
+    texts = text_batches(captions, count, together or batch_size, consecutive=together is not None)
+    device = next(model.parameters()).device
+    with evaluating(model), torch.inference_mode(), precision_context(device, precision):
+        own = slice(rank(), None, world_size())
+        by_length = _encode(model.encode_texts, guard(texts[own]), name, device)
     place = torch.cat([batch.indices for batch in texts]).argsort()
-    return Embeddings(encoded, map_tensors(by_length, lambda tensor: tensor[place]))
+    return map_tensors(by_length, lambda tensor: tensor[place])
 
 
 def _encode(encode: Callable, batches: Iterable[Any], name: str, device: torch.device) -> Any:

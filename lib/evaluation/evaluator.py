@@ -2,25 +2,31 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from lib.checkpoint import Checkpoint, load_checkpoint
 from lib.config import FeaturesConfig
+from lib.data.captions import tokenise
+from lib.data.images import Pixels
 from lib.data.split import Split
 from lib.device import encoding_batch, resolve_device
 from lib.distributed import rank
 from lib.errors import InputError
-from lib.evaluation.encode import Embeddings, encode_split
+from lib.evaluation.encode import Embeddings, encode_captions, encode_images, encode_split
 from lib.evaluation.opened import (
     FeatureChoice,
+    Opened,
     Target,
     open_checkpoint,
     require_features,
     retargeted,
 )
+from lib.evaluation.perturbations import PICTURES, swapped
 from lib.evaluation.protocols import FOLDS, check_split
 from lib.evaluation.records import UNKNOWN, Origin
 from lib.evaluation.shortlist import candidates, rescore
@@ -48,6 +54,16 @@ class Scored:
     scores: np.ndarray  # (n, 5n) float32
     embeddings: Embeddings
     note: str = ""  # how many pairs were scored, and in what time, where pairs are
+    # (n, 5n) each, of lib.evaluation.perturbations.TITLES
+    perturbed: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(n, D) of images and (5n, D) of captions; None in a family that scores pairs."""
+        images, captions = self.embeddings.images, self.embeddings.captions
+        if not isinstance(images, Tensor):
+            return None
+        return images.numpy(), captions.numpy()
 
 
 def origin_of(
@@ -96,10 +112,12 @@ def score_checkpoint(
     choice: FeatureChoice,
     needs_vectors: bool = False,
     shortlist: Shortlist | None = None,
+    perturb: Sequence[str] = (),
 ) -> Scored:
     """Encode a split once and score it with a checkpoint of either format; ``needs_vectors``
     refuses a family that scores pairs, before anything is encoded. A ``shortlist`` scores its
-    candidates alone. Raises InputError: anything wrong with checkpoint, files or arguments."""
+    candidates alone; ``perturb`` names what is scored again on changed captions or pictures.
+    Raises InputError: anything wrong with checkpoint, files or arguments."""
     check_split(target.dataset, target.split)
     device = resolve_device(target.device)
     checkpoint = load_checkpoint(path)
@@ -121,6 +139,7 @@ def score_checkpoint(
             f"{path}: {checkpoint.title} scores pairs and has no vector per image to save; "
             "--save_results saves its scores"
         )
+    _require_pictures(path, ready, perturb)
     for note in ready.notes if rank() == 0 else ():
         print(f"note: {note}", file=sys.stderr)
     first, among = None, ""
@@ -153,7 +172,42 @@ def score_checkpoint(
     if pairs < scores.size:
         per_image, per_caption = (pairs / length for length in scores.shape)
         note += f", {per_image:.0f} captions per image and {per_caption:.0f} images per caption"
-    return Scored(origin, split, scores, embeddings, note if model.pairwise else "")
+    changed = {name: _perturbed(name, ready, embeddings, target, batch_size) for name in perturb}
+    return Scored(
+        origin, split, scores, embeddings, note if model.pairwise else "", perturbed=changed
+    )
+
+
+def _require_pictures(path: str, ready: Opened, perturb: Sequence[str]) -> None:
+    """Refuse changed pictures for a model that reads none. Raises InputError."""
+    wanted = [name for name in perturb if name in PICTURES]
+    if wanted and not isinstance(ready.split.features, Pixels):
+        raise InputError(
+            f"--perturb {wanted[0]} changes pictures, and {path} reads features that are there "
+            "already; --perturb words changes captions"
+        )
+
+
+def _perturbed(
+    name: str, ready: Opened, embeddings: Embeddings, target: Target, batch_size: int
+) -> np.ndarray:
+    """(n, 5n) float32: the scores with every caption's wrong twin in its place, -inf where it has
+    none; or with changed pictures."""
+    model, split, precision = ready.model, ready.split, target.precision
+    if name in PICTURES:
+        assert isinstance(split.features, Pixels)
+        changed = replace(split, features=split.features.changed(PICTURES[name]))
+        about = (batch_size, target.workers, len(split.image_ids), precision)
+        images = encode_images(model, changed, *about)
+        return replace(embeddings, images=images).scores(model, precision)
+    twins = swapped(split.captions)
+    captions = tokenise([twin or "" for twin in twins], ready.tokenizer)
+    found = encode_captions(
+        model, captions, batch_size, len(twins), precision, name=f"twins of {split.name}"
+    )
+    scores = replace(embeddings, captions=found).scores(model, precision)
+    scores[:, [number for number, twin in enumerate(twins) if twin is None]] = -np.inf
+    return scores
 
 
 def _applicable(

@@ -1,15 +1,19 @@
 """A checkpoint opened on a split: the model, its data, and what a reader should know of both."""
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lib.checkpoint import Checkpoint, load_model
 from lib.config import Config, DataConfig, FeaturesConfig, load_config
-from lib.data.captions import TokenisedCaptions, tokenise
+from lib.data.captions import TokenisedCaptions, read_ids, tokenise
 from lib.data.provenance import mismatches
-from lib.data.split import Split, open_split
+from lib.data.split import Split, dataset_folder, open_split
 from lib.device import default_workers
+from lib.distributed import rank
 from lib.errors import InputError
+from lib.evaluation.benchmarks import Benchmarks, require_coco
+from lib.evaluation.extras import Extras
 from lib.evaluation.protocols import check_split
 from lib.models.common.hub import is_hub_word, local_folder
 from lib.models.common.micro_batch import set_limits
@@ -17,6 +21,7 @@ from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
 
 CONFIG = "config.yaml"  # of a run's folder
+CAPTION_IDS = "sentids.txt"  # behind a split's name, beside its captions
 GRID_FOLDER = "grids"  # where grid features are looked for if neither checkpoint nor user says
 
 
@@ -108,6 +113,23 @@ def open_checkpoint(
     notes += mismatches(checkpoint.progress.get("extractors", {}), split.extractors)
     notes += [*captions.warnings(split.name), *tokenizer.notes]
     return Opened(checkpoint, config, split, model, tokenizer, captions, notes)
+
+
+def benchmarks_of(extras: Extras, target: Target) -> Benchmarks | None:
+    """The benchmarks that were asked for, in front of a split of which nothing but its ids is read
+    yet; None: none were. Raises InputError: see
+    :func:`lib.evaluation.benchmarks.open_benchmarks`."""
+    if not extras.benchmarks:
+        return None
+    require_coco(target.dataset, target.split)
+    folder = dataset_folder(target.data_path, target.dataset)
+    ids, _ = read_ids(folder / f"{target.split}_ids.txt")
+    beside = folder / f"{target.split}_{CAPTION_IDS}"
+    about = (target.dataset, target.split, ids, beside if beside.is_file() else None)
+    found = extras.open_benchmarks(*about)
+    for note in found.notes if found is not None and rank() == 0 else ():
+        print(f"note: {note}", file=sys.stderr)
+    return found
 
 
 def require_features(path: str, checkpoint: Checkpoint, choice: FeatureChoice) -> None:

@@ -3,15 +3,18 @@
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lib.evaluation.ensemble import ensemble_features, ensemble_model
+from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import published_rows
 from lib.evaluation.records import Origin, Record, single_record
 
 FIGURES = ("i2t R@1", "i2t R@5", "i2t R@10", "t2i R@1", "t2i R@5", "t2i R@10", "rSum")
+# Of benchmarks whose queries have many right answers.
+PRECISIONS = ("i2t mAP@R", "i2t R-P", "t2i mAP@R", "t2i R-P")
 COLUMNS = ("setting", "features", "models", "trained on", "seeds", "epoch", *FIGURES, "source")
 # Settings that tell where and how a run was done; rows that differ in these alone are one.
 NO_SETTING = ("run.", "eval.", "data.root", "data.workers", "data.dataset", "features.type")
@@ -41,11 +44,12 @@ class Row:
     epoch: str  # chosen on dev, from 0
     figures: tuple[Spread, ...]  # as FIGURES
     source: str = "ours"
+    precisions: tuple[Spread, ...] = ()  # as PRECISIONS, where a benchmark has them
 
     def cells(self, text: Callable[[Spread], str] = str) -> list[str]:
-        """As COLUMNS."""
+        """As COLUMNS, with PRECISIONS before the last where there are any."""
         names = [self.setting, self.features, self.models, self.trained_on, self.seeds, self.epoch]
-        return [*names, *map(text, self.figures), self.source]
+        return [*names, *map(text, (*self.figures, *self.precisions)), self.source]
 
 
 @dataclass
@@ -56,6 +60,13 @@ class Table:
     images: int  # that each query or gallery holds
     rows: list[Row] = field(default_factory=list)
     published: list[Row] = field(default_factory=list)
+    directions: tuple[str, str] = ("image to text", "text to image")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its rows' cells."""
+        precisions = PRECISIONS if any(row.precisions for row in self.rows) else ()
+        return (*COLUMNS[:-1], *precisions, COLUMNS[-1])
 
 
 def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
@@ -75,22 +86,37 @@ def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
         seeds = {tuple(origin.seed for origin in run.origins) for run in group}
         repeated = len(seeds) < len(group)  # then each run is a row, told by its folder
         for members in [[run] for run in group] if repeated else [group]:
-            for index, result in enumerate(members[0].results):
-                dataset, split = members[0].dataset, members[0].split
+            dataset, split = members[0].dataset, members[0].split
+            for result in _named(members):
+                having = [run for run in members if _result(run, result.name) is not None]
                 if (protocol := (dataset, split, result.name)) not in tables:
-                    published = [
+                    published = [] if result.benchmark is not None else [
                         Row(row.title, row.features or "not stated", row.models or "not stated",
                             row.dataset, "-", "-",
                             tuple(map(Spread, (*row.i2t, *row.t2i, row.rsum))), row.source)
                         for row in published_rows(dataset, split, result.images)
                     ]  # fmt: skip
-                    tables[protocol] = Table(
+                    tables[protocol] = table = Table(
                         f"{dataset} {result.name}", result.images, published=published
                     )
-                tables[protocol].rows.append(_row(members, index, seen, told_apart=repeated))
+                    if result.benchmark == "cxc_intra":
+                        table.directions = ("image to image", "text to text")
+                tables[protocol].rows.append(_row(having, result.name, seen, told_apart=repeated))
     for table in tables.values():
         table.rows.sort(key=lambda row: (row.models != "single", row.models))
     return list(tables.values()), notes
+
+
+def _result(run: Record, name: str) -> ProtocolResult | None:
+    return next((result for result in run.results if result.name == name), None)
+
+
+def _named(runs: list[Record]) -> list[ProtocolResult]:
+    """One result of each protocol, benchmark and perturbation that any of the runs has."""
+    found: dict[str, ProtocolResult] = {}
+    for result in (result for run in runs for result in run.results):
+        found.setdefault(result.name, result)
+    return list(found.values())
 
 
 def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
@@ -109,13 +135,18 @@ def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
             if not known:
                 known.append(alone)
                 runs[f"member {len(runs)}"] = alone
-            figures = [[round(r.metrics.rsum, 2) for r in run.results] for run in known]
-            if [round(r.metrics.rsum, 2) for r in alone.results] not in figures:
+            figures = [_sums(run) for run in known]
+            if _sums(alone) not in figures:
                 notes.append(
                     f"an ensemble on {record.dataset} holds other figures of "
                     f"{member.origin.checkpoint} than its own results; evaluate the ensemble again"
                 )
     return list(runs.values()), list(dict.fromkeys(notes))
+
+
+def _sums(run: Record) -> list[float]:
+    """The rSum of each protocol: an ensemble may have been asked for other benchmarks."""
+    return [round(r.metrics.rsum, 2) for r in run.results if r.benchmark is None]
 
 
 def _training(run: Record) -> str:
@@ -146,17 +177,17 @@ def _all_but_seed(run: Record) -> str:
         one = member.origin
         told = one.checkpoint if one.config is None else _settings(one)
         members.append(json.dumps([*_kind(one), round(member.weight, 6), told], sort_keys=True))
-    protocols = [(result.name, result.images) for result in run.results]
+    protocols = [(r.name, r.images) for r in run.results if r.benchmark is None]
     return json.dumps([run.dataset, run.split, protocols, sorted(members)])
 
 
 def _row(
     runs: list[Record],
-    index: int,
+    name: str,
     seen: dict[tuple[str, ...], dict[str, set[str]]],
     told_apart: bool,
 ) -> Row:
-    """The row of runs that differ in their seed alone, for their ``index``-th protocol."""
+    """The row of runs that differ in their seed alone, for the protocol ``name``."""
     first = runs[0].origins
 
     def named(origin: Origin) -> str:
@@ -188,14 +219,12 @@ def _row(
         setting += f" [{', '.join(folders)}]"
     crossing = [origin.is_cross_dataset(runs[0].dataset) for origin in first]
     mark = " (cross-dataset)" if all(crossing) else " (partly cross-dataset)" * any(crossing)
-    figures = []
-    for metrics in (run.results[index].metrics for run in runs):
-        sides = (metrics.i2t, metrics.t2i)
-        figures.append([*(v for s in sides for v in (s.r1, s.r5, s.r10)), metrics.rsum])
-    spreads = [
-        Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
-        for values in zip(*figures, strict=True)
-    ]
+    figures, precisions = [], []
+    for result in filter(None, (_result(run, name) for run in runs)):
+        sides = (result.metrics.i2t, result.metrics.t2i)
+        figures.append([*(v for s in sides for v in (s.r1, s.r5, s.r10)), result.metrics.rsum])
+        if result.precision is not None:
+            precisions.append(list(astuple(result.precision)))
     return Row(
         setting,
         first[0].features if single else ensemble_features(first),
@@ -203,5 +232,14 @@ def _row(
         ", ".join(dict.fromkeys(origin.source for origin in first)) + mark,
         per_run("seed"),
         per_run("epoch"),
-        tuple(spreads),
+        _spreads(figures),
+        precisions=_spreads(precisions),
+    )
+
+
+def _spreads(runs: list[list[float]]) -> tuple[Spread, ...]:
+    """Mean and deviation of each figure over runs."""
+    return tuple(
+        Spread(statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None)
+        for values in zip(*runs, strict=True)
     )

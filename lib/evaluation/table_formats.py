@@ -3,9 +3,10 @@
 import csv
 import io
 from collections.abc import Iterable
+from itertools import islice
 
 from lib.evaluation.report import FEW, few_pictures
-from lib.evaluation.results_table import COLUMNS, FIGURES, Row, Spread, Table
+from lib.evaluation.results_table import COLUMNS, FIGURES, PRECISIONS, Row, Spread, Table
 
 NAME = 45  # columns of a row's name in a terminal, which makes 98 with the figures
 
@@ -13,20 +14,31 @@ NAME = 45  # columns of a row's name in a terminal, which makes 98 with the figu
 def to_text(table: Table) -> str:
     """For a terminal of 100 columns: each row's name, the means of its recalls, and of rSum the
     standard deviation too; under it, what R@K is worth where there are few pictures."""
-    lines = [
-        f"{table.title}",
-        f"{'':<{NAME}}  {' image to text ':-^17}  {' text to image ':-^17}",
-        f"{'':<{NAME}}" + f"  {'R@1':>5} {'R@5':>5} {'R@10':>5}" * 2 + f"  {'rSum':>13}",
-    ]
-    for row in (*table.rows, *table.published):
-        cells = ["-" if figure.mean is None else f"{figure.mean:.1f}" for figure in row.figures]
+    names, last, shown = _shown(table)
+    ways = "".join(f"  {f' {way} ':-^17}" for way in table.directions)
+    columns = f"  {' '.join(f'{name:>5}' for name in names)}" * 2
+    lines = [f"{table.title}", f"{'':<{NAME}}{ways}"]
+    lines.append(f"{'':<{NAME}}{columns}" + (f"  {last:>13}" if last else ""))
+    for row, figures in zip(_rows(table), shown, strict=True):
+        cells = ["-" if figure.mean is None else f"{figure.mean:.1f}" for figure in figures]
         i2t, t2i = (" ".join(f"{cell:>5}" for cell in cells[i : i + 3]) for i in (0, 3))
         first, *rest = _folded(_name_of(row))
-        lines.append(f"{first:<{NAME}}  {i2t}  {t2i}  {row.figures[-1]!s:>13}")
+        rsum = f"  {figures[-1]!s:>13}" if last else ""
+        lines.append(f"{first:<{NAME}}  {i2t}  {t2i}{rsum}")
         lines += [f"  {part}" for part in rest]
     if few := few_pictures(table.images):
         lines.append(few)
     return "\n".join(lines)
+
+
+def _shown(table: Table) -> tuple[tuple[str, ...], str, list[list[Spread]]]:
+    """The columns of either direction in a narrow table, the last one, and each row's figures."""
+    rows = _rows(table)
+    if table.columns == COLUMNS:
+        return ("R@1", "R@5", "R@10"), "rSum", [list(row.figures) for row in rows]
+    places = [(*row.precisions[:2], row.figures[0], *row.precisions[2:], row.figures[3])
+              for row in rows]  # fmt: skip
+    return ("mAP@R", "R-P", "R@1"), "", [list(figures) for figures in places]
 
 
 def _name_of(row: Row) -> str:
@@ -51,10 +63,10 @@ def _folded(text: str) -> list[str]:
 
 def to_markdown(table: Table) -> str:
     """The table under its title, and what R@K is worth where there are few pictures."""
-    rows = [COLUMNS, *(row.cells() for row in (*table.rows, *table.published))]
+    rows = [table.columns, *(row.cells() for row in (*table.rows, *table.published))]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
     few = ["", few_pictures(table.images)] if table.images < FEW else []
-    rule = "|---" * len(COLUMNS) + "|"
+    rule = "|---" * len(table.columns) + "|"
     return "\n".join([f"### {table.title}", "", lines[0], rule, *lines[1:], *few])
 
 
@@ -79,33 +91,48 @@ def to_latex(table: Table) -> str:
         return "\n".join(" & ".join(map(_escape, cells)) + r" \\" for cells in rows)
 
     blocks = [lines(map(Row.cells, rows)) for rows in _blocks(table)]
-    columns = "l" * (len(COLUMNS) - len(FIGURES) - 1) + "r" * len(FIGURES) + "l"
-    body = "\n\\hline\n".join(["", lines([COLUMNS]), *blocks, ""]).strip()
+    words = len(COLUMNS) - len(FIGURES) - 1
+    columns = "l" * words + "r" * (len(table.columns) - words - 1) + "l"
+    body = "\n\\hline\n".join(["", lines([table.columns]), *blocks, ""]).strip()
     return f"% {table.title}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
 
 
 def to_paper(table: Table) -> str:
     """A tabular for a paper: booktabs' rules, the best of each column in bold, and no bookkeeping.
     Needs ``\\usepackage{booktabs}``."""
-    shown = [[_rounded(figure) for figure in row.figures] for row in table.rows + table.published]
-    columns = zip(*shown, strict=True)
+    names, last, shown = _shown(table)
+    columns = zip(*([_rounded(figure) for figure in figures] for figures in shown), strict=True)
     best = [max((v for v in column if v is not None), default=None) for column in columns]
-    blocks = ["\n".join(_paper_line(row, best) for row in rows) for rows in _blocks(table)]
+    lines = iter([_paper_line(row, figures, best) for row, figures in _with_figures(table)])
+    blocks = ["\n".join(islice(lines, len(rows))) for rows in _blocks(table)]
+    first, second = (way.capitalize() for way in table.directions)
+    above = rf" & & \multicolumn{{3}}{{c}}{{{first}}} & \multicolumn{{3}}{{c}}{{{second}}}"
     body = "\n\\midrule\n".join(blocks)
     return "\n".join(
         [
             f"% {table.title}; needs \\usepackage{{booktabs}}{_spread_of(table)}",
-            r"\begin{tabular}{llccccccc}",
+            rf"\begin{{tabular}}{{llcccccc{'c' if last else ''}}}",
             r"\toprule",
-            r" & & \multicolumn{3}{c}{Image to text} & \multicolumn{3}{c}{Text to image} & \\",
+            above + (r" & \\" if last else r" \\"),
             r"\cmidrule(lr){3-5} \cmidrule(lr){6-8}",
-            r"Method & Features & R@1 & R@5 & R@10 & R@1 & R@5 & R@10 & rSum \\",
+            " & ".join(["Method", "Features", *names, *names, *filter(None, [last])]) + r" \\",
             r"\midrule",
             body,
             r"\bottomrule",
             r"\end{tabular}",
         ]
     )
+
+
+def _with_figures(table: Table) -> list[tuple[Row, list[Spread]]]:
+    """The rows in the order of :func:`_blocks`, with what a narrow table shows of them."""
+    _, _, shown = _shown(table)
+    of_row = {id(row): figures for row, figures in zip(_rows(table), shown, strict=True)}
+    return [(row, of_row[id(row)]) for rows in _blocks(table) for row in rows]
+
+
+def _rows(table: Table) -> list[Row]:
+    return [*table.rows, *table.published]
 
 
 def _spread_of(table: Table) -> str:
@@ -118,9 +145,9 @@ def _rounded(figure: Spread) -> float | None:
     return None if figure.mean is None else round(figure.mean, 1)
 
 
-def _paper_line(row: Row, best: list[float | None]) -> str:
+def _paper_line(row: Row, figures: list[Spread], best: list[float | None]) -> str:
     cells = []
-    for figure, most in zip(row.figures, best, strict=True):
+    for figure, most in zip(figures, best, strict=True):
         value = _rounded(figure)
         text = "--" if value is None else f"{value:.1f}"
         text = rf"\textbf{{{text}}}" if value is not None and value == most else text
@@ -133,14 +160,21 @@ def _paper_line(row: Row, best: list[float | None]) -> str:
 
 
 def to_csv(tables: Iterable[Table]) -> str:
-    """All tables as one, unrounded; a figure and its standard deviation are columns."""
+    """All tables as one, unrounded; a figure and its standard deviation are columns. Those of
+    benchmarks with many right answers are there where a table has them."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    deviations = [f"{name} sd" for name in FIGURES]
-    writer.writerow(["table", *COLUMNS[:-1], *deviations, COLUMNS[-1]])
+    tables = list(tables)
+    more = PRECISIONS if any(table.columns != COLUMNS for table in tables) else ()
+    names = (*FIGURES, *more)
+    words = COLUMNS[: -len(FIGURES) - 1]
+    deviations = [f"{name} sd" for name in names]
+    writer.writerow(["table", *words, *names, *deviations, COLUMNS[-1]])
     for table in tables:
-        for row in (*table.rows, *table.published):
-            cells = row.cells(lambda figure: "" if figure.mean is None else repr(figure.mean))
-            spreads = ["" if figure.sd is None else repr(figure.sd) for figure in row.figures]
-            writer.writerow([table.title, *cells[:-1], *spreads, cells[-1]])
+        for row in _rows(table):
+            none = (Spread(None),) * (len(names) - len(FIGURES) - len(row.precisions))
+            figures = (*row.figures, *row.precisions, *none)
+            means, spreads = ([f.mean for f in figures], [f.sd for f in figures])
+            values = ["" if value is None else repr(value) for value in (*means, *spreads)]
+            writer.writerow([table.title, *row.cells()[: len(words)], *values, row.source])
     return file.getvalue()

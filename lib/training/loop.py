@@ -42,11 +42,12 @@ from lib.training.collapse import CollapseWatch
 from lib.training.ddp import average_gradients, scores_of_all, wrap_encoders
 from lib.training.frozen_words import keep_frozen_words
 from lib.training.heartbeat import Heartbeat
-from lib.training.losses import score_statistics, triplet_loss
+from lib.training.losses import InfoNCE, build_loss, score_statistics
 from lib.training.optim import (
     build_optimizer,
     loss_factor,
     rate_factor,
+    restore_loss,
     restore_optimizer,
     set_rates,
     set_trainable,
@@ -103,7 +104,8 @@ class Run:
         set_limits(self.model, config.train.micro_batch, config.eval.pair_memory_gb)
         if config.train.sync_batchnorm:
             synchronise(self.model)
-        self.optimizer = build_optimizer(self.model, config.train)
+        self.loss = build_loss(config.train).to(self.device)
+        self.optimizer = build_optimizer(self.model, config.train, self.loss)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         splits = {split.name: split.fingerprint() for split in (self.train_split, self.dev_split)}
         self.progress: dict[str, Any] = {"epoch": 0, "step": 0, "updates": 0, "rsum": None}
@@ -120,6 +122,7 @@ class Run:
             last, training = self.run_dir.last, checkpoint.training
             load_weights(self.model, checkpoint, last)
             restore_optimizer(self.optimizer, training.get("optimizer"), str(last))
+            restore_loss(self.loss, training.get("loss"), str(last))
             folder, found = self.train_split.folder, checkpoint.progress
             require_same_data(last, folder, found, self.progress)
             self.progress = dict(checkpoint.progress)
@@ -164,6 +167,8 @@ class Run:
         kept = progress["updates"] if self.resumed else None
         curves = Curves(self.run_dir.tensorboard, kept, log)
         pairs = TrainingPairs(self.train_split, self.train_captions, config)
+        if config.data.noise_ratio > 0:
+            log.warning(pairs.noise)
         with StopSignal() as stop:
             self._between = stop.between
             try:
@@ -273,7 +278,7 @@ class Run:
             scores = scores_of_all(self.model, *encoded)
         hardest = self.progress["epoch"] >= config.sum_epochs
         same = all_gather(images.indices) if config.mask_same_image else None
-        loss = triplet_loss(scores, config.margin, hardest, same)
+        loss = self.loss(scores, hardest, same)
         value = loss.item()
         self._require_finite("loss", value, images)
         self.optimizer.zero_grad(set_to_none=True)
@@ -281,13 +286,16 @@ class Run:
         with precision_context(self.device, "tf32" if config.precision == "tf32" else "fp32"):
             (loss * self.loss_factor).backward()
             average_gradients(self.model)
-        norm = clip_grad_norm_(self.model.parameters(), config.clip).item()
+        learned = [*self.model.parameters(), *self.loss.parameters()]
+        norm = clip_grad_norm_(learned, config.clip).item()
         self._require_finite("gradient norm", norm, images)
         self.optimizer.step()
         scalars = {"loss": value / len(scores), "gradient_norm": norm}
         if (self.progress["updates"] + 1) % SCALARS_EVERY == 0:
             scalars |= score_statistics(scores.detach())
-            if hardest and (told := self.watch.add(scalars["loss"], scalars["score/gap"])):
+            if isinstance(self.loss, InfoNCE):
+                scalars["temperature"] = self.loss.temperature
+            elif hardest and (told := self.watch.add(scalars["loss"], scalars["score/gap"])):
                 self.log.warning(told)
         return value, scalars
 
@@ -331,6 +339,8 @@ class Run:
         curves.add(points, progress["updates"])
         gap = f", gap {sum(self.gaps) / len(self.gaps):.3f}" if self.gaps else ""
         form = "hardest" if epoch >= self.config.train.sum_epochs else "sum"
+        if isinstance(self.loss, InfoNCE):
+            form = f"InfoNCE, temperature {self.loss.temperature:.3g}"
         self.log.info(
             f"epoch {epoch} ({form}): loss {loss}, dev i2t R@1 {metrics.i2t.r1:.1f}, "
             f"t2i R@1 {metrics.t2i.r1:.1f}, rSum {metrics.rsum:.1f}"
@@ -341,6 +351,8 @@ class Run:
         random = all_gather_object(random_state())
         if rank() == 0:
             training = {"optimizer": self.optimizer.state_dict(), "random": random}
+            if state := self.loss.state_dict():
+                training["loss"] = state
             about = (self.config, self.model.state_dict(), self.tokenizer.state())
             self.run_dir.save(Checkpoint(*about, dict(self.progress), training), best)
         all_reduce_max(0)  # a rank that left before it is saved would end the others

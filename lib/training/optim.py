@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from lib.config import TrainConfig
@@ -23,9 +23,13 @@ def parameter_groups(model: RetrievalModel, config: TrainConfig) -> list[Paramet
     return groups
 
 
-def build_optimizer(model: RetrievalModel, config: TrainConfig) -> AdamW:
-    """Fused AdamW over :func:`parameter_groups`."""
-    return AdamW(parameter_groups(model, config), weight_decay=config.weight_decay, fused=True)
+def build_optimizer(model: RetrievalModel, config: TrainConfig, loss: nn.Module) -> AdamW:
+    """Fused AdamW over :func:`parameter_groups`, and over what the ``loss`` learns, which no weight
+    decay pulls to 0."""
+    groups = parameter_groups(model, config)
+    if learned := list(loss.parameters()):
+        groups.append({"name": "loss", "params": learned, "lr": config.lr, "weight_decay": 0.0})
+    return AdamW(groups, weight_decay=config.weight_decay, fused=True)
 
 
 def restore_optimizer(optimizer: AdamW, state: Any, source: str) -> None:
@@ -55,6 +59,18 @@ def restore_optimizer(optimizer: AdamW, state: Any, source: str) -> None:
             if not tensor.isfinite().all():
                 raise InputError(f"{source}: its optimizer's {name} {number} is NaN or infinite")
     optimizer.load_state_dict(state)
+
+
+def restore_loss(loss: nn.Module, state: Any, source: str) -> None:
+    """Load what a loss has learned, if it learns anything. Raises InputError, which begins with
+    ``source``: another loss's state, or no finite one."""
+    own = loss.state_dict()
+    if not own:
+        return
+    fits = isinstance(state, dict) and shapes_of(state) == shapes_of(own)
+    if not fits or not all(isinstance(v, Tensor) and v.isfinite().all() for v in state.values()):
+        raise InputError(f"{source}: lacks what its loss has learned")
+    loss.load_state_dict(state)
 
 
 def _typed(group: dict[str, Any]) -> dict[str, tuple[type, Any]]:

@@ -13,7 +13,10 @@ def karpathy(path, splits, coco):
     images = []
     for i, split in enumerate(splits):
         # Six captions, of which five count; line breaks and runs of blanks are one blank.
-        sentences = [{"raw": f" caption\n {j}  of {i} "} for j in range(6)]
+        sentences = [
+            {"raw": f" caption\n {j}  of {i} "} | ({"sentid": 10 * i + j} if coco else {})
+            for j in range(6)
+        ]
         image = {"filename": f"{1000 + i}.jpg", "imgid": i, "split": split, "sentences": sentences}
         images.append(image | ({"cocoid": 500 + i, "filepath": "val2014"} if coco else {}))
     path.write_text(json.dumps({"images": images, "dataset": "x"}))
@@ -39,6 +42,8 @@ def test_cocos_splits(tmp_path):
     assert ids["test_ids.txt"] == ["500", "504"]  # the first fifth
     lines = (out / "train_caps.txt").read_text().splitlines()
     assert lines[:6] == [*(f"caption {j} of 1" for j in range(5)), "caption 0 of 2"]
+    numbers = (out / "train_sentids.txt").read_text().split()
+    assert numbers == [str(10 * i + j) for i in (1, 2, 13) for j in range(5)]
     whole = (out / "testall_caps.txt").read_text()
     assert whole.startswith((out / "test_caps.txt").read_text())
 

@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 import torch
 
-from lib.training.losses import score_statistics, triplet_loss
+from lib.config import TrainConfig
+from lib.training.losses import InfoNCE, build_loss, score_statistics, triplet_loss
 from tests.golden import fill
 from tests.support import GOLDEN
 
@@ -68,3 +71,55 @@ def test_score_statistics():
     assert found["score/positive"] == pytest.approx(0.6)
     assert found["score/hardest_negative"] == pytest.approx(0.5)
     assert found["score/gap"] == pytest.approx(0.1)
+
+
+def plain_info_nce(scores, temperature, image=None):
+    n = len(scores)
+    image = range(n) if image is None else image
+    total = 0.0
+    for i in range(n):
+        others = [j for j in range(n) if j == i or image[j] != image[i]]
+        row = sum(math.exp(scores[i][j] / temperature) for j in others)
+        column = sum(math.exp(scores[j][i] / temperature) for j in others)
+        for together in (row, column):
+            total -= math.log(math.exp(scores[i][i] / temperature) / together) / 2
+    return total
+
+
+@pytest.mark.parametrize("image", [None, [0, 1, 0, 2, 2, 2, 3]])
+def test_info_nce_equals_a_plain_loop(image):
+    scores = torch.rand(7, 7, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    loss = InfoNCE(0.2).double()
+    indices = None if image is None else torch.tensor(image)
+    found = loss(scores, image_indices=indices)
+    assert found.item() == pytest.approx(plain_info_nce(scores.tolist(), 0.2, image), rel=1e-6)
+    found.backward()
+    step = 1e-6  # the temperature's gradient, by differences of the plain loop
+    ends = [
+        plain_info_nce(scores.tolist(), 1 / math.exp(-math.log(0.2) + change), image)
+        for change in (step, -step)
+    ]
+    slope = (ends[0] - ends[1]) / (2 * step)
+    assert loss.log_scale.grad.item() == pytest.approx(slope, rel=1e-4)
+
+
+def test_info_nce_of_one_pair_costs_nothing_and_its_scale_ends():
+    loss = InfoNCE(0.07)
+    assert loss(torch.rand(1, 1)).item() == 0
+    assert loss.temperature == pytest.approx(0.07)
+    with torch.no_grad():
+        loss.log_scale.fill_(9.0)
+    assert loss.temperature == pytest.approx(0.01)
+    scores = torch.rand(3, 3)
+    expected = plain_info_nce(scores.tolist(), 0.01)
+    assert loss(scores).item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_setting_names_the_loss():
+    triplet = build_loss(TrainConfig(margin=0.3))
+    scores = torch.rand(5, 5)
+    assert torch.equal(triplet(scores, True), triplet_loss(scores, 0.3, True))
+    assert not list(triplet.parameters())
+    assert build_loss(TrainConfig(loss="infonce", temperature=0.5)).temperature == pytest.approx(
+        0.5
+    )

@@ -7,14 +7,15 @@ import torch
 
 from lib.errors import InputError
 from lib.training.loop import Run
-from lib.training.optim import build_optimizer, rate_factor, restore_optimizer
+from lib.training.losses import build_loss
+from lib.training.optim import build_optimizer, rate_factor, restore_loss, restore_optimizer
 from tests.support import fit
 
 
 def test_three_groups_and_the_schedule(config):
     settings = config("train.lr=1e-3", "model.bert_lr_scale=0.1", "train.decay_epoch=15")
     run = Run(settings, resume=False, overwrite=False)
-    groups = build_optimizer(run.model, settings.train).param_groups
+    groups = build_optimizer(run.model, settings.train, run.loss).param_groups
     assert [(g["name"], g["lr"], g["weight_decay"]) for g in groups] == [
         ("text_head", 1e-3, 1e-4), ("bert", 1e-4, 1e-4), ("image", 1e-3, 1e-4)
     ]  # fmt: skip
@@ -84,7 +85,21 @@ def test_what_is_no_state_is_refused(config, state):
 def test_a_state_comes_back(config):
     run = fit(config("train.epochs=1"))
     state = copy.deepcopy(run.optimizer.state_dict())
-    other = build_optimizer(run.model, run.config.train)
+    other = build_optimizer(run.model, run.config.train, run.loss)
     restore_optimizer(other, state, "c.pth")
     for number, kept in other.state_dict()["state"].items():
         assert all(torch.equal(value, state["state"][number][k]) for k, value in kept.items())
+
+
+def test_a_temperature_learns_without_decay_and_comes_back(config):
+    run = fit(config("train.loss=infonce", "train.epochs=1"))
+    *_, group = run.optimizer.param_groups
+    assert (group["name"], group["weight_decay"]) == ("loss", 0.0)
+    state = run.loss.state_dict()
+    assert abs(run.loss.temperature - 0.07) > 1e-4
+    other = build_loss(run.config.train)
+    restore_loss(other, state, "c.pth")
+    assert other.temperature == run.loss.temperature
+    for wrong in (None, {}, {"log_scale": torch.tensor(torch.nan)}, {"log_scale": torch.zeros(2)}):
+        with pytest.raises(InputError, match=r"c\.pth: lacks what its loss has learned"):
+            restore_loss(other, wrong, "c.pth")

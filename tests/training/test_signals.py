@@ -50,19 +50,25 @@ class SignalledRun(Run):
 
 
 @pytest.mark.parametrize(
-    ("signum", "at"), [(signal.SIGTERM, 2), (signal.SIGINT, 10), (signal.SIGTERM, "validation")]
+    ("signum", "at", "loss"),
+    [
+        (signal.SIGTERM, 2, "triplet"),
+        (signal.SIGINT, 10, "infonce"),  # whose temperature has learned by then
+        (signal.SIGTERM, "validation", "triplet"),
+    ],
 )
-def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at):
-    whole = fit(config(f"run.out={tmp_path / 'whole'}"))
+def test_stopped_and_resumed_equals_uninterrupted(config, tmp_path, signum, at, loss):
+    words = (f"train.loss={loss}", "data.noise_ratio=0.2")
+    whole = fit(config(f"run.out={tmp_path / 'whole'}", *words))
     before = signal.getsignal(signal.SIGINT)  # ignored where the tests run in the background
-    stopped = SignalledRun(config(), False, False).arrange(signum, at)
+    stopped = SignalledRun(config(*words), False, False).arrange(signum, at)
     with pytest.raises(Stopped, match="--resume") as stop:
         stopped.fit(["test"])
     assert stop.value.signum == signum
     saved = load_checkpoint(stopped.run_dir.last).progress
     assert saved["updates"] == (14 if at == "validation" else at + 1)
     assert signal.getsignal(signal.SIGINT) is before
-    resumed = fit(config(), resume=True)
+    resumed = fit(config(*words), resume=True)
     same(*(load_checkpoint(run.run_dir.last) for run in (whole, resumed)))
     same(*(load_checkpoint(run.run_dir.best) for run in (whole, resumed)))
     log = resumed.run_dir.log.read_text()

@@ -34,8 +34,12 @@ def is_hub_word(word: str | Path) -> bool:
 
 
 def hub_word(name: str) -> str:
-    """A local folder -> itself; a hub name -> the word for it."""
-    return name if Path(name).is_dir() or is_hub_word(name) else HUB + name
+    """A local folder -> itself; a hub name -> the word for it. Raises InputError: it is neither."""
+    if not name or Path(name).is_dir() or is_hub_word(name):
+        return name
+    if NAME.fullmatch(HUB + name) is None:
+        raise InputError(f"{name}: no such folder, and no name of the hub (OWNER/NAME)")
+    return HUB + name
 
 
 @lru_cache(maxsize=16)

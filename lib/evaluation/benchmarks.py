@@ -1,0 +1,286 @@
+"""COCO's test images with more right answers than their own captions: ECCV Caption, CxC and PMRP.
+
+ECCV Caption (Chun et al., ECCV 2022) had people verify what five models retrieve; CrissCrossed
+Captions (Parekh et al., EACL 2021) had pairs rated; PMRP (Chun et al., CVPR 2021) takes pictures of
+the same categories. Who belongs to whom, by COCO's ids, is in the package ``eccv_caption``, an
+extra; its figures are recomputed here from full rankings that are never held, and a test holds both
+equal. CxC's own ratings, for pictures among pictures and captions among captions, and PMRP's files
+are not in the package: ``files`` is a folder of them."""
+
+import csv
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.data.captions import CAPTIONS_PER_IMAGE
+from lib.errors import InputError, first_line
+from lib.evaluation.correspondence import (
+    Correspondence,
+    PrecisionMetrics,
+    correspondence,
+    precisions,
+    recalls,
+    retrieval_positions,
+)
+from lib.evaluation.metrics import RetrievalMetrics
+from lib.evaluation.protocols import ProtocolResult
+from lib.files import read_json, require_regular
+
+NAMES = {"cxc": "CxC", "eccv": "ECCV Caption", "pmrp": "PMRP"}
+INTRA = "CxC, same kind"
+PM_FILES = ("pm_image_to_caption.json", "pm_caption_to_image.json")
+CXC_FILES = ("sis_test.csv", "sts_test.csv")  # pictures, captions
+# CxC's ratings go from 0 to 5. With this rule its ratings of captions and pictures give the
+# package's correspondences exactly: whoever is rated belongs together from here on, and not below;
+# who is not rated belongs together if COCO says so.
+LEAST_RATING = 3.0
+IMAGES = 5000
+Answers = dict[int, list[int]]  # by COCO's ids
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One correspondence in both directions, by the split's numbers."""
+
+    key: str
+    i2t: Correspondence
+    t2i: Correspondence
+
+    def evaluate(self, scores: Any) -> ProtocolResult:
+        """Its figures of (n, 5n) scores, an array or what is read in chunks."""
+        places = retrieval_positions(scores, self.i2t), retrieval_positions(scores, self.t2i, True)
+        both = ((places[0], self.i2t), (places[1], self.t2i))
+        metrics = RetrievalMetrics(recalls(*both[0]), recalls(*both[1]))
+        precision = None
+        if self.key != "cxc":  # which has few answers, and is known by its recalls
+            precision = PrecisionMetrics(*precisions(*both[0]), *precisions(*both[1]))
+        return ProtocolResult(
+            NAMES[self.key], IMAGES, metrics, benchmark=self.key, precision=precision
+        )
+
+
+@dataclass(frozen=True)
+class Intramodal:
+    """CxC's pictures among pictures and captions among captions, by the split's numbers."""
+
+    i2i: Correspondence
+    t2t: Correspondence
+
+    def evaluate(self, images: np.ndarray, captions: np.ndarray) -> ProtocolResult:
+        """Its recalls by the products of (n, D) and of (5n, D) vectors."""
+        i2i, t2t = (
+            recalls(retrieval_positions(_Products(vectors), matches, alone=True), matches)
+            for vectors, matches in ((images, self.i2i), (captions, self.t2t))
+        )
+        return ProtocolResult(INTRA, IMAGES, RetrievalMetrics(i2i, t2t), benchmark="cxc_intra")
+
+
+class _Products:
+    """``found[rows, :]``: products of some vectors with all, computed when asked; the whole matrix
+    of 25,000 captions would take 2.5 GB."""
+
+    def __init__(self, vectors: np.ndarray):
+        self.vectors, self.shape = vectors, (len(vectors), len(vectors))
+
+    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
+        return self.vectors[key[0]] @ self.vectors[key[1]].T
+
+
+@dataclass(frozen=True)
+class Benchmarks:
+    """Those that were asked for, in front of a split."""
+
+    of_scores: list[Benchmark]
+    of_vectors: Intramodal | None
+    notes: list[str]
+
+    def evaluate(self, scores: Any, vectors: tuple | None = None) -> list[ProtocolResult]:
+        """All figures of (n, 5n) scores and, where ``vectors`` of images and captions are given and
+        CxC's ratings are there, of pictures among pictures and captions among captions."""
+        found = [benchmark.evaluate(scores) for benchmark in self.of_scores]
+        if self.of_vectors is not None and vectors is not None:
+            found.append(self.of_vectors.evaluate(*vectors))
+        return found
+
+
+def read_caption_ids(path: Path) -> list[int]:
+    """COCO's ids of a split's captions, one on each line, in their order. Raises InputError."""
+    require_regular(path, "caption ids")
+    try:
+        return [int(word) for word in path.read_text(encoding="utf-8-sig").split()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not a list of caption ids ({first_line(error)})") from error
+
+
+def require_coco(dataset: str, split: str) -> None:
+    """Refuse another split than the benchmarks'. Raises InputError."""
+    if (dataset, split) != ("coco", "testall"):
+        raise InputError(
+            f"--benchmarks are of coco's testall, and this is {dataset} {split}; leave them out"
+        )
+
+
+def open_benchmarks(
+    names: Sequence[str],
+    dataset: str,
+    split: str,
+    image_ids: Sequence[str] | None,
+    caption_ids: Path | None = None,
+    files: Path | None = None,
+) -> Benchmarks:
+    """Find who belongs to whom in a split.
+
+    Args:
+        names: of ``NAMES``.
+        image_ids: the split's, COCO's numbers; None: of a result file that does not tell.
+        caption_ids: file of the captions' ids; None: an image's captions stand in the order of
+            their ids, as in Karpathy's split and all files made from it.
+        files: folder with ``pm_*.json`` of PMRP, or ``sis_test.csv`` and ``sts_test.csv`` of CxC.
+
+    Raises InputError: the package or a file is missing or damaged, or the split is another one.
+    """
+    require_coco(dataset, split)
+    package = _package()
+    own: Answers = package.coco_gts["i2t"]
+    images, captions = _ids(own, image_ids, caption_ids)
+    number = {one: i for i, one in enumerate(images)}, {one: i for i, one in enumerate(captions)}
+    notes = []
+    if caption_ids is None:
+        notes.append(
+            "the captions of an image are taken to stand in the order of COCO's ids, as in "
+            "Karpathy's split (scripts/prepare_captions.py --karpathy writes testall_sentids.txt, "
+            "which is used where it is there)"
+        )
+    found = []
+    for name in sorted(names, key=list(NAMES).index):
+        if name == "pmrp":
+            both = _plausible(files)
+        else:
+            both = package.eccv_gts if name == "eccv" else package.cxc_gts
+        i2t = _numbered(both["i2t"], number[0], number[1])
+        t2i = _numbered(both["t2i"], number[1], number[0])
+        found.append(Benchmark(name, i2t, t2i))
+    ratings = None
+    if "cxc" in names and files is not None and any((files / n).is_file() for n in CXC_FILES):
+        ratings = _intramodal(files, own, *number)
+    if files is not None and ratings is None and "pmrp" not in names:
+        raise InputError(f"{files}: holds none of {', '.join((*CXC_FILES, *PM_FILES))}")
+    return Benchmarks(found, ratings, notes)
+
+
+def _package() -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it would rather have another JSON reader
+            from eccv_caption import Metrics
+
+            return Metrics()
+    except ImportError as error:
+        raise InputError(
+            "--benchmarks needs the package eccv_caption, an extra: pip install eccv_caption, with "
+            "the version in requirements.txt"
+        ) from error
+
+
+def _ids(
+    own: Answers, image_ids: Sequence[str] | None, caption_ids: Path | None
+) -> tuple[list[int], list[int]]:
+    """COCO's numbers of the split's images and captions."""
+    if image_ids is None:
+        raise InputError("--benchmarks needs image ids, which a released result file does not hold")
+    images = [int(one) if one.isdecimal() else -1 for one in image_ids]
+    others = [one for one, number in zip(image_ids, images, strict=True) if number not in own]
+    if len(images) != len(own) or others:
+        told = f", and {others[0]} is none of them" if others else ""
+        raise InputError(
+            f"--benchmarks are of the {len(own):,} images of Karpathy's test split of COCO, by "
+            f"COCO's ids; the split holds {len(images):,} images{told}"
+        )
+    if caption_ids is None:
+        return images, [caption for image in images for caption in sorted(own[image])]
+    captions = read_caption_ids(caption_ids)
+    if len(captions) != CAPTIONS_PER_IMAGE * len(images):
+        raise InputError(
+            f"{caption_ids}: holds {len(captions):,} ids, expected five for each of "
+            f"{len(images):,} images"
+        )
+    for number, image in enumerate(images):
+        part = captions[CAPTIONS_PER_IMAGE * number : CAPTIONS_PER_IMAGE * (number + 1)]
+        if sorted(part) != sorted(own[image]):
+            raise InputError(
+                f"{caption_ids}: gives image {image} the captions {part}, COCO's are "
+                f"{sorted(own[image])}; are its lines in the split's order?"
+            )
+    return images, captions
+
+
+def _numbered(
+    answers: Mapping[int, Sequence[int]], queries: Mapping[int, int], gallery: Mapping[int, int]
+) -> Correspondence:
+    """The same by the split's numbers. Some captions of ECCV Caption are none of the five of their
+    image: the package counts them among the right answers, though no gallery holds them."""
+    found = {
+        queries[query]: [gallery.get(one, -1) for one in dict.fromkeys(right)]
+        for query, right in answers.items()
+        if query in queries
+    }
+    return correspondence(found)
+
+
+def _plausible(files: Path | None) -> dict[str, Answers]:
+    if files is None:
+        raise InputError(
+            f"--benchmarks pmrp needs --benchmark_files FOLDER, with {' and '.join(PM_FILES)}, "
+            "which the authors of ECCV Caption publish"
+        )
+    both = {}
+    for direction, name in zip(("i2t", "t2i"), PM_FILES, strict=True):
+        content = read_json(files / name, "JSON object of plausible matches")
+        try:
+            both[direction] = {int(k): [int(v) for v in values] for k, values in content.items()}
+        except (AttributeError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{files / name}: is not a JSON object of ids and lists of ids "
+                f"({first_line(error)})"
+            ) from error
+    return both
+
+
+def _intramodal(
+    files: Path, own: Answers, images: Mapping[int, int], captions: Mapping[int, int]
+) -> Intramodal:
+    pictures: dict[int, set[int]] = {number: set() for number in images.values()}
+    texts: dict[int, set[int]] = {number: set() for number in captions.values()}
+    for together in own.values():  # captions of one image, as COCO has them
+        for caption in together:
+            texts[captions[caption]] |= {captions[c] for c in together if c != caption}
+    for name, number, right in ((CXC_FILES[0], images, pictures), (CXC_FILES[1], captions, texts)):
+        for one, other, rating in _ratings(files / name):
+            if one not in number or other not in number:
+                continue
+            pair = number[one], number[other]
+            for query, answer in (pair, pair[::-1]):
+                (right[query].add if rating >= LEAST_RATING else right[query].discard)(answer)
+    return Intramodal(*(correspondence({q: sorted(a) for q, a in r.items()})
+                        for r in (pictures, texts)))  # fmt: skip
+
+
+def _ratings(path: Path) -> list[tuple[int, int, float]]:
+    """The pairs of one of CxC's files and their ratings, by COCO's numbers."""
+    require_regular(path, "CxC's ratings")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first, *rows = list(csv.reader(file))
+        place = first.index("agg_score")
+        return [(_number(row[0]), _number(row[1]), float(row[place])) for row in rows]
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(f"{path}: is not a file of CxC's ratings ({first_line(error)})") from error
+
+
+def _number(word: str) -> int:
+    """As in COCO_val2014_000000205866.jpg and COCO_val2014:sentid:411553."""
+    return int(word.removesuffix(".jpg").replace("_", ":").rpartition(":")[2])
