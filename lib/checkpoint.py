@@ -21,6 +21,7 @@ from lib.models import FAMILIES, build_model, family_of
 from lib.models.common.hub import is_hub_word, local_folder, model_type
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
+from lib.portable import is_portable, read_portable
 from lib.weights import read_torch, require_same_dtypes, require_same_shapes, shapes_of
 
 FORMAT = "image-sentence retrieval"
@@ -121,7 +122,7 @@ def source_of(word: str | Path) -> str:
 
 def is_model_folder(folder: Path) -> bool:
     """Whether a folder is in the layout of the hub's models, ours or others'."""
-    return model_type(folder) is not None
+    return is_portable(folder) or model_type(folder) is not None
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -164,7 +165,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _load_folder(folder: Path, name: str) -> Checkpoint:
-    """A model of the hub, which users know by ``name``."""
+    """A model of the hub, or of a folder like those there, which users know by ``name``."""
+    if is_portable(folder):
+        config, parts = read_portable(folder, name)
+        if why := family_of(config.model).outdated(config.model.model_dump()):
+            raise InputError(f"{name}: {why}")
+        _require_types({"training": None, "released": None, **parts}, name)
+        return Checkpoint(config, **parts)
     for family in FAMILIES.values():
         if (found := family.from_hub(folder, name)) is not None:
             sections = {"model": found.config.model_dump(), "features": found.features}

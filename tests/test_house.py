@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "models": {"models", "distributed"},
     "config": {"models"},
     "data": {"data", "config", "models"},
-    "checkpoint": {"config", "models"},
+    "checkpoint": {"config", "models", "portable"},
+    "portable": {"config"},
     "evaluation": {"evaluation", "checkpoint", "data", "config", "models", "distributed"},
     "annotations": {"annotations", "data", "extraction"},
     "extraction": {"extraction", "data", "models"},
@@ -129,6 +130,7 @@ TESTED_IN = {
     "evaluation/table_formats.py": "evaluation/test_report.py",
     "evaluation/extra_arguments.py": "evaluation/test_extras.py",
     "evaluation/comparison_table.py": "scripts/test_compare.py",
+    "evaluation/model_card.py": "scripts/test_push_to_hub.py",
     "evaluation/cross_dataset.py": "test_eval_cross_ensemble.py",
     "extraction/arguments.py": "test_help.py",
 }

@@ -255,6 +255,11 @@ class Family(ABC):
         files are not found."""
         return None
 
+    def travelling(self, config: Any, tokenizer: Tokenizer) -> dict[str, dict[str, str]]:
+        """What a model's text side is made from, to go where its weights go: setting -> name and
+        content of the files that it names; none where a checkpoint keeps all of it."""
+        return {}
+
     def inputs(self, config: Any) -> Sequence[Input]:
         """The arrays it reads beside the features."""
         return ()

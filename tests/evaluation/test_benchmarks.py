@@ -61,7 +61,7 @@ def plain(scores, captions, package):
         found = []
         for query, right in package.eccv_gts[side].items():
             order = [gallery[j] for j in np.argsort(-matrix[queries.index(query)])]
-            r = len(right)
+            r = len(set(right))
             hits = [item in right for item in order[:r]]
             average = sum(
                 sum(hits[: k + 1]) / (k + 1) for k in range(r) if k < len(hits) and hits[k]

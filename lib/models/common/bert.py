@@ -1,5 +1,7 @@
 """BERT as a text side: tokenizer, encoder and parameter groups (VSE-infinity's)."""
 
+import json
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,26 @@ def _load_config(name: str, needs: str) -> BertConfig:
     except Exception as error:  # a damaged file fails in ways that transformers does not list
         raise _unavailable(name, error, needs) from error
     return config
+
+
+def text_files(name: str) -> dict[str, str]:
+    """Name and content of the files that :class:`BertTokenizer` and :func:`load_bert` without its
+    weights need, without this machine's paths. Raises InputError: not found."""
+    config = _load_config(name, "config.json, vocab.txt").to_dict()
+    files = {}
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer = WordPieceTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer.save_pretrained(folder)
+        for path in sorted(Path(folder).iterdir()):
+            files[path.name] = path.read_text(encoding="utf-8")
+    entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    files["vocab.txt"] = "".join(f"{text}\n" for text, _ in entries)
+    for name_of, values in (("config.json", config), ("tokenizer_config.json", None)):
+        content = json.loads(files[name_of]) if values is None else values
+        for key in ("_name_or_path", "name_or_path"):
+            content.pop(key, None)
+        files[name_of] = json.dumps(content, indent=1) + "\n"
+    return files
 
 
 def _require_size(config: BertConfig) -> None:

@@ -25,6 +25,17 @@ class BertFamily(Family):
         """BERT's WordPieces, which must be those of a checkpoint's ``state``, if it has one."""
         return bert_tokenizer(config.bert, state or {})
 
+    def travelling(self, config: Any, tokenizer: Tokenizer) -> dict[str, dict[str, str]]:
+        """BERT's config and vocabulary."""
+        return {"bert": bert_files(config.bert)}
+
+
+def bert_files(name: str) -> dict[str, str]:
+    """Name and content of what :func:`bert_tokenizer` and an untrained BERT are made from."""
+    from lib.models.common.bert import text_files  # imports torch
+
+    return text_files(name)
+
 
 def bert_tokenizer(name: str, state: dict[str, Any]) -> Tokenizer:
     """The WordPieces of the BERT ``name``. Raises InputError: it is not found, or not the one of

@@ -1,6 +1,7 @@
 """Models of the Hugging Face hub, as local folders: nothing in them is ever run."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -54,7 +55,11 @@ def local_folder(word: str) -> Path:
     if match is None:
         raise InputError(f"{word}: expected hf://OWNER/NAME, or hf://OWNER/NAME@REVISION")
     from huggingface_hub import HfApi, snapshot_download  # slow to import
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import (
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
@@ -72,8 +77,57 @@ def local_folder(word: str) -> Path:
             f"{HUB}{name}: the hub cannot be reached, and the local cache does not have it; pass "
             "a local folder of the model instead"
         ) from error
-    except Exception as error:  # no such model, no access, a full disk
+    except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+        raise InputError(
+            f"{word}: the hub has no such model, or it is private (hf auth login logs in)"
+        ) from error
+    except Exception as error:  # no access, a full disk
         raise InputError(f"{HUB}{name}: is unavailable ({first_line(error)})") from error
+
+
+def require_repo_name(name: str) -> None:
+    """Refuse what cannot be OWNER/NAME. Raises InputError."""
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        raise InputError(f"--repo {name!r}: expected OWNER/NAME, as in me/my-model")
+
+
+class HubRepository:
+    """A model's repository on the hub, to write to."""
+
+    def __init__(self, name: str):
+        """``name`` is OWNER/NAME; nothing is asked yet."""
+        from huggingface_hub import HfApi  # slow to import
+
+        self.name, self.api = name, HfApi()
+
+    def files(self) -> set[str]:
+        """Their names; none where there is no such repository yet. Raises InputError: the hub
+        cannot be reached, or does not allow it."""
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        try:
+            return set(self.api.list_repo_files(self.name))
+        except RepositoryNotFoundError:  # or a private one of somebody else
+            return set()
+        except Exception as error:
+            raise InputError(f"{HUB}{self.name}: is unavailable ({first_line(error)})") from error
+
+    def push(self, folder: Path, files: Sequence[str], private: bool) -> str:
+        """Make the repository if there is none, and put ``files`` of a folder there in one commit;
+        the commit's address. Raises InputError: the hub refuses."""
+        try:
+            self.api.create_repo(self.name, private=private, exist_ok=True)
+            done = self.api.upload_folder(
+                repo_id=self.name,
+                folder_path=folder,
+                allow_patterns=list(files),
+                commit_message="A trained model",
+            )
+        except Exception as error:  # no login, no right, no network
+            raise InputError(
+                f"{HUB}{self.name}: cannot be pushed ({first_line(error)}); hf auth login logs in"
+            ) from error
+        return str(done.commit_url)
 
 
 def model_type(folder: Path) -> str | None:

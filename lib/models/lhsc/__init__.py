@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lib.errors import InputError
 from lib.models import family
-from lib.models.common.bert_family import BERT_HELP, bert_tokenizer
+from lib.models.common.bert_family import BERT_HELP, bert_files, bert_tokenizer
 from lib.models.lhsc.config import GRAPH_LAYERS, Config
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ class Family(family.Family):
                 "name the vocabulary that it was trained with, by --vocab FILE"
             )
         return Vocabulary(words)
+
+    def travelling(self, config: Any, tokenizer: family.Tokenizer) -> dict[str, dict[str, str]]:
+        """A BERT's; a vocabulary's words are in the checkpoint."""
+        return {} if config.bert is None else {"bert": bert_files(config.bert)}
 
     def build(self, config: Any, tokenizer: family.Tokenizer, pretrained: bool) -> "LHSC":
         """LHSC for the tokenizer's words, or around the BERT that ``config`` names."""
