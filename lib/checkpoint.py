@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from lib.arguments import dataset_problem
 from lib.config import Config, from_dict
 from lib.errors import InputError, few, first_line
-from lib.files import atomic_write, is_file
+from lib.files import atomic_write
 from lib.models import FAMILIES, build_model, family_of
 from lib.models.common.hub import is_hub_word, local_folder, model_type
 from lib.models.common.retrieval_model import RetrievalModel
@@ -137,9 +137,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     InputError: no such file, cut short, unsafe content, or another architecture."""
     if is_hub_word(path) or Path(path).is_dir():
         return _load_folder(local_folder(str(path)), str(path))
-    if not is_file(Path(path)):
-        raise InputError(f"{path}: no such run or checkpoint")
-    raw = read_torch(path, "checkpoint")
+    raw = read_torch(path, "checkpoint", "expected a run's folder, a file, or hf://NAME")
     if isinstance(raw, dict) and "format" in raw:
         kind = f"{raw['format']} {raw.get('version')}"
         if kind != f"{FORMAT} {VERSION}":

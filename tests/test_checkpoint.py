@@ -67,7 +67,7 @@ def test_other_files_are_named(tmp_path, content):
     torch.save(content, tmp_path / "c.pth")
     with pytest.raises(InputError, match="neither a checkpoint of this project nor a released"):
         load_checkpoint(tmp_path / "c.pth")
-    with pytest.raises(InputError, match="no such run or checkpoint"):
+    with pytest.raises(InputError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none.pth")
 
 

@@ -47,6 +47,8 @@ RUN_BY = {
     "scripts/draw_retrieval.py": ("scripts/test_draw_retrieval.py", "draw_retrieval.main"),
     "scripts/report.py": ("scripts/test_report.py", "report.main"),
     "scripts/ablation.py": ("scripts/test_ablation.py", "ablation.main"),
+    "scripts/compare.py": ("scripts/test_compare.py", "compare.main"),
+    "scripts/push_to_hub.py": ("scripts/test_push_to_hub.py", "push_to_hub.main"),
     "scripts/results_table.py": ("evaluation/test_results_table.py", "scripts/results_table.py"),
     "scripts/docs_tables.py": ("test_docs.py", "docs_tables.main"),
     "scripts/prepare_captions.py": ("scripts/test_prepare_captions.py", "prepare_captions.main"),

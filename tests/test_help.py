@@ -64,6 +64,7 @@ def test_a_program_explains_itself(name, monkeypatch):
 WITHOUT_DEFAULT = {
     "--json", "--save_results", "--save_embeddings", "--shortlist", "--first_stage", "--html",
     "--config", "--bert", "--query", "--checkpoint", "--list", "--minutes", "--picture", "--split",
+    "--ci", "--benchmarks", "--benchmark_files", "--perturb",
     "--dataset", "--boxes", "--labels", "--png", "--images", "--mapping", "--lists", "--only",
 }  # fmt: skip
 

@@ -119,7 +119,7 @@ def test_what_does_not_suit_is_told(scored, world, tmp_path):
     assert repr(model) == "<3SHNet region on cpu>"
     with pytest.raises(InputError, match="no image"):
         model.encode_images([])
-    with pytest.raises(InputError, match="no such run"):
+    with pytest.raises(InputError, match="no such checkpoint"):
         load(tmp_path / "none")
     with pytest.raises(InputError, match="was trained on region features"):
         load(model_path := scored("region"), features="grid")

@@ -42,6 +42,11 @@ def commands(shared: Shared) -> dict[str, list[str | Slot]]:
         "eval shortlist": ["eval.py", "--checkpoint", Slot("file", shared.lhsc), "--data_path",
                            data_root, *target, "--shortlist", "2", "--first_stage", best, "--json",
                            Slot("output", here / "r.json")],
+        "eval hub": ["eval.py", "--hub", Slot("folder", run / "hub"), "--data_path", data_root,
+                     *target, "--json", Slot("output", here / "r.json")],
+        "compare": ["scripts/compare.py", *results, "--resamples", "100"],
+        "push_to_hub": ["scripts/push_to_hub.py", Slot("folder", run), "--repo", "me/model",
+                        "--record", Slot("file", run / "results.json"), "--dry-run"],
         "eval_ensemble": ["eval_ensemble.py", *results, "--json", Slot("output", here / "r.json")],
         "eval_cross_ensemble": [
             "eval_cross_ensemble.py", "--checkpoints", best, other, "--data_path", data_root,

@@ -88,6 +88,7 @@ def build(root: Path) -> Shared:
         command(*shared.evaluate(run / "model_best.pth", "--json", run / "results.json",
                                  "--save_results", run / "results.safetensors",
                                  "--save_embeddings", run / "embeddings.safetensors"))  # fmt: skip
+    command("scripts/push_to_hub.py", shared.run, "--repo", "me/model", "--dry-run")
     ensemble = [run / "results.safetensors" for run in (shared.run, root / "other")]
     command("eval_ensemble.py", *ensemble, "--json", root / "ensemble.json")
     # The same pictures under another dataset's name, for cross-dataset evaluation.

@@ -92,7 +92,10 @@ def test_a_run_s_folder_is_enough(saved, world, tmp_path, capsys):
         shutil.copy(saved / name, run)
     words = ["--checkpoint", str(run), "--device", "cpu", "-k", "3", "--query", "a red dog"]
     told = refusal("--checkpoint", tmp_path / "none", *words[2:])
-    assert told == f"error: {tmp_path / 'none'}: no such run or checkpoint"
+    assert (
+        told
+        == f"error: {tmp_path / 'none'}: no such checkpoint; expected a run's folder, a file, or hf://NAME"
+    )
     told = refusal(*words)
     assert f"{run}/embeddings.safetensors: no such file; python eval.py --checkpoint {run}" in told
     shutil.copy(saved / "e.safetensors", run / "embeddings.safetensors")

@@ -1,5 +1,6 @@
 """One-line faults, each of which the test named beside it must notice."""
 
+from tests.mutants.beyond import BEYOND
 from tests.mutants.fault import in_file
 from tests.mutants.highlights import HIGHLIGHTS
 
@@ -53,6 +54,7 @@ RECIPE = "tests/test_config.py::test_defaults_are_the_published_recipe"
 
 FAULTS = [
     *HIGHLIGHTS,
+    *BEYOND,
     *in_file(
         "lib/models/common/timm_backbone.py",
         ('getattr(self.network, "num_prefix_tokens", 0) :]', '0:]', TIMM + "test_maps"),
@@ -102,13 +104,13 @@ FAULTS = [
     *in_file(
         "lib/training/loop.py",
         ('self.progress["epoch"] >= config.sum_epochs', 'self.progress["epoch"] > config.sum_epochs', STEP),
-        ("config.margin, hardest, same)", "config.margin, True, same)", STEP),
-        ("config.margin, hardest, same)", "config.margin, hardest, None)", LOOP + "test_masking_changes_the_loss"),
+        ("self.loss(scores, hardest, same)", "self.loss(scores, True, same)", STEP),
+        ("self.loss(scores, hardest, same)", "self.loss(scores, hardest, None)", LOOP + "test_masking_changes_the_loss"),
         ("all_gather(images.indices) if", "all_gather(texts.indices) if", LOOP + "test_masking_changes_the_loss"),
         ("if config.mask_same_image else", "if not config.mask_same_image else", STEP),
         ("self.optimizer.zero_grad(set_to_none=True)", "pass", STEP),
-        ("self.model.parameters(), config.clip)", "self.model.parameters(), 2 * config.clip)", STEP),
-        ("self.model.parameters(), config.clip)", "self.model.text_encoder.parameters(), config.clip)", STEP),
+        ("clip_grad_norm_(learned, config.clip)", "clip_grad_norm_(learned, 2 * config.clip)", STEP),
+        ("learned = [*self.model.parameters()", "learned = [*self.model.text_encoder.parameters()", STEP),
         ("        self.optimizer.step()", "        pass", STEP),
         ("set_rates(self.optimizer, self.base_rates, rate_factor(epoch, config.train))", "pass", STEP),
         ("        self.model.train()", "        self.model.eval()", STEP),
@@ -136,7 +138,7 @@ FAULTS = [
         ("images.max(dim=0)", "images.max(dim=1)", PLAIN_LOSS),
         ("values.sum() + images.max(dim=0).values.sum()", "values.sum()", PLAIN_LOSS),
         ("if hardest:", "if not hardest:", PLAIN_LOSS),
-        ("image_indices[:, None] == image_indices", "image_indices[:, None] != image_indices", PLAIN_LOSS),
+        ("excluded = image_indices[:, None] == image_indices", "excluded = image_indices[:, None] != image_indices", PLAIN_LOSS),
         ("return captions.sum() + images.sum()", "return captions.mean() + images.mean()", PLAIN_LOSS),
         ("captions = (margin + scores", "captions = (scores", PLAIN_LOSS),
         ("-torch.inf).max(dim=1)", "-torch.inf).max(dim=0)", LOSSES + "test_score_statistics"),
@@ -205,7 +207,7 @@ FAULTS = [
         ("item = training_item(self.split, image, self.features, generator)", "item = evaluation_item(self.split, image)", STEP),
         ("default_rng((self.seed, epoch, caption))", "default_rng((self.seed, caption))", STEP),
         ("default_rng((seed, epoch))", "default_rng((seed,))", STEP),
-        ("image = caption // CAPTIONS_PER_IMAGE", "image = caption % len(self.split.image_ids)", STEP),
+        ("image = int(self.image_of[caption])", "image = caption % len(self.split.image_ids)", STEP),
         ("values[:, :count][:, kept] if axes == 2", "values[:, :count][:, kept] if axes == 3", "tests/models/cmsei/test_regions.py::test_dropped_regions_take_their_edges_along"),
     ),
     *in_file(

@@ -61,7 +61,7 @@ def test_what_is_refused(config, trained, tmp_path):
     _, path = trained
     with pytest.raises(InputError, match=r"of another model .* it has besides image_encoder\.sp"):
         Run(config(f"train.init={path}", "model.vspm=false"), False, False)
-    with pytest.raises(InputError, match="no such run or checkpoint"):
+    with pytest.raises(InputError, match="no such checkpoint"):
         Run(config(f"train.init={tmp_path / 'none.pth'}"), False, False)
     checkpoint = load_checkpoint(path)
     checkpoint.tokenizer["vocabulary"] = "0" * 64

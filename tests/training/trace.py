@@ -17,6 +17,7 @@ import torch
 from torch.nn.utils import get_total_norm
 
 import lib.training.loop as loop
+import lib.training.losses as losses
 from lib.config import from_dict
 from lib.demo.small_bert import write_small_bert
 from tests.support import GOLDEN
@@ -82,7 +83,7 @@ class Recorder:
 
     def listen(self, patch: "object") -> None:
         """Replace the loop's functions by ones that note down what passes."""
-        plain_loss, plain_clip = loop.triplet_loss, loop.clip_grad_norm_
+        plain_loss, plain_clip = losses.triplet_loss, loop.clip_grad_norm_
         plain_metrics, plain_step = loop.retrieval_metrics, loop.Run._step
         plain_finish = loop.Run._finish_epoch
 
@@ -126,7 +127,7 @@ class Recorder:
             self.epochs[-1]["best"] = run.progress["best_epoch"]
             return result
 
-        patch.setattr(loop, "triplet_loss", loss)
+        patch.setattr(losses, "triplet_loss", loss)
         patch.setattr(loop, "clip_grad_norm_", clip)
         patch.setattr(loop, "retrieval_metrics", metrics)
         patch.setattr(loop.Run, "_step", step)
