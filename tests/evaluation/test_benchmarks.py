@@ -112,7 +112,7 @@ def test_pictures_among_pictures_and_captions_among_captions(small, tmp_path):
           (caption(own(1)[0]), caption(own(1)[1]), 1.0, "c2c_cocaption"),
           (caption(5), caption(6), 5.0, "elsewhere")])  # fmt: skip
     opened = open_benchmarks(["cxc"], "coco", "testall", ids(), None, tmp_path)
-    generator = np.random.default_rng(3)
+    generator = np.random.default_rng(5)
     images, captions = generator.standard_normal((N, 8)), generator.standard_normal((5 * N, 8))
     _, found = opened.evaluate(scores_of(0), (images, captions))
     right = [{j for j in range(5 * N) if j // 5 == i // 5 and j != i} for i in range(5 * N)]
@@ -125,10 +125,12 @@ def test_pictures_among_pictures_and_captions_among_captions(small, tmp_path):
         order = [j for j in np.argsort(-(captions @ captions[i])) if j != i]
         first.append(min(order.index(j) for j in right[i]))
     assert found.metrics.t2i.r5 == pytest.approx(100 * np.mean(np.array(first) < 5))
+    assert found.metrics.t2i.mean_rank == pytest.approx(np.mean(first) + 1)
     places = []
     for one, other in ((0, 3), (3, 0)):  # the only pictures with an answer
         order = [j for j in np.argsort(-(images @ images[one])) if j != one]
         places.append(order.index(other))
+    assert places[0] != places[1]
     assert found.metrics.i2t.mean_rank == pytest.approx(np.mean(places) + 1)
     assert len(opened.evaluate(scores_of(0))) == 1  # without vectors
 

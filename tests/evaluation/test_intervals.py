@@ -22,6 +22,12 @@ def test_their_mean_is_the_figures():
     sides = result.metrics.i2t, result.metrics.t2i
     expected = [v for s in sides for v in (s.r1, s.r5, s.r10)]
     np.testing.assert_allclose(found, [*expected, result.metrics.rsum], atol=1e-10)
+    i2t, t2i = ranks(scores, np.arange(200) // 5)
+    for image, row in enumerate(hits(i2t, t2i)):  # each image's own
+        own = t2i[5 * image : 5 * image + 5]
+        plain = [100.0 * (i2t[image] < k) for k in (1, 5, 10)]
+        plain += [20.0 * sum(rank < k for rank in own) for k in (1, 5, 10)]
+        np.testing.assert_allclose(row, [*plain, sum(plain)])
 
 
 def test_equal_to_a_plain_bootstrap():

@@ -5,9 +5,9 @@ from PIL import Image
 from lib.evaluation.perturbations import FUNCTION_WORDS, PICTURES, swapped
 
 CAPTIONS = [
-    "A red dog runs on the beach.", "A dog on a beach", "The dog is wet", "a brown dog", "dog!",
-    "A red cat sits on the sofa.", "A cat on a sofa", "The cat is sleeping", "a brown cat", "cats!",
-    "A blue car stands on the road.", "A car on a road", "The car is parked", "a blue car", "cars!",
+    "A red dog runs on the beach.", "A dog on a beach", "The dog is wet", "a brown dog", "Dog!",
+    "A red cat sits on the sofa.", "A cat on a sofa", "The cat is sleeping", "a brown cat", "Cat!",
+    "A blue car stands on the road.", "A car on a road", "The car is parked", "a blue car", "Car!",
 ]  # fmt: skip
 
 
