@@ -3,8 +3,9 @@
 #   [OUT=CHECKPOINT's folder] [DATA_PATH=data] [CUDA_VISIBLE_DEVICES=0] [PROCESSES=1] \
 #       [NODES=1 RENDEZVOUS=HOST:PORT] \
 #       sh scripts/eval.sh coco_region [CHECKPOINT] [eval.py's arguments ...]
-# DATASET_FEATURE is the name of a file of configs/. CHECKPOINT is a run's folder, a checkpoint or a
-# released file, runs/DATASET_FEATURE if it is left out; CHECKPOINT=FILE before sh does the same.
+# DATASET_FEATURE is the name of a file of configs/. CHECKPOINT is a run's folder, a checkpoint, a
+# released file or hf://NAME, runs/DATASET_FEATURE if left out; CHECKPOINT=FILE before sh does the
+# same.
 # Writes results.safetensors (the scores, for ensembles) and results.json into OUT.
 # VSE-infinity's grid models read pictures: images/ of the dataset, or --images FOLDER. A released
 # LHSC's vocabulary is sought beside it and in DATA_PATH/vocab (--vocab FILE says otherwise).
@@ -26,13 +27,16 @@ set -eu
 . scripts/setup.sh
 DATA_PATH=${DATA_PATH:-data}
 folder_of() { # of a run's folder or a checkpoint
-    if [ -d "$1" ]; then echo "$1"; else dirname -- "$1"; fi
+    case $1 in
+    hf://*) echo "runs/$kind" ;; # it has none here
+    *) if [ -d "$1" ]; then echo "$1"; else dirname -- "$1"; fi ;;
+    esac
 }
 scored() { # scored CHECKPOINT OUT [eval.py's arguments ...]
     checkpoint=$1
     out=$2
     shift 2
-    if [ ! -e "$checkpoint" ]; then
+    if [ ! -e "$checkpoint" ] && [ "${checkpoint#hf://}" = "$checkpoint" ]; then
         echo "error: $checkpoint: no such run or checkpoint; sh scripts/train.sh trains one," \
             "and sh scripts/eval.sh --help says how to name another" >&2
         exit 1

@@ -123,3 +123,18 @@ def test_timm_is_an_extra():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert "needs timm, which is not installed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "side"), [("vit_base_patch16_siglip_224", 14), ("vit_base_patch32_clip_224", 7)]
+)
+def test_patch_tokens_of_models_of_pictures_and_sentences(name, side):
+    """Their picture towers give grids, without the token that stands for the whole."""
+    backbone = build_timm(name)
+    assert backbone.map_shape(224) == (768, side, side)
+    pixels = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        found = backbone(pixels)
+        tokens = backbone.network.forward_features(pixels)
+    assert torch.equal(found.flatten(2).transpose(1, 2), tokens[:, -(side**2) :])
