@@ -31,7 +31,7 @@ from lib.evaluation.protocols import ProtocolResult
 from lib.files import read_json, require_regular
 
 NAMES = {"cxc": "CxC", "eccv": "ECCV Caption", "pmrp": "PMRP"}
-INTRA = "CxC, same kind"
+INTRA = "CxC i2i and t2t"
 PM_FILES = ("pm_image_to_caption.json", "pm_caption_to_image.json")
 CXC_FILES = ("sis_test.csv", "sts_test.csv")  # pictures, captions
 # CxC's ratings go from 0 to 5. With this rule its ratings of captions and pictures give the

@@ -66,7 +66,10 @@ class Table:
     def columns(self) -> tuple[str, ...]:
         """The names of its rows' cells."""
         precisions = PRECISIONS if any(row.precisions for row in self.rows) else ()
-        return (*COLUMNS[:-1], *precisions, COLUMNS[-1])
+        names = (*COLUMNS[:-1], *precisions, COLUMNS[-1])
+        if self.directions == ("image to text", "text to image"):
+            return names
+        return tuple(name.replace("i2t ", "i2i ").replace("t2i ", "t2t ") for name in names)
 
 
 def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:

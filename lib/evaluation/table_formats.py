@@ -34,7 +34,7 @@ def to_text(table: Table) -> str:
 def _shown(table: Table) -> tuple[tuple[str, ...], str, list[list[Spread]]]:
     """The columns of either direction in a narrow table, the last one, and each row's figures."""
     rows = _rows(table)
-    if table.columns == COLUMNS:
+    if len(table.columns) == len(COLUMNS):
         return ("R@1", "R@5", "R@10"), "rSum", [list(row.figures) for row in rows]
     places = [(*row.precisions[:2], row.figures[0], *row.precisions[2:], row.figures[3])
               for row in rows]  # fmt: skip
@@ -165,7 +165,7 @@ def to_csv(tables: Iterable[Table]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     tables = list(tables)
-    more = PRECISIONS if any(table.columns != COLUMNS for table in tables) else ()
+    more = PRECISIONS if any(len(table.columns) > len(COLUMNS) for table in tables) else ()
     names = (*FIGURES, *more)
     words = COLUMNS[: -len(FIGURES) - 1]
     deviations = [f"{name} sd" for name in names]

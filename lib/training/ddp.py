@@ -54,11 +54,12 @@ def _of_all(encoded: Encoded) -> Encoded:
     return map_tensors(encoded, of_all)
 
 
-def average_gradients(model: RetrievalModel) -> None:
-    """Average the gradients of parameters outside the encoders, such as those of the score."""
+def average_gradients(model: RetrievalModel, loss: nn.Module) -> None:
+    """Average the gradients of parameters outside the encoders, such as those of the score and of
+    the ``loss``."""
     if world_size() == 1:
         return
     inside = {id(parameter) for parameter in Encoders(model).parameters()}
-    for parameter in model.parameters():
+    for parameter in (*model.parameters(), *loss.parameters()):
         if id(parameter) not in inside and parameter.grad is not None:
             parameter.grad.copy_(all_reduce_mean(parameter.grad))

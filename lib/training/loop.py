@@ -285,7 +285,7 @@ class Run:
         # Autocast is for the forward pass alone; its backward follows it.
         with precision_context(self.device, "tf32" if config.precision == "tf32" else "fp32"):
             (loss * self.loss_factor).backward()
-            average_gradients(self.model)
+            average_gradients(self.model, self.loss)
         learned = [*self.model.parameters(), *self.loss.parameters()]
         norm = clip_grad_norm_(learned, config.clip).item()
         self._require_finite("gradient norm", norm, images)
@@ -313,7 +313,7 @@ class Run:
 
     def _validate(self) -> RetrievalMetrics:
         # Running statistics differ between ranks, and nothing else may.
-        broadcast([*self.model.parameters(), *self.model.buffers()])
+        broadcast([*self.model.parameters(), *self.model.buffers(), *self.loss.parameters()])
         size, precision = encoding_batch(self.device), self.config.train.precision
         about = (self.dev_split, self.dev_captions, size, self.workers)
         embeddings = encode_split(

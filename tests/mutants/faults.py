@@ -127,7 +127,7 @@ FAULTS = [
         ("epoch >= self.config.train.sum_epochs else", "epoch > self.config.train.sum_epochs else", LOG),
         ("f\"t2i R@1 {metrics.t2i.r1:.1f}, ", "f\"t2i R@1 {metrics.i2t.r1:.1f}, ", LOG),
         ('"dev/rSum": metrics.rsum', '"dev/rSum": metrics.i2t.r1', TENSORBOARD + "test_tensorboard_has_every_curve"),
-        ("            average_gradients(self.model)", "            pass", "tests/models/cmsei/test_model.py::test_two_processes_and_pieces_are_one"),
+        ("            average_gradients(self.model, self.loss)", "            pass", "tests/models/cmsei/test_model.py::test_two_processes_and_pieces_are_one"),
         ('"loss": value / len(scores)', '"loss": value', TENSORBOARD + "test_tensorboard_has_every_curve"),
     ),
     *in_file(

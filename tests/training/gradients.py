@@ -41,6 +41,7 @@ def first_step(config: Config) -> dict[str, torch.Tensor]:
     loss, _ = run._step(images, texts)
     state = {"loss": torch.tensor(loss, dtype=torch.float64)}
     state |= {n: p.grad for n, p in run.model.named_parameters() if p.grad is not None}
+    state |= {f"loss {n}": p.grad for n, p in run.loss.named_parameters()}
     return state | {f"buffer {n}": b for n, b in run.model.named_buffers()}
 
 

@@ -64,6 +64,16 @@ def test_masked_captions_are_those_of_all_processes(step):
 
 
 @pytest.mark.slow
+def test_the_temperature_is_that_of_the_whole_batch(step):
+    settings = ("train.loss=infonce", "train.sync_batchnorm=true", "data.noise_ratio=0.3")
+    one, other = step(TORCHRUN, *settings), step(("python",), *settings)
+    assert one["loss log_scale"].abs() > 1e-3
+    differing = deviations(one, other)
+    print(f"largest deviation: {max(differing.values()):.1e}")
+    assert max(differing.values()) < LARGEST
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(settings, tmp_path):
     out = tmp_path / "run"
     words = ["train.py", "--config", CONFIG, *settings, f"run.out={out}"]
