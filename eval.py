@@ -8,6 +8,7 @@ torchrun --nproc_per_node 4 eval.py --checkpoint runs/coco_region             # 
 Every picture and sentence is encoded once, whatever the number of protocols and benchmarks."""
 
 import argparse
+import sys
 from functools import partial
 
 from lib.arguments import new_parser
@@ -38,6 +39,8 @@ def main(words: list[str] | None = None) -> None:
     if args.shortlist is not None and args.shortlist < 1:
         parser.error("--shortlist must be at least 1")
     extras = extras_of(parser, args)
+    if args.shortlist is not None and extras.perturb:
+        parser.error("--perturb scores all pairs anew, and --shortlist some; leave one out")
     with exit_on_error():
         shortlist = None
         if args.shortlist is not None:
@@ -62,6 +65,8 @@ def main(words: list[str] | None = None) -> None:
             scored = score_checkpoint(*asked)
             if rank() == 0:
                 about = (scored.scores, target.dataset, target.split, others)
+                for note in others.left_out(scored.vectors) if others is not None else ():
+                    print(f"note: {note}", file=sys.stderr)
                 results = extras.evaluate(*about, scored.vectors, scored.perturbed)
                 report(args, target, scored, results)
 

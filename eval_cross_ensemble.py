@@ -2,6 +2,7 @@
 
 python eval_cross_ensemble.py --checkpoints runs/coco_region runs/coco_grid --dataset f30k"""
 
+import sys
 from functools import partial
 
 import numpy as np
@@ -53,6 +54,8 @@ def main(words: list[str] | None = None) -> None:
             evaluate = partial(extras.evaluate, benchmarks=others, **named)
             members, mean = score_members(paths, targets, choices, evaluate)
             if rank() == 0:
+                for note in others.left_out(None) if others is not None else ():
+                    print(f"note: {note}", file=sys.stderr)
                 report(members, mean, target, evaluate, args.json)
 
 

@@ -65,7 +65,7 @@ def score_ensemble(
             )
     listed = next((file.image_ids for file in files if file.image_ids is not None), None)
     others = extras.open_benchmarks(dataset, split, listed)
-    for note in others.notes if others is not None else ():
+    for note in (*others.notes, *others.left_out(None)) if others is not None else ():
         print(f"note: {note}", file=sys.stderr)
     about = (dataset, split, others)
     members = [

@@ -96,7 +96,9 @@ class Checkpoint:
 
 def checkpoint_of(run: Path) -> Path:
     """A run's folder -> its best checkpoint; a checkpoint's file -> itself. Raises InputError:
-    neither."""
+    neither, or a model of the hub."""
+    if is_hub_word(run) or (run.is_dir() and is_model_folder(run) and not (run / BEST).is_file()):
+        raise InputError(f"{run}: is a model of the hub; this program needs a run of train.py")
     if run.is_dir():
         found = run / BEST
         if not found.is_file():

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from lib.config import Config, load_config
 from lib.errors import InputError, first_line
-from lib.files import atomic_write, file_sha256, is_file, read_json
+from lib.files import atomic_write, file_sha256, is_file, read_json, text_sha256
+from lib.models import family_of
 
 FORMAT = "image-sentence retrieval folder 1"
 MANIFEST, WEIGHTS, SETTINGS, CARD = "manifest.json", "model.safetensors", "config.yaml", "README.md"
@@ -33,6 +34,7 @@ class _Manifest(BaseModel):
     progress: dict[str, Any]
     # Setting of the model -> the file or folder in here that it names.
     places: dict[str, str]
+    card: str | None = None  # checksum of the card as it was generated
 
 
 def is_portable(folder: Path) -> bool:
@@ -60,13 +62,15 @@ def write_portable(
     tokenizer: Mapping[str, Any],
     progress: Mapping[str, Any],
     text_files: Mapping[str, Mapping[str, str]],
+    card: str | None,
 ) -> list[str]:
-    """Write all but the card.
+    """Write the folder.
 
     Args:
+        card: the model card; None: the one that is there stays.
         text_files: setting of the model -> name and content of the files that it names.
 
-    Returns the files' names. Raises InputError: the folder cannot be written."""
+    Returns the files' names, the card's too. Raises InputError: the folder cannot be written."""
     places = {
         setting: setting if len(files) > 1 else f"{setting}/{next(iter(files))}"
         for setting, files in text_files.items()
@@ -93,10 +97,29 @@ def write_portable(
         tokenizer=dict(tokenizer),
         progress={key: progress[key] for key in KEPT if key in progress},
         places=places,
+        card=generated_card(folder) if card is None else text_sha256([card]),
     )
     with atomic_write(folder / MANIFEST) as temporary:
         temporary.write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return [*names, MANIFEST]
+    if card is not None:
+        with atomic_write(folder / CARD) as temporary:
+            temporary.write_text(card, encoding="utf-8")
+    return [*names, MANIFEST, CARD]
+
+
+def generated_card(folder: Path) -> str | None:
+    """The checksum of the card that was generated for a folder, as its manifest has it."""
+    if not is_portable(folder):
+        return None
+    try:
+        return _Manifest.model_validate(read_json(folder / MANIFEST, "model's manifest")).card
+    except (ValidationError, InputError):
+        return None
+
+
+def is_edited(folder: Path) -> bool:
+    """Whether a folder's card is somebody's own work: there, and not as it was generated."""
+    return is_file(folder / CARD) and file_sha256(folder / CARD) != generated_card(folder)
 
 
 def read_portable(folder: Path, name: str) -> tuple[Config, dict[str, Any]]:
@@ -124,14 +147,19 @@ def read_portable(folder: Path, name: str) -> tuple[Config, dict[str, Any]]:
         raise InputError(f"{name}: its {MANIFEST} does not name {min(missing)}")
     if odd := [place for place in manifest.places.values() if not _is_inside(place)]:
         raise InputError(f"{name}: its {MANIFEST} names {odd[0]!r}, which is no file in it")
+    for place in manifest.places.values():
+        inside = (path for path in (folder / place).rglob("*") if path.is_file())
+        own = {path.relative_to(folder).as_posix() for path in inside} or {place}
+        if unlisted := own - manifest.files.keys():
+            raise InputError(f"{name}: {min(unlisted)} has no checksum in its {MANIFEST}")
     try:
         state = load_file(folder / WEIGHTS)
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{name}: {WEIGHTS} cannot be read ({first_line(error)})") from error
     config = load_config(folder / SETTINGS, [])
     places = {setting: str(folder / place) for setting, place in manifest.places.items()}
-    if unknown := places.keys() - type(config.model).model_fields.keys():
-        raise InputError(f"{name}: its {MANIFEST} places {min(unknown)}, which is no setting")
+    if unknown := places.keys() - family_of(config.model).locations.keys():
+        raise InputError(f"{name}: its {MANIFEST} places {min(unknown)}, which names no file")
     model = config.model.model_copy(update=places)
     parts = {"model": state, "tokenizer": manifest.tokenizer, "progress": manifest.progress}
     return config.model_copy(update={"model": model}), parts

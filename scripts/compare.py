@@ -43,7 +43,10 @@ def main(words: list[str] | None = None) -> None:
     with exit_on_error():
         require_different(args.results)
         files = [SavedScores(path) for path in args.results]
-        dataset, split = agree(files, args.dataset, args.split)
+        dataset, split = agree(files, args.dataset, args.split, "compared")
+        for file in (file for file in files if file.image_ids is None):
+            note = f"note: {file.path} has no ids; its images must be in the same order"
+            print(note, file=sys.stderr)
         about = (args.ci, args.resamples, args.seed)
         both = [protocol_ranks(file, dataset, split) for file in files]
         found = [

@@ -4,10 +4,11 @@ python scripts/push_to_hub.py runs/f30k_region --repo me/3shnet-f30k-region --dr
 python scripts/push_to_hub.py runs/f30k_region --repo me/3shnet-f30k-region --licence cc-by-4.0
 
 The folder RUN/hub gets the best weights as safetensors, config.yaml, the vocabulary, checksums and
-a model card with the results of RUN/results.json; --dry-run stops there. A card that is in it stays
-as it is, so that it can be filled in. Log in first: hf auth login."""
+a model card with the results of RUN/results.json; --dry-run stops there. A card that you have
+edited stays as it is, and goes to the hub so. Log in first: hf auth login."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -15,15 +16,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.arguments import new_parser, path_arg
 from lib.checkpoint import BEST, Checkpoint, checkpoint_of, load_checkpoint, load_tokenizer
-from lib.errors import InputError, exit_on_error
+from lib.errors import InputError, exit_on_error, few
 from lib.evaluation.evaluator import origin_of
 from lib.evaluation.model_card import TO_FILL_IN, model_card
-from lib.evaluation.records import Record, read_record
-from lib.files import atomic_write, read_json
-from lib.models import family_of
+from lib.evaluation.records import Origin, Record, read_record
+from lib.files import read_json
+from lib.models import family_of, location_options
 from lib.models.common.hub import HUB, HubRepository, require_repo_name
 from lib.outputs import exclusive
-from lib.portable import CARD, MANIFEST, is_portable, write_portable
+from lib.portable import CARD, MANIFEST, SETTINGS, WEIGHTS, is_edited, is_portable, write_portable
 
 CODE = "the 3SHNet code base, `train.py` and `eval.py`"
 
@@ -44,13 +45,16 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--private", action="store_true", help="if the repository is new")
     parser.add_argument("--dry-run", action="store_true", help="write the folder, push nothing")
     parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="write the card anew; push over a model that is there",
+        "--new-card", action="store_true", help="write the card anew, though it was edited"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="push over what the repository holds"
     )
     args = parser.parse_args(words)
     with exit_on_error():
         require_repo_name(args.repo)
+        if args.licence is not None and not re.fullmatch(r"[\w.-]+", args.licence):
+            raise InputError(f"--licence {args.licence!r}: expected a name, as in cc-by-4.0")
         folder = args.run / "hub"
         files = write(args, folder)
         for name in files:
@@ -61,11 +65,11 @@ def main(words: list[str] | None = None) -> None:
             print(f"nothing was pushed; without --dry-run this goes to {HUB}{args.repo}")
             return
         repository = HubRepository(args.repo)
-        there = repository.files()
-        if there & {MANIFEST, "model.safetensors", "config.json"} and not args.overwrite:
+        there = repository.files() - {".gitattributes"}
+        if there and not args.overwrite:
             raise InputError(
-                f"{HUB}{args.repo}: holds a model; --overwrite pushes over it (the hub keeps its "
-                "history), or choose another --repo"
+                f"{HUB}{args.repo}: holds {few(sorted(there))}; --overwrite pushes over it (the "
+                "hub keeps its history), or choose another --repo"
             )
         print(f"pushed: {repository.push(folder, files, args.private)}")
 
@@ -79,24 +83,39 @@ def write(args: argparse.Namespace, folder: Path) -> list[str]:
     checkpoint = load_checkpoint(path)
     if checkpoint.released is not None:
         raise InputError(f"{path}: is a released model, which its authors publish")
-    if folder.is_dir() and any(folder.iterdir()) and not is_portable(folder):
-        raise InputError(f"{folder}: is there and holds something else; move it away")
+    family = family_of(checkpoint.config.model)
+    ours = {WEIGHTS, SETTINGS, MANIFEST, *family.locations}
+    ours |= {CARD} if is_portable(folder) else set()
+    if folder.is_dir() and (
+        others := sorted(one.name for one in folder.iterdir() if not _is_ours(one.name, ours))
+    ):
+        raise InputError(f"{folder}: holds {others[0]}, which is not this program's; move it away")
+    keeps = is_edited(folder) and not args.new_card
+    if keeps and args.licence is not None:
+        raise InputError(
+            f"{folder / CARD}: was edited and stays; write the licence there, or --new-card"
+        )
     records = records_of(args, path, checkpoint)
     config = checkpoint.config
     tokenizer = load_tokenizer(checkpoint, path, config.data.root)
-    texts = family_of(config.model).travelling(config.model, tokenizer)
+    texts = family.travelling(config.model, tokenizer)
     environment = args.run / "environment.json"
     sessions = read_json(environment, "record of a run") if environment.is_file() else []
+    told = (checkpoint.title, args.repo, config, checkpoint.progress, sessions, records)
+    card = None if keeps else model_card(*told, args.licence, CODE)
+    if keeps:
+        print(
+            f"note: {folder / CARD}: was edited and stays as it is; --new-card writes another",
+            file=sys.stderr,
+        )
     with exclusive(folder):
         about = (checkpoint.model, checkpoint.tokenizer, checkpoint.progress)
-        files = write_portable(folder, config, *about, texts)
-        if args.overwrite or not (folder / CARD).exists():
-            told = (checkpoint.title, args.repo, config, checkpoint.progress, sessions, records)
-            with atomic_write(folder / CARD) as temporary:
-                temporary.write_text(model_card(*told, args.licence, CODE), encoding="utf-8")
-        elif args.licence is not None:
-            raise InputError(f"{folder / CARD}: is there already; edit it, or --overwrite it")
-    return [*files, CARD]
+        return write_portable(folder, config, *about, texts, card)
+
+
+def _is_ours(name: str, ours: set[str]) -> bool:
+    """Whether a file is of this program: one of its own, or a hidden one of a write or a lock."""
+    return name in ours or name.startswith(".")
 
 
 def records_of(args: argparse.Namespace, path: Path, checkpoint: Checkpoint) -> list[Record]:
@@ -116,14 +135,31 @@ def records_of(args: argparse.Namespace, path: Path, checkpoint: Checkpoint) -> 
         if record is None:
             raise InputError(f"{one}: is no record of eval.py --json")
         theirs = record.origins[0]
-        same = (theirs.model, theirs.seed, theirs.epoch) == (own.model, own.seed, own.epoch)
-        if len(record.members) > 1 or not same:
+        if len(record.members) > 1 or not _is_same(theirs, own):
             raise InputError(
                 f"{one}: holds results of {theirs.title}, seed {theirs.seed}, epoch "
-                f"{theirs.epoch}; {path} is {own.title}, seed {own.seed}, epoch {own.epoch}"
+                f"{theirs.epoch}, or of other settings; {path} is {own.title}, seed {own.seed}, "
+                f"epoch {own.epoch}"
             )
         records.append(record)
     return records
+
+
+def _is_same(theirs: Origin, own: Origin) -> bool:
+    """Whether results are of these weights, by all that a record tells of them."""
+    if (theirs.identity, theirs.epoch) != (own.identity, own.epoch):
+        return False
+    settings = [
+        {
+            key: value
+            for section in ("train", "model", "data")
+            for key, value in (origin.config or {}).get(section, {}).items()
+            if key not in ("root", "workers", "dataset", *location_options())
+        }
+        for origin in (theirs, own)
+    ]
+    shared = settings[0].keys() & settings[1].keys()  # an earlier version knew fewer
+    return all(settings[0][key] == settings[1][key] for key in shared)
 
 
 if __name__ == "__main__":

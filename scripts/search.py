@@ -28,6 +28,7 @@ from lib.evaluation.scores import read_metadata
 from lib.evaluation.search import Found, search
 from lib.files import atomic_write
 from lib.models import family_of
+from lib.models.common.hub import is_hub_word
 from lib.outputs import check_outputs
 
 EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, or a folder of several
@@ -35,6 +36,11 @@ EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, or a folder of sever
 
 def embeddings_of(checkpoint: str) -> list[Path]:
     """The embeddings beside a checkpoint. Raises InputError: there are none."""
+    if is_hub_word(checkpoint) or Path(checkpoint).is_dir():
+        raise InputError(
+            f"{checkpoint}: has no embeddings beside it; eval.py --save_embeddings F makes them, "
+            "and --embeddings F names them"
+        )
     base = Path(checkpoint).with_name(EMBEDDINGS)
     one = base.with_suffix(".safetensors")
     if found := [one] if one.is_file() else sorted(base.glob("*.safetensors")):

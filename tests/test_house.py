@@ -19,8 +19,10 @@ MAY_IMPORT = {
     "config": {"models"},
     "data": {"data", "config", "models"},
     "checkpoint": {"config", "models", "portable"},
-    "portable": {"config"},
-    "evaluation": {"evaluation", "checkpoint", "data", "config", "models", "distributed"},
+    "portable": {"config", "models"},
+    "evaluation": {
+        "evaluation", "checkpoint", "portable", "data", "config", "models", "distributed",
+    },
     "annotations": {"annotations", "data", "extraction"},
     "extraction": {"extraction", "data", "models"},
     "demo": {"demo", "data"},

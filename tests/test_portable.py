@@ -109,7 +109,12 @@ def test_what_was_changed_is_refused(folder):
     rewrite(folder, files=files, places={"bert": "../bert"})
     refused(r"names '\.\./bert', which is no file in it")
     rewrite(folder, places={"nothing": "bert"})
-    refused("places nothing, which is no setting")
+    refused("places nothing, which names no file")
+    rewrite(folder, places={"embed_size": "bert"})
+    refused("places embed_size, which names no file")
+    listed = {name: value for name, value in files.items() if name != "bert/vocab.txt"}
+    rewrite(folder, places={"bert": "bert"}, files=listed)
+    refused(r"bert/vocab\.txt has no checksum")
     rewrite(folder, places={"bert": "bert"}, files={"config.yaml": files["config.yaml"]})
     refused(r"does not name model\.safetensors")
     rewrite(folder, format="another")

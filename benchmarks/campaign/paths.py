@@ -175,6 +175,8 @@ def path_cases(shared: Shared) -> Iterator[Case]:
 
                 fits = (slot.path.name, kind) in FITS
                 fits |= name == "results_table" and kind == "a folder"  # without results
+                # What is called no .json is passed over with a note, as a log beside runs is.
+                fits |= name == "results_table" and slot.kind == "file"
                 # A dataset's folder holds other files too, none of which is touched.
                 shared_folder = name.startswith(("prepare_captions", "pack_features"))
                 fits |= kind == "somebody's folder" and shared_folder

@@ -31,6 +31,10 @@ from lib.evaluation.protocols import ProtocolResult
 from lib.files import read_json, require_regular
 
 NAMES = {"cxc": "CxC", "eccv": "ECCV Caption", "pmrp": "PMRP"}
+NO_VECTORS = (
+    "CxC's pictures among pictures and captions among captions are left out: they need vectors, "
+    "which eval.py has of a model that does not score pairs"
+)
 INTRA = "CxC i2i and t2t"
 PM_FILES = ("pm_image_to_caption.json", "pm_caption_to_image.json")
 CXC_FILES = ("sis_test.csv", "sts_test.csv")  # pictures, captions
@@ -98,6 +102,10 @@ class Benchmarks:
     of_vectors: Intramodal | None
     notes: list[str]
 
+    def left_out(self, vectors: Any) -> list[str]:
+        """What a reader should know where there are no ``vectors``."""
+        return [NO_VECTORS] if self.of_vectors is not None and vectors is None else []
+
     def evaluate(self, scores: Any, vectors: tuple | None = None) -> list[ProtocolResult]:
         """All figures of (n, 5n) scores and, where ``vectors`` of images and captions are given and
         CxC's ratings are there, of pictures among pictures and captions among captions."""
@@ -152,8 +160,8 @@ def open_benchmarks(
     if caption_ids is None:
         notes.append(
             "the captions of an image are taken to stand in the order of COCO's ids, as in "
-            "Karpathy's split (scripts/prepare_captions.py --karpathy writes testall_sentids.txt, "
-            "which is used where it is there)"
+            "Karpathy's split; --caption_ids FILE names them otherwise (scripts/"
+            "prepare_captions.py --karpathy writes testall_sentids.txt, which eval.py finds)"
         )
     found = []
     for name in sorted(names, key=list(NAMES).index):
@@ -163,12 +171,19 @@ def open_benchmarks(
             both = package.eccv_gts if name == "eccv" else package.cxc_gts
         i2t = _numbered(both["i2t"], number[0], number[1])
         t2i = _numbered(both["t2i"], number[1], number[0])
+        if not (len(i2t) and len(t2i)):
+            raise InputError(
+                f"{files or NAMES[name]}: its {NAMES[name]} tells nothing of the split's images "
+                "and captions; is it by COCO's ids?"
+            )
         found.append(Benchmark(name, i2t, t2i))
     ratings = None
     if "cxc" in names and files is not None and any((files / n).is_file() for n in CXC_FILES):
         ratings = _intramodal(files, own, *number)
     if files is not None and ratings is None and "pmrp" not in names:
-        raise InputError(f"{files}: holds none of {', '.join((*CXC_FILES, *PM_FILES))}")
+        if "cxc" not in names:
+            raise InputError(f"--benchmark_files {files}: is for cxc and pmrp, not for eccv alone")
+        raise InputError(f"--benchmark_files {files}: holds neither {' nor '.join(CXC_FILES)}")
     return Benchmarks(found, ratings, notes)
 
 
@@ -277,7 +292,7 @@ def _ratings(path: Path) -> list[tuple[int, int, float]]:
             first, *rows = list(csv.reader(file))
         place = first.index("agg_score")
         return [(_number(row[0]), _number(row[1]), float(row[place])) for row in rows]
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError, IndexError, csv.Error) as error:
         raise InputError(f"{path}: is not a file of CxC's ratings ({first_line(error)})") from error
 
 

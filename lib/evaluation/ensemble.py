@@ -25,10 +25,12 @@ def normalised_weights(weights: Sequence[float] | None, members: int) -> list[fl
     return [weight / sum(weights) for weight in weights]
 
 
-def agree(members: list[SavedScores], dataset: str | None, split: str | None) -> tuple[str, str]:
+def agree(
+    members: list[SavedScores], dataset: str | None, split: str | None, done: str = "averaged"
+) -> tuple[str, str]:
     """The dataset and split that all members are of, once their sizes and ids agree as well; the
     arguments are for released files, which do not say. Raises InputError: they differ, and in what;
-    or no file and no argument says."""
+    or no file and no argument says; ``done`` is what cannot be done then."""
 
     def one(what: str, values: list[Any], given: Any, show: Callable[[Any], str] = str) -> Any:
         known = [(str(m.path), v) for m, v in zip(members, values, strict=True) if v is not None]
@@ -36,7 +38,7 @@ def agree(members: list[SavedScores], dataset: str | None, split: str | None) ->
         for path, value in known[1:]:
             if value != known[0][1]:
                 raise InputError(
-                    f"results of different {what}s cannot be averaged: {known[0][0]} is "
+                    f"results of different {what}s cannot be {done}: {known[0][0]} is "
                     f"{show(known[0][1])}, {path} is {show(value)}"
                 )
         return known[0][1] if known else None
@@ -50,18 +52,20 @@ def agree(members: list[SavedScores], dataset: str | None, split: str | None) ->
         raise InputError(f"no file says its {lacking}; name it with --{lacking}")
     listed = [(m.path, m.image_ids) for m in members if m.image_ids is not None]
     for other in listed[1:]:
-        _require_same_ids(*listed[0], *other)
+        _require_same_ids(*listed[0], *other, done)
     return dataset, split
 
 
-def _require_same_ids(path: Path, ids: list[str], other_path: Path, other_ids: list[str]) -> None:
+def _require_same_ids(
+    path: Path, ids: list[str], other_path: Path, other_ids: list[str], done: str
+) -> None:
     differing = [i for i, (a, b) in enumerate(zip(ids, other_ids, strict=True)) if a != b]
     if not differing:
         return
     first = differing[0]
     same = ", the same ids in another order" if sorted(ids) == sorted(other_ids) else ""
     raise InputError(
-        f"results of different ids cannot be averaged: {len(differing):,} of {len(ids):,} images "
+        f"results of different ids cannot be {done}: {len(differing):,} of {len(ids):,} images "
         f"differ between {path} and {other_path}{same}; the first is image {first + 1}: "
         f"{ids[first]} there, {other_ids[first]} here"
     )

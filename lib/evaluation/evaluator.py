@@ -28,9 +28,10 @@ from lib.evaluation.opened import (
 )
 from lib.evaluation.perturbations import PICTURES, swapped
 from lib.evaluation.protocols import FOLDS, check_split
-from lib.evaluation.records import UNKNOWN, Origin
+from lib.evaluation.records import UNKNOWN, ZERO_SHOT, Origin
 from lib.evaluation.shortlist import candidates, rescore
 from lib.models import family_of
+from lib.models.common.hub import is_hub_word, local_folder
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def origin_of(
         checkpoint=str(path),
         model=family.title(config.model) + among,
         features=features.type,
-        source=checkpoint.source or UNKNOWN,
+        source=(checkpoint.source or UNKNOWN) if family.trains else ZERO_SHOT,
+        revision=local_folder(str(path)).name if is_hub_word(path) else None,
         seed=config.run.seed if ours else None,
         epoch=epoch,
         config=config.model_copy(update={"features": features}).to_dict() if ours else None,

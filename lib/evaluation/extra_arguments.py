@@ -41,7 +41,7 @@ def add_extras(parser: argparse.ArgumentParser, models: bool) -> None:
         metavar="FILE",
         type=path_arg,
         help="COCO's ids of the split's captions, in their order; default: "
-        "<split>_sentids.txt of the dataset, else the order of the ids",
+        "<split>_sentids.txt, where the dataset is read and has it, else the order of the ids",
     )
     if models:
         parser.add_argument(

@@ -19,6 +19,7 @@ from lib.models.common.hub import is_hub_word, local_folder
 from lib.models.common.micro_batch import set_limits
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
+from lib.portable import is_portable
 
 CONFIG = "config.yaml"  # of a run's folder
 CAPTION_IDS = "sentids.txt"  # behind a split's name, beside its captions
@@ -46,7 +47,10 @@ def trained_on(checkpoint: str) -> DataConfig | None:
     folder of the hub; None where there is none, as beside a released file. Raises InputError: it
     cannot be read."""
     if is_hub_word(checkpoint) or Path(checkpoint).is_dir():
-        config = local_folder(checkpoint) / CONFIG
+        folder = local_folder(checkpoint)
+        if not is_portable(folder):  # then the file is somebody else's
+            return None
+        config = folder / CONFIG
     else:
         config = Path(checkpoint).with_name(CONFIG)
     return load_config(config, []).data if config.is_file() else None

@@ -1,6 +1,6 @@
 """Captions with a word swapped, pictures blurred or dimmed: how much of a result is left.
 
-The rules are ours, in the spirit of RoCOCO (Park et al., ECCV 2022 workshop): figures are to be
+The rules are ours, in the spirit of RoCOCO (Park et al., arXiv 2304.10727): figures are to be
 compared among models that were scored here, and not with published ones."""
 
 from collections import Counter, defaultdict

@@ -15,6 +15,7 @@ from lib.files import atomic_write, require_regular
 from lib.models.family import Whole
 
 UNKNOWN = "unknown"
+ZERO_SHOT = "zero-shot"  # the source of a published model that is scored as it is
 Results = list[ProtocolResult]
 
 
@@ -30,6 +31,7 @@ class Origin:
     epoch: int | None = None  # that the weights are of, counted from 0
     config: dict[str, dict[str, Any]] | None = None  # of the training; features as scored
     whole: Whole | None = None  # the model that it is a version of
+    revision: str | None = None  # the commit of a model of the hub
     first_stage: str | None = None  # the checkpoint that named the pairs it scored, if not all
 
     @property

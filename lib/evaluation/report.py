@@ -8,7 +8,7 @@ from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.perturbations import MEANINGS
 from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import PublishedRow, comparable_rows
-from lib.evaluation.records import UNKNOWN, Member, Origin, Results
+from lib.evaluation.records import UNKNOWN, ZERO_SHOT, Member, Origin, Results
 
 LABEL = 30  # columns of a row's name
 RECALLS = ("R@1", "R@5", "R@10", "MedR", "MeanR")
@@ -116,8 +116,11 @@ def transfer(origins: Sequence[Origin], dataset: str) -> str:
     sources = list(dict.fromkeys(origin.source for origin in origins))
     if sources == [dataset]:
         return ""
+    if sources == [ZERO_SHOT]:
+        return f"zero-shot: published weights, scored on {dataset} as they are"
     unnamed = "a dataset that its file does not tell"
-    named = ", ".join(unnamed if source == UNKNOWN else source for source in sources)
+    told = {UNKNOWN: unnamed, ZERO_SHOT: "published weights as they are (zero-shot)"}
+    named = ", ".join(told.get(source, source) for source in sources)
     if dataset in sources:
         return f"partly cross-dataset: trained on {named}, scored on {dataset}"
     mark = "cross-dataset" if UNKNOWN not in sources else "perhaps cross-dataset"

@@ -3,11 +3,13 @@
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from lib.config import DataConfig, FeaturesConfig, TrainConfig
 from lib.evaluation.ensemble import ensemble_features, ensemble_model
+from lib.evaluation.perturbations import MEANINGS
 from lib.evaluation.protocols import ProtocolResult
 from lib.evaluation.published import published_rows
 from lib.evaluation.records import Origin, Record, single_record
@@ -18,6 +20,13 @@ PRECISIONS = ("i2t mAP@R", "i2t R-P", "t2i mAP@R", "t2i R-P")
 COLUMNS = ("setting", "features", "models", "trained on", "seeds", "epoch", *FIGURES, "source")
 # Settings that tell where and how a run was done; rows that differ in these alone are one.
 NO_SETTING = ("run.", "eval.", "data.root", "data.workers", "data.dataset", "features.type")
+
+# Settings that every family has, as they are where a record says nothing of them.
+DEFAULTS = {
+    "data": DataConfig().model_dump(mode="json"),
+    "features": FeaturesConfig().model_dump(mode="json"),
+    "train": TrainConfig().model_dump(mode="json"),
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     published: list[Row] = field(default_factory=list)
     directions: tuple[str, str] = ("image to text", "text to image")
+    note: str = ""  # what was changed, where captions or pictures were
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -100,7 +110,10 @@ def compare(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
                         for row in published_rows(dataset, split, result.images)
                     ]  # fmt: skip
                     tables[protocol] = table = Table(
-                        f"{dataset} {result.name}", result.images, published=published
+                        f"{dataset} {result.name}",
+                        result.images,
+                        published=published,
+                        note=MEANINGS.get(result.benchmark or "", ""),
                     )
                     if result.benchmark == "cxc_intra":
                         table.directions = ("image to image", "text to text")
@@ -128,8 +141,10 @@ def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
     own: dict[str, list[Record]] = {}
     for record in records:
         details = [(member.weight, member.origin.epoch) for member in record.members]
-        if runs.setdefault(json.dumps([_training(record), details]), record) is record:
-            own.setdefault(_training(record), []).append(record)
+        key = json.dumps([_training(record), details])
+        runs[key] = _merged(runs[key], record.results) if key in runs else record
+    for run in runs.values():
+        own.setdefault(_training(run), []).append(run)
     notes = []
     for record in records:
         for member in record.members if len(record.members) > 1 else ():
@@ -138,6 +153,9 @@ def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
             if not known:
                 known.append(alone)
                 runs[f"member {len(runs)}"] = alone
+            elif len(known) == 1 and _sums(known[0]) == _sums(alone):
+                key = next(key for key, run in runs.items() if run is known[0])
+                runs[key] = known[0] = _merged(known[0], alone.results)
             figures = [_sums(run) for run in known]
             if _sums(alone) not in figures:
                 notes.append(
@@ -145,6 +163,13 @@ def _distinct(records: list[Record]) -> tuple[list[Record], list[str]]:
                     f"{member.origin.checkpoint} than its own results; evaluate the ensemble again"
                 )
     return list(runs.values()), list(dict.fromkeys(notes))
+
+
+def _merged(run: Record, results: list[ProtocolResult]) -> Record:
+    """A run with what it lacks of ``results``, of the same weights: benchmarks may have been asked
+    for at another time."""
+    known = {result.name for result in run.results}
+    return replace(run, results=[*run.results, *(r for r in results if r.name not in known)])
 
 
 def _sums(run: Record) -> list[float]:
@@ -165,7 +190,10 @@ def _kind(origin: Origin) -> tuple[str, ...]:
 
 def _settings(origin: Origin) -> dict[str, str]:
     """``section.key`` -> value as an override spells it."""
-    flat = {f"{s}.{k}": v for s, values in (origin.config or {}).items() for k, v in values.items()}
+    found = origin.config or {}
+    if origin.config is not None:  # an earlier version knew fewer settings
+        found = {name: DEFAULTS.get(name, {}) | values for name, values in found.items()}
+    flat = {f"{s}.{k}": v for s, values in found.items() for k, v in values.items()}
     return {
         key: json.dumps(value) if value is None or isinstance(value, bool) else str(value)
         for key, value in flat.items()
@@ -222,10 +250,11 @@ def _row(
         setting += f" [{', '.join(folders)}]"
     crossing = [origin.is_cross_dataset(runs[0].dataset) for origin in first]
     mark = " (cross-dataset)" if all(crossing) else " (partly cross-dataset)" * any(crossing)
-    figures, precisions = [], []
+    figures, precisions, many = [], [], False
     for result in filter(None, (_result(run, name) for run in runs)):
         sides = (result.metrics.i2t, result.metrics.t2i)
         figures.append([*(v for s in sides for v in (s.r1, s.r5, s.r10)), result.metrics.rsum])
+        many = result.precision is not None  # then a sum of recalls says little
         if result.precision is not None:
             precisions.append(list(astuple(result.precision)))
     return Row(
@@ -235,7 +264,7 @@ def _row(
         ", ".join(dict.fromkeys(origin.source for origin in first)) + mark,
         per_run("seed"),
         per_run("epoch"),
-        _spreads(figures),
+        (*_spreads(figures)[:-1], Spread(None)) if many else _spreads(figures),
         precisions=_spreads(precisions),
     )
 

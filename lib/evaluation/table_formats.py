@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable
 from itertools import islice
 
-from lib.evaluation.report import FEW, few_pictures
+from lib.evaluation.report import few_pictures
 from lib.evaluation.results_table import COLUMNS, FIGURES, PRECISIONS, Row, Spread, Table
 
 NAME = 45  # columns of a row's name in a terminal, which makes 98 with the figures
@@ -26,8 +26,7 @@ def to_text(table: Table) -> str:
         rsum = f"  {figures[-1]!s:>13}" if last else ""
         lines.append(f"{first:<{NAME}}  {i2t}  {t2i}{rsum}")
         lines += [f"  {part}" for part in rest]
-    if few := few_pictures(table.images):
-        lines.append(few)
+    lines += filter(None, [table.note, few_pictures(table.images)])
     return "\n".join(lines)
 
 
@@ -65,7 +64,8 @@ def to_markdown(table: Table) -> str:
     """The table under its title, and what R@K is worth where there are few pictures."""
     rows = [table.columns, *(row.cells() for row in (*table.rows, *table.published))]
     lines = [f"| {' | '.join(cells)} |" for cells in rows]
-    few = ["", few_pictures(table.images)] if table.images < FEW else []
+    notes = filter(None, [table.note, few_pictures(table.images)])
+    few = [line for note in notes for line in ("", note)]
     rule = "|---" * len(table.columns) + "|"
     return "\n".join([f"### {table.title}", "", lines[0], rule, *lines[1:], *few])
 

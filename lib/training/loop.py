@@ -290,6 +290,7 @@ class Run:
         norm = clip_grad_norm_(learned, config.clip).item()
         self._require_finite("gradient norm", norm, images)
         self.optimizer.step()
+        self.loss.limit()
         scalars = {"loss": value / len(scores), "gradient_norm": norm}
         if (self.progress["updates"] + 1) % SCALARS_EVERY == 0:
             scalars |= score_statistics(scores.detach())

@@ -43,6 +43,9 @@ class Triplet(nn.Module):
         super().__init__()
         self.margin = margin
 
+    def limit(self) -> None:
+        """Nothing to keep in bounds."""
+
     def forward(self, scores: Tensor, hardest: bool, image_indices: Tensor | None = None) -> Tensor:
         """As :func:`triplet_loss`."""
         return triplet_loss(scores, self.margin, hardest, image_indices)
@@ -60,7 +63,13 @@ class InfoNCE(nn.Module):
     @property
     def temperature(self) -> float:
         """By which scores are divided now."""
-        return 1 / min(self.log_scale.exp().item(), LARGEST_SCALE)
+        return 1 / self.log_scale.exp().item()
+
+    @torch.no_grad()
+    def limit(self) -> None:
+        """Keep the scale at most LARGEST_SCALE, after an update. In the forward pass a limit would
+        have no gradient, and no way back from it."""
+        self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
 
     def forward(
         self, scores: Tensor, hardest: bool = False, image_indices: Tensor | None = None
@@ -71,7 +80,7 @@ class InfoNCE(nn.Module):
             scores: (B, B) float; rows are images, columns captions, matched pairs on the diagonal.
             hardest: nothing here; a softmax weighs hard negatives most by itself.
             image_indices: as in :func:`triplet_loss`."""
-        logits = scores * self.log_scale.exp().clamp(max=LARGEST_SCALE)
+        logits = scores * self.log_scale.exp()
         target = torch.arange(len(scores), device=scores.device)
         if image_indices is not None:
             same = image_indices[:, None] == image_indices

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ from eccv_caption import Metrics
 from lib.errors import InputError
 from lib.evaluation import benchmarks
 from lib.evaluation.benchmarks import open_benchmarks
+from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import Origin, read_record, single_record, write_record
 from lib.evaluation.report import format_table
 from lib.evaluation.results_table import compare
@@ -133,6 +135,7 @@ def test_pictures_among_pictures_and_captions_among_captions(small, tmp_path):
     assert places[0] != places[1]
     assert found.metrics.i2t.mean_rank == pytest.approx(np.mean(places) + 1)
     assert len(opened.evaluate(scores_of(0))) == 1  # without vectors
+    assert "need vectors" in opened.left_out(None)[0] and opened.left_out((images, captions)) == []
 
 
 def test_plausible_matches_are_read_from_their_files(small, tmp_path):
@@ -141,6 +144,9 @@ def test_plausible_matches_are_read_from_their_files(small, tmp_path):
     both = open_benchmarks(["pmrp", "eccv"], "coco", "testall", ids(), None, tmp_path)
     eccv, pmrp = both.evaluate(scores_of(2))
     assert pmrp.precision == eccv.precision and pmrp.name == "PMRP"
+    (tmp_path / "pm_image_to_caption.json").write_text('{"1": [2]}')
+    with pytest.raises(InputError, match="its PMRP tells nothing of the split's images"):
+        open_benchmarks(["pmrp"], "coco", "testall", ids(), None, tmp_path)
     (tmp_path / "pm_caption_to_image.json").write_text('{"1": 3}')
     with pytest.raises(InputError, match=r"pm_caption_to_image\.json: is not a JSON object of ids"):
         open_benchmarks(["pmrp"], "coco", "testall", ids(), None, tmp_path)
@@ -157,7 +163,8 @@ def test_what_does_not_belong_is_refused(small, tmp_path):
     refused("and 7 is none of them", images=["7", *ids()[1:]])
     refused("and a.jpg is none of them", images=["a.jpg", *ids()[1:]])
     refused("pmrp needs --benchmark_files", names=("pmrp",))
-    refused("holds none of sis_test.csv", files=tmp_path)
+    refused("holds neither sis_test.csv nor sts_test.csv", files=tmp_path)
+    refused("is for cxc and pmrp, not for eccv alone", names=("eccv",), files=tmp_path)
     path = tmp_path / "sentids.txt"
     path.write_text("1 2 3")
     refused("holds 3 ids, expected five for each of 12", captions=path)
@@ -168,6 +175,8 @@ def test_what_does_not_belong_is_refused(small, tmp_path):
     refused("gives image 100 the captions .* are its lines in the split's order", captions=path)
     (tmp_path / "sis_test.csv").write_text("image1,image2,agg_score\nx,y,z\n")
     (tmp_path / "sts_test.csv").write_text("")
+    refused(r"sis_test\.csv: is not a file of CxC's ratings", files=tmp_path)
+    (tmp_path / "sis_test.csv").write_text("a" * 200_000)
     refused(r"sis_test\.csv: is not a file of CxC's ratings", files=tmp_path)
     with pytest.raises(InputError, match="needs image ids"):
         open_benchmarks(["cxc"], "coco", "testall", None)
@@ -194,6 +203,34 @@ def test_results_are_printed_kept_and_tabled(small, tmp_path):
     place = header.index("t2i mAP@R")
     assert [row[place] for row in rows] == ["", repr(results[1].precision.t2i_map_at_r)]
     assert len({len(row) for row in (header, *rows)}) == 1
+
+
+def test_a_run_is_a_row_with_all_that_was_ever_asked_of_it(small):
+    scores = scores_of(5)
+
+    def trained(seed, **more):
+        config = {"train": {"lr": 1.0} | more, "run": {"seed": seed}}
+        return Origin("c.pth", "3SHNet", "region", "coco", seed, 1, config)
+
+    origin = trained(0)
+    protocols = evaluate(scores[:10, :50], "coco", "testall")
+    plain = single_record(origin, "coco", "testall", protocols)
+    opened = open_benchmarks(["cxc"], "coco", "testall", ids())
+    more = replace(plain, results=[*protocols, *opened.evaluate(scores)])
+    for records in ([plain, more], [more, plain]):
+        tables, _ = compare(records)
+        assert [len(table.rows) for table in tables] == [1, 1, 1]
+        assert tables[-1].title == "coco CxC"
+    # An ensemble's member brings what the run's own record lacks.
+    member = replace(more.members[0], results=more.results)
+    both = replace(more, members=[member, replace(member, origin=trained(1))])
+    tables, _ = compare([plain, both])
+    assert len(tables[-1].rows) == 2 and tables[-1].rows[0].seeds == "0, 1"
+    # Seeds of an earlier version, which knew fewer settings, are seeds of one row.
+    now = trained(1, loss="triplet")
+    other = replace(plain, members=[replace(plain.members[0], origin=now)])
+    tables, _ = compare([plain, other])
+    assert tables[0].rows[0].seeds == "0, 1"
 
 
 def test_the_package_agrees_with_itself_on_who_is_there():

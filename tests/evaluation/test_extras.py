@@ -131,6 +131,7 @@ def test_ensembles_have_intervals(tmp_path, capsys):
         (("--ci", "nan"), "--ci is nan, expected"),
         (("--benchmarks", "eccv,cxd"), "'cxd' is not one of cxc, eccv, pmrp"),
         (("--perturb", ""), "'' is not one of words, blur, dim"),
+        (("--perturb", "words", "--shortlist", "3", "--first_stage", "c"), "leave one out"),
         (("--caption_ids", "f"), "--caption_ids is for --benchmarks"),
         (("--benchmark_files", "f"), "--benchmark_files is for --benchmarks"),
     ],

@@ -109,10 +109,20 @@ def test_info_nce_of_one_pair_costs_nothing_and_its_scale_ends():
     assert loss.temperature == pytest.approx(0.07)
     with torch.no_grad():
         loss.log_scale.fill_(9.0)
+    loss.limit()
     assert loss.temperature == pytest.approx(0.01)
     scores = torch.rand(3, 3)
-    expected = plain_info_nce(scores.tolist(), 0.01)
-    assert loss(scores).item() == pytest.approx(expected, rel=1e-4)
+    found = loss(scores)
+    assert found.item() == pytest.approx(plain_info_nce(scores.tolist(), 0.01), rel=1e-4)
+
+
+def test_a_temperature_comes_back_from_its_limit():
+    loss = InfoNCE(0.01)
+    scores = torch.rand(3, 3, generator=torch.Generator().manual_seed(0))
+    loss(scores).backward()
+    assert loss.log_scale.grad != 0
+    loss.limit()
+    assert loss.temperature == pytest.approx(0.01)
 
 
 def test_the_setting_names_the_loss():

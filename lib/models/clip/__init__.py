@@ -62,4 +62,4 @@ class Family(family.Family):
 
         if pretrained:
             raise InputError(f"model.hub {config.hub!r}: is scored by eval.py --hub, not trained")
-        return build(local_folder(config.hub))
+        return build(local_folder(config.hub), tokenizer.padding_id)

@@ -24,14 +24,14 @@ MOST_PARAMETERS = 12 * 10**9  # the largest of them has 8 billion
 class DualEncoder(RetrievalModel):
     """A picture tower and a text tower whose unit vectors are compared."""
 
-    def __init__(self, network: Any):
-        """Wrap transformers' ``CLIPModel`` or ``SiglipModel``."""
+    def __init__(self, network: Any, padding_id: int = 0):
+        """Wrap transformers' ``CLIPModel`` or ``SiglipModel``; ``padding_id`` is the tokenizer's,
+        which a config need not tell."""
         super().__init__()
-        self.network = network
-        text = network.config.text_config
+        self.network, self.padding_id = network, padding_id
         # SigLIP was trained on captions that are padded to one length, and sees the padding.
         self.fixed_length = network.config.model_type == "siglip"
-        self.length, self.padding_id = text.max_position_embeddings, text.pad_token_id
+        self.length = network.config.text_config.max_position_embeddings
 
     def encode_images(self, batch: PixelBatch) -> Tensor:
         """B pictures as their preprocessor gives them, (B, 3, S, S) -> (B, D) float32 unit
@@ -82,11 +82,13 @@ def _require_size(config: Any) -> None:
         raise ValueError(f"its config.json asks for {total:,} parameters")
 
 
-def build(folder: Path) -> DualEncoder:
-    """The model of a folder with random weights. Raises InputError: its config is broken."""
+def build(folder: Path, padding_id: int) -> DualEncoder:
+    """The model of a folder with random weights, for a tokenizer that pads so. Raises InputError:
+    its config is broken."""
     config = read_config(folder)
     try:
-        return DualEncoder(AutoModel.from_config(config, trust_remote_code=False).float())
+        network = AutoModel.from_config(config, trust_remote_code=False).float()
+        return DualEncoder(network, padding_id)
     except Exception as error:  # sizes that do not divide, for one
         raise InputError(f"{folder}: cannot be built ({first_line(error)})") from error
 

@@ -7,6 +7,7 @@ from PIL import Image
 from transformers import AutoImageProcessor
 
 from lib.errors import InputError, first_line
+from lib.models.clip.model import read_config
 from lib.models.common.hub import refuse_code
 from lib.models.family import PictureReader
 
@@ -19,7 +20,16 @@ class Preprocessor(PictureReader):
         try:
             refuse_code(str(folder))
             self._process = AutoImageProcessor.from_pretrained(folder, trust_remote_code=False)
-            _, height, width = self(Image.new("RGB", (64, 48))).shape
+            shapes = {self(Image.new("RGB", size)).shape for size in ((64, 48), (48, 64))}
+            side = read_config(folder).vision_config.image_size
+            height, width = side if isinstance(side, (tuple, list)) else (side, side)
+            if shapes != {(3, height, width)}:
+                raise ValueError(
+                    f"it makes {' and '.join(map(str, sorted(shapes)))} of a picture, the model "
+                    f"takes {(3, height, width)}"
+                )
+        except InputError:
+            raise
         except Exception as error:  # a damaged file fails in ways that transformers does not list
             raise InputError(
                 f"{folder}: its preprocessor_config.json cannot be used ({first_line(error)})"

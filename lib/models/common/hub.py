@@ -87,7 +87,7 @@ def local_folder(word: str) -> Path:
 
 def require_repo_name(name: str) -> None:
     """Refuse what cannot be OWNER/NAME. Raises InputError."""
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+    if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", name):
         raise InputError(f"--repo {name!r}: expected OWNER/NAME, as in me/my-model")
 
 

@@ -69,8 +69,10 @@ def test_the_row_is_that_of_transformers_scores(hubs, kind, world, tmp_path, cap
     found = json.loads(record.read_text())
     assert found["results"][0]["metrics"]["rsum"] == pytest.approx(expected.rsum, abs=1e-4)
     (member,) = found["members"]
-    assert member["origin"]["features"] == "images" and member["origin"]["source"] == "unknown"
-    assert "read at 32 x 32 pixels, as the model's own" in capsys.readouterr().out
+    assert member["origin"]["features"] == "images" and member["origin"]["source"] == "zero-shot"
+    printed = capsys.readouterr().out
+    assert "read at 32 x 32 pixels, as the model's own" in printed
+    assert "zero-shot: published weights, scored on scenes as they are" in printed
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,7 +93,7 @@ def test_it_is_averaged_with_a_run_of_ours(hubs, config, world, tmp_path, capsys
     words = [str(ours), str(clip), "--weights", "1", "3", "--json", str(record)]
     eval_ensemble.main(words)
     printed = capsys.readouterr().out
-    assert "partly cross-dataset: trained on scenes, a dataset that its file" in printed
+    assert "trained on scenes, published weights as they are (zero-shot), scored on" in printed
     assert f"member 2, weight 0.75: {clip} (" in printed
     mean = 0.25 * SavedScores(ours)[:] + 0.75 * SavedScores(clip)[:]
     expected = retrieval_metrics(mean, np.arange(mean.shape[1]) // 5)
@@ -168,6 +170,36 @@ def test_what_is_broken_is_one_line(hubs, tmp_path):
     refused("hf://nobody/none: the hub cannot be reached, and the local cache", "hf://nobody/none")
     (tmp_path / "empty").mkdir()
     refused("empty: is of no model", tmp_path / "empty")
+
+
+def test_padding_is_the_tokenizers_whatever_the_config_says(hubs, world, tmp_path):
+    folder = shutil.copytree(hubs["siglip"], tmp_path / "siglip")
+    config = json.loads((folder / "config.json").read_text())
+    assert config["text_config"]["pad_token_id"] != 0
+    config["text_config"]["pad_token_id"] = 0
+    (folder / "config.json").write_text(json.dumps(config))
+    texts = ["two dogs", "a cat"]
+    one, other = (
+        load(place, device="cpu").encode_texts(texts) for place in (folder, hubs["siglip"])
+    )
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"size": {"height": 48, "width": 48}, "crop_size": {"height": 48, "width": 48}},
+        {"do_center_crop": False, "size": {"shortest_edge": 32}},
+    ],
+)
+def test_pictures_of_another_size_than_the_model_s_are_refused(hubs, tmp_path, changes):
+    folder = shutil.copytree(hubs["clip"], tmp_path / "clip")
+    path = folder / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(
+        InputError, match=r"cannot be used \(it makes .* the model takes \(3, 32, 32"
+    ):
+        load(folder, device="cpu")
 
 
 def test_a_name_is_its_last_part():
