@@ -132,6 +132,7 @@ TESTED_IN = {
     "evaluation/table_formats.py": "evaluation/test_report.py",
     "evaluation/extra_arguments.py": "evaluation/test_extras.py",
     "evaluation/comparison_table.py": "scripts/test_compare.py",
+    "evaluation/benchmark_files.py": "evaluation/test_benchmarks.py",
     "evaluation/model_card.py": "scripts/test_push_to_hub.py",
     "evaluation/cross_dataset.py": "test_eval_cross_ensemble.py",
     "extraction/arguments.py": "test_help.py",

@@ -7,7 +7,6 @@ extra; its figures are recomputed here from full rankings that are never held, a
 equal. CxC's own ratings, for pictures among pictures and captions among captions, and PMRP's files
 are not in the package: ``files`` is a folder of them."""
 
-import csv
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from lib.data.captions import CAPTIONS_PER_IMAGE
-from lib.errors import InputError, first_line
+from lib.errors import InputError
+from lib.evaluation.benchmark_files import (
+    CXC_FILES,
+    Answers,
+    read_caption_ids,
+    read_plausible,
+    read_ratings,
+)
 from lib.evaluation.correspondence import (
     Correspondence,
     PrecisionMetrics,
@@ -28,7 +34,6 @@ from lib.evaluation.correspondence import (
 )
 from lib.evaluation.metrics import RetrievalMetrics
 from lib.evaluation.protocols import ProtocolResult
-from lib.files import read_json, require_regular
 
 NAMES = {"cxc": "CxC", "eccv": "ECCV Caption", "pmrp": "PMRP"}
 NO_VECTORS = (
@@ -36,14 +41,11 @@ NO_VECTORS = (
     "which eval.py has of a model that does not score pairs"
 )
 INTRA = "CxC i2i and t2t"
-PM_FILES = ("pm_image_to_caption.json", "pm_caption_to_image.json")
-CXC_FILES = ("sis_test.csv", "sts_test.csv")  # pictures, captions
 # CxC's ratings go from 0 to 5. With this rule its ratings of captions and pictures give the
 # package's correspondences exactly: whoever is rated belongs together from here on, and not below;
 # who is not rated belongs together if COCO says so.
 LEAST_RATING = 3.0
 IMAGES = 5000
-Answers = dict[int, list[int]]  # by COCO's ids
 
 
 @dataclass(frozen=True)
@@ -115,15 +117,6 @@ class Benchmarks:
         return found
 
 
-def read_caption_ids(path: Path) -> list[int]:
-    """COCO's ids of a split's captions, one on each line, in their order. Raises InputError."""
-    require_regular(path, "caption ids")
-    try:
-        return [int(word) for word in path.read_text(encoding="utf-8-sig").split()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: is not a list of caption ids ({first_line(error)})") from error
-
-
 def require_coco(dataset: str, split: str) -> None:
     """Refuse another split than the benchmarks'. Raises InputError."""
     if (dataset, split) != ("coco", "testall"):
@@ -166,7 +159,7 @@ def open_benchmarks(
     found = []
     for name in sorted(names, key=list(NAMES).index):
         if name == "pmrp":
-            both = _plausible(files)
+            both = read_plausible(files)
         else:
             both = package.eccv_gts if name == "eccv" else package.cxc_gts
         i2t = _numbered(both["i2t"], number[0], number[1])
@@ -246,25 +239,6 @@ def _numbered(
     return correspondence(found)
 
 
-def _plausible(files: Path | None) -> dict[str, Answers]:
-    if files is None:
-        raise InputError(
-            f"--benchmarks pmrp needs --benchmark_files FOLDER, with {' and '.join(PM_FILES)}, "
-            "which the authors of ECCV Caption publish"
-        )
-    both = {}
-    for direction, name in zip(("i2t", "t2i"), PM_FILES, strict=True):
-        content = read_json(files / name, "JSON object of plausible matches")
-        try:
-            both[direction] = {int(k): [int(v) for v in values] for k, values in content.items()}
-        except (AttributeError, TypeError, ValueError) as error:
-            raise InputError(
-                f"{files / name}: is not a JSON object of ids and lists of ids "
-                f"({first_line(error)})"
-            ) from error
-    return both
-
-
 def _intramodal(
     files: Path, own: Answers, images: Mapping[int, int], captions: Mapping[int, int]
 ) -> Intramodal:
@@ -274,7 +248,7 @@ def _intramodal(
         for caption in together:
             texts[captions[caption]] |= {captions[c] for c in together if c != caption}
     for name, number, right in ((CXC_FILES[0], images, pictures), (CXC_FILES[1], captions, texts)):
-        for one, other, rating in _ratings(files / name):
+        for one, other, rating in read_ratings(files / name):
             if one not in number or other not in number:
                 continue
             pair = number[one], number[other]
@@ -282,20 +256,3 @@ def _intramodal(
                 (right[query].add if rating >= LEAST_RATING else right[query].discard)(answer)
     return Intramodal(*(correspondence({q: sorted(a) for q, a in r.items()})
                         for r in (pictures, texts)))  # fmt: skip
-
-
-def _ratings(path: Path) -> list[tuple[int, int, float]]:
-    """The pairs of one of CxC's files and their ratings, by COCO's numbers."""
-    require_regular(path, "CxC's ratings")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first, *rows = list(csv.reader(file))
-        place = first.index("agg_score")
-        return [(_number(row[0]), _number(row[1]), float(row[place])) for row in rows]
-    except (OSError, ValueError, IndexError, csv.Error) as error:
-        raise InputError(f"{path}: is not a file of CxC's ratings ({first_line(error)})") from error
-
-
-def _number(word: str) -> int:
-    """As in COCO_val2014_000000205866.jpg and COCO_val2014:sentid:411553."""
-    return int(word.removesuffix(".jpg").replace("_", ":").rpartition(":")[2])

@@ -16,6 +16,7 @@ def test_a_small_bert_is_reproducible(tmp_path):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     (tmp_path / "caps.txt").write_text("a dog on the grass\n")
     command = ("python", "-m", "lib.demo.small_bert", "--captions", tmp_path / "caps.txt", "--out",

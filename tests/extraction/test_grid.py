@@ -136,6 +136,7 @@ extract_grid.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_files(pictures, tmp_path):
     whole = tmp_path / "whole"
     for name in ("pictures", "data"):

@@ -175,6 +175,7 @@ extract_segmentation.main(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_gives_the_same_files(pictures, model, tmp_path):
     whole = tmp_path / "whole"
     for name in ("pictures", "data"):

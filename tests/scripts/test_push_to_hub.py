@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+import eval as eval_script
 from lib.config import load_config
 from lib.evaluation.records import read_record
 from scripts import push_to_hub
@@ -19,8 +20,8 @@ def run(settings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("push") / "run"
     words = [*settings, "train.epochs=1", f"run.out={folder}"]
     fit(load_config(ROOT / "configs" / "scenes_region.yaml", words))
-    succeed("python", "eval.py", "--checkpoint", folder, "--device", "cpu", "--workers", "0",
-            "--json", folder / "results.json")  # fmt: skip
+    where = ["--device", "cpu", "--workers", "0", "--json", str(folder / "results.json")]
+    eval_script.main(["--checkpoint", str(folder), *where])
     return folder
 
 

@@ -16,6 +16,7 @@ from lib.training.signals import Stopped, StopSignal
 from tests.support import ROOT, TRAIN, fail, fit, run, same, succeed
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_equals_uninterrupted(settings, tmp_path):
     """SIGKILL in the middle, by the command line, and a second life with other workers."""
     longer = [*settings, "train.epochs=4"]
@@ -134,7 +135,9 @@ def test_what_torchrun_passes_on_is_no_second_signal(monkeypatch):
         stop._handle(signal.SIGINT, None)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_signal_to_the_whole_group_saves(settings, tmp_path, signum):
     """Loading workers get it too, and go on until the run has saved."""
     out = tmp_path / "run"

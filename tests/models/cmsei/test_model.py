@@ -94,6 +94,7 @@ def trained(cmsei_settings, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_runs_evaluate_and_their_mean_is_the_model(trained, world):
     for direction in ("i2t", "t2i"):
         run = trained / direction
