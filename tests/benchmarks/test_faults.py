@@ -10,10 +10,10 @@ QUICK = ["paths", "outputs that are inputs", "settings", "fields", "texts", "bom
 
 
 def test_a_slice_of_it_holds():
-    words = ["benchmarks/faults.py", "--share", "0.01", "--seed", "1", "--groups", *QUICK]
+    words = ["benchmarks/faults.py", "--share", "0.006", "--seed", "1", "--groups", *QUICK]
     done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     *_, last = done.stdout.splitlines()
     held, _, tried = last.split()[1:]
     assert held == tried
-    assert int(tried) > 80
+    assert int(tried) > 50

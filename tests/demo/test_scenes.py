@@ -33,6 +33,7 @@ def files(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_world_is_a_function_of_its_settings(tmp_path):
     sizes = [f"--{k}={v}" for k, v in dataclasses.asdict(SMALL).items()]
     folder = tmp_path / "one"

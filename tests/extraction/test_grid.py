@@ -200,6 +200,7 @@ def test_the_command(pictures):
     assert "3 of 3 images of dev" in printed
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_need_no_torchvision(settings, tmp_path):
     """transformers imports it where it can; here nobody can, and a model is trained and scored."""
     code = """

@@ -193,6 +193,7 @@ def test_killed_and_resumed_gives_the_same_files(pictures, model, tmp_path):
     assert files(pictures) == files(whole)
 
 
+@pytest.mark.slow
 def test_the_command_lists_what_failed(pictures, model):
     (pictures / "pictures" / "000002.png").write_text("<html>")
     with pytest.raises(SystemExit) as left:

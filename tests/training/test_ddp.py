@@ -49,6 +49,7 @@ def test_statistics_are_each_process_s_own_by_default(step, whole):
     assert differing["buffer image_encoder.residual.norm.running_mean"] > 1e-3
 
 
+@pytest.mark.slow
 def test_pieces_are_the_whole(step, whole):
     found = step(("python",), "train.sum_epochs=0", "train.micro_batch=5")
     differing = deviations(found, whole)

@@ -162,6 +162,7 @@ def test_a_signal_to_the_whole_group_saves(settings, tmp_path, signum):
 DEFAULT = "signal.signal(signal.SIGINT, signal.default_int_handler)"  # ignored in the background
 
 
+@pytest.mark.slow
 def test_a_loading_worker_that_is_killed_ends_the_run_in_one_line(settings, tmp_path):
     """As the system does where memory runs out."""
     kills = """

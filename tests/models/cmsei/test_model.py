@@ -146,6 +146,7 @@ def test_a_run_resumes(trained, cmsei_settings, tmp_path):
         assert torch.equal(value, other.model[name]), name
 
 
+@pytest.mark.slow
 def test_what_has_no_vectors_says_so(trained, world, tmp_path):
     best = trained / "i2t" / "model_best.pth"
     error = fail(*EVAL, best, "--data_path", world, "--dataset", "scenes",

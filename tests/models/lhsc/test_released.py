@@ -109,6 +109,7 @@ def test_what_is_read_of_a_file(tmp_path):
     assert family_of(model).title(model) == "LHSC"
 
 
+@pytest.mark.slow
 def test_the_file_s_own_vocabulary_is_kept_in_our_format(tmp_path):
     torch.save(small_content(), source := tmp_path / "m.pth.tar")
     (given := tmp_path / "words.json").write_text(vocabulary_json([*SPECIAL, *"abcdef"]))

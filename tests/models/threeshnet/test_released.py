@@ -136,6 +136,7 @@ def test_a_tensor_of_another_shape_is_named(tmp_path):
         load_checkpoint(tmp_path / "m.pth")
 
 
+@pytest.mark.slow
 def test_an_ablated_model_cannot_be_exported(tmp_path):
     _, checkpoint = small_model(vspm=False)
     save_checkpoint(tmp_path / "c.pth", checkpoint)
