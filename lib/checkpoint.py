@@ -18,7 +18,7 @@ from lib.config import Config, from_dict
 from lib.errors import InputError, few, first_line
 from lib.files import atomic_write
 from lib.models import FAMILIES, build_model, family_of
-from lib.models.common.hub import is_hub_word, local_folder, model_type
+from lib.models.common.hub import HUB, is_hub_word, local_folder, model_type
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.models.family import Tokenizer
 from lib.portable import is_portable, read_portable
@@ -98,7 +98,8 @@ def checkpoint_of(run: Path) -> Path:
     """A run's folder -> its best checkpoint; a checkpoint's file -> itself. Raises InputError:
     neither, or a model of the hub."""
     if is_hub_word(run) or (run.is_dir() and is_model_folder(run) and not (run / BEST).is_file()):
-        raise InputError(f"{run}: is a model of the hub; this program needs a run of train.py")
+        word = re.sub(r"^hf:/+", HUB, str(run))
+        raise InputError(f"{word}: is a model of the hub; this program needs a run of train.py")
     if run.is_dir():
         found = run / BEST
         if not found.is_file():

@@ -145,6 +145,8 @@ def open_benchmarks(
     Raises InputError: the package or a file is missing or damaged, or the split is another one.
     """
     require_coco(dataset, split)
+    if files is not None and not files.is_dir():
+        raise InputError(f"--benchmark_files {files}: no such folder")
     package = _package()
     own: Answers = package.coco_gts["i2t"]
     images, captions = _ids(own, image_ids, caption_ids)

@@ -164,6 +164,7 @@ def test_what_does_not_belong_is_refused(small, tmp_path):
     refused("and a.jpg is none of them", images=["a.jpg", *ids()[1:]])
     refused("pmrp needs --benchmark_files", names=("pmrp",))
     refused("holds neither sis_test.csv nor sts_test.csv", files=tmp_path)
+    refused("no such folder", files=tmp_path / "none")
     refused("is for cxc and pmrp, not for eccv alone", names=("eccv",), files=tmp_path)
     path = tmp_path / "sentids.txt"
     path.write_text("1 2 3")
