@@ -67,9 +67,6 @@ class Extras:
         return found
 
 
-NO_EXTRAS = Extras()
-
-
 def with_twins(
     ranks: list[ProtocolRanks], scores: np.ndarray, twins: np.ndarray, dataset: str
 ) -> list[ProtocolRanks]:

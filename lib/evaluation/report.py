@@ -119,8 +119,10 @@ def transfer(origins: Sequence[Origin], dataset: str) -> str:
     if sources == [ZERO_SHOT]:
         return f"zero-shot: published weights, scored on {dataset} as they are"
     unnamed = "a dataset that its file does not tell"
-    told = {UNKNOWN: unnamed, ZERO_SHOT: "published weights as they are (zero-shot)"}
-    named = ", ".join(told.get(source, source) for source in sources)
+    trained = [source for source in sources if source != ZERO_SHOT]
+    named = ", ".join(unnamed if source == UNKNOWN else source for source in trained)
+    if trained != sources:
+        return f"partly zero-shot: trained on {named}, and published weights, scored on {dataset}"
     if dataset in sources:
         return f"partly cross-dataset: trained on {named}, scored on {dataset}"
     mark = "cross-dataset" if UNKNOWN not in sources else "perhaps cross-dataset"

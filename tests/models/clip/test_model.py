@@ -93,7 +93,7 @@ def test_it_is_averaged_with_a_run_of_ours(hubs, config, world, tmp_path, capsys
     words = [str(ours), str(clip), "--weights", "1", "3", "--json", str(record)]
     eval_ensemble.main(words)
     printed = capsys.readouterr().out
-    assert "trained on scenes, published weights as they are (zero-shot), scored on" in printed
+    assert "partly zero-shot: trained on scenes, and published weights, scored on" in printed
     assert f"member 2, weight 0.75: {clip} (" in printed
     mean = 0.25 * SavedScores(ours)[:] + 0.75 * SavedScores(clip)[:]
     expected = retrieval_metrics(mean, np.arange(mean.shape[1]) // 5)
