@@ -1,4 +1,4 @@
-"""Checkpoint files: our own format and the families' released layouts."""
+"""Checkpoint files: our own format, and whatever else is read as a checkpoint."""
 
 import argparse
 import re
@@ -132,7 +132,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     """Write our own format atomically. Raises InputError: it cannot be written."""
     parts = {name: getattr(checkpoint, name) for name in PARTS}
     parts["config"] = checkpoint.config.to_dict()
-    _write(path, {"format": FORMAT, "version": VERSION, **parts})
+    write_torch(path, {"format": FORMAT, "version": VERSION, **parts})
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
@@ -283,39 +283,6 @@ def _load_released(raw: dict[str, Any], name: str, path: str | Path) -> Checkpoi
     return Checkpoint(*parts, released=metadata, is_released=True)
 
 
-def released_files(checkpoint: Checkpoint) -> dict[str, str]:
-    """Name and content of the text files that belong beside the checkpoint's released file."""
-    layout = family_of(checkpoint.config.model).released
-    opt = (checkpoint.released or {}).get("opt") or _data_options(checkpoint.config)
-    return {} if layout is None else layout.files(checkpoint.tokenizer, opt)
-
-
-def _data_options(config: Config) -> dict[str, Any]:
-    return {"data_path": config.data.root, "data_name": f"{config.data.dataset}_precomp"}
-
-
-def save_released(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint as its family's public release saves and loads it, atomically, without
-    :func:`released_files`. Raises InputError: a model that the release has no place for, or the
-    file cannot be written."""
-    config = checkpoint.config
-    family = family_of(config.model)
-    layout = family.released
-    refused = family.title(config.model) if layout is None else layout.refusal(config.model)
-    if layout is None or refused:
-        raise InputError(f"{path}: the release has no place for {refused}")
-    metadata = dict(checkpoint.released or {})
-    features, extras = config.features.model_dump(), metadata.pop("extras", {})
-    states, opt = layout.write(config.model, features, checkpoint.model, extras)
-    opt |= _data_options(config)
-    opt = metadata.pop("opt", None) or opt | {"margin": config.train.margin}
-    if not metadata:  # of a run of ours
-        done = checkpoint.progress
-        metadata = {"epoch": done.get("epoch", 0), "best_rsum": done.get("best_rsum", 0.0)}
-        metadata["Eiters"] = done.get("updates", 0)
-    _write(path, metadata | {"opt": argparse.Namespace(**opt), "model": states})
-
-
 def _dataset_of(opt: Any) -> str | None:
     """The dataset that a released file's options name, as in ``data_name="coco_precomp"``."""
     named = str(opt.get("data_name")) if isinstance(opt, dict) else ""
@@ -335,7 +302,8 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | str | Tensor | None) else str(value)
 
 
-def _write(path: str | Path, content: dict[str, Any]) -> None:
+def write_torch(path: str | Path, content: dict[str, Any]) -> None:
+    """Write a PyTorch file atomically. Raises InputError: it cannot be written."""
     with atomic_write(path) as temporary:
         while True:
             try:

@@ -10,18 +10,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.arguments import new_parser, path_arg
-from lib.checkpoint import (
-    load_checkpoint,
-    load_tokenizer,
-    released_files,
-    save_checkpoint,
-    save_released,
-)
+from lib.checkpoint import load_checkpoint, load_tokenizer, save_checkpoint
 from lib.errors import exit_on_error
 from lib.evaluation.arguments import add_locations, locations_in
 from lib.files import atomic_write
 from lib.models import family_of
 from lib.outputs import check_outputs, new_file
+from lib.released_checkpoint import released_files, save_released
 
 
 def convert(

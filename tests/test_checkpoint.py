@@ -160,7 +160,7 @@ def test_a_checkpoint_of_ours_is_known_by_its_beginning(tmp_path):
 
 def test_a_worker_that_ends_while_it_is_saved_stops_no_saving(tmp_path, monkeypatch):
     """torch's handler of SIGCHLD raises wherever the process is."""
-    from lib.checkpoint import _write
+    from lib.checkpoint import write_torch
 
     plain, reports = torch.save, ["DataLoader worker (pid 1) is killed by signal: Terminated. "] * 2
 
@@ -171,5 +171,5 @@ def test_a_worker_that_ends_while_it_is_saved_stops_no_saving(tmp_path, monkeypa
         plain(content, path)
 
     monkeypatch.setattr(torch, "save", save)
-    _write(tmp_path / "c.pth", {"x": torch.ones(2)})
+    write_torch(tmp_path / "c.pth", {"x": torch.ones(2)})
     assert torch.equal(torch.load(tmp_path / "c.pth", weights_only=True)["x"], torch.ones(2))

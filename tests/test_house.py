@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "data": {"data", "config", "models"},
     "checkpoint": {"config", "models", "portable"},
     "portable": {"config", "models"},
+    "released_checkpoint": {"checkpoint", "config", "models"},
     "evaluation": {
         "evaluation", "checkpoint", "portable", "data", "config", "models", "distributed",
     },
@@ -43,7 +44,7 @@ BELOW = {
 LIB = sorted((ROOT / "lib").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
 # Programs may parse arguments; the released container and its reader hold a Namespace as data.
-ARGPARSE = {"arguments.py", "weights.py", "checkpoint.py"}
+ARGPARSE = {"arguments.py", "weights.py", "checkpoint.py", "released_checkpoint.py"}
 ARGPARSE |= {"evaluation/extra_arguments.py"}
 ARGPARSE |= {f"{room}/arguments.py" for room in ("display", "evaluation", "extraction")}
 
@@ -132,6 +133,7 @@ TESTED_IN = {
     "evaluation/table_formats.py": "evaluation/test_report.py",
     "evaluation/extra_arguments.py": "evaluation/test_extras.py",
     "evaluation/comparison_table.py": "scripts/test_compare.py",
+    "released_checkpoint.py": "models/threeshnet/test_released.py",
     "evaluation/benchmark_files.py": "evaluation/test_benchmarks.py",
     "evaluation/model_card.py": "scripts/test_push_to_hub.py",
     "evaluation/cross_dataset.py": "test_eval_cross_ensemble.py",

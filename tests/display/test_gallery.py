@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checkpoint import checkpoint_of, load_checkpoint, save_released
+from lib.checkpoint import checkpoint_of, load_checkpoint
 from lib.display.gallery import Gallery
 from lib.errors import InputError
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
+from lib.released_checkpoint import save_released
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from lib.checkpoint import load_checkpoint, save_released
+from lib.checkpoint import load_checkpoint
 from lib.errors import InputError
 from lib.evaluation import encode
 from lib.evaluation.encode import Embeddings
@@ -15,6 +15,7 @@ from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.scores import SavedScores
 from lib.models import family_of
+from lib.released_checkpoint import save_released
 from tests.models.cmsei.small import batches, build, scores
 from tests.support import LARGEST, ROOT, TORCHRUN, deviations, fail, succeed
 

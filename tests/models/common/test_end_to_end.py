@@ -8,12 +8,13 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
 import eval as eval_script
-from lib.checkpoint import load_checkpoint, load_model, save_released
+from lib.checkpoint import load_checkpoint, load_model
 from lib.config import load_config
 from lib.data.augmentation import Window
 from lib.data.dataset import TrainingPairs, image_loader, training_loader
 from lib.data.split import open_split
 from lib.errors import InputError
+from lib.released_checkpoint import save_released
 from lib.training.loop import Run
 from lib.training.optim import loss_factor, rate_factor, set_rates
 from tests.support import ROOT, fit, same

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.checkpoint import load_checkpoint, save_checkpoint, save_released
+from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.errors import InputError
 from lib.models import family_of
+from lib.released_checkpoint import save_released
 from tests.support import (
     SMALL_BERT,
     VSE_INFINITY,

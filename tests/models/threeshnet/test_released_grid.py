@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from transformers import BertModel
 
 from lib.batch import PixelBatch
-from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint, save_released
+from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from lib.data.images import bilinear
 from lib.errors import InputError
 from lib.models import family_of
@@ -21,6 +21,7 @@ from lib.models.common.end_to_end import EndToEnd
 from lib.models.threeshnet.config import Config
 from lib.models.threeshnet.model import ThreeSHNet
 from lib.models.threeshnet.released_grid import features_of
+from lib.released_checkpoint import save_released
 from tests.golden import fill
 from tests.models.threeshnet.test_released import same_states
 from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint, succeed
