@@ -209,3 +209,8 @@ def test_scores_are_no_embeddings_to_replace(checkpoint, world, tmp_path):
     with pytest.raises(SystemExit, match="holds no results"):
         score(checkpoint, world, "--dataset", "scenes", "--save_embeddings", path)
     assert path.read_bytes() == before
+
+
+def test_a_checkpoint_that_is_not_there_is_what_is_told(tmp_path):
+    with pytest.raises(SystemExit, match="none: no such run or checkpoint"):
+        eval_script.main(["--checkpoint", str(tmp_path / "none")])

@@ -7,10 +7,12 @@ from typing import Any
 from lib.arguments import DEVICE_HELP, PRECISION_HELP, dataset_arg
 from lib.config import PRECISIONS
 from lib.device import default_workers
+from lib.errors import InputError
 from lib.evaluation.extra_arguments import add_record
 from lib.evaluation.opened import Target, trained_on
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
+from lib.models.common.hub import is_hub_word
 
 CHECKPOINT_HELP = "a run's folder, its model_best.pth, a released file, or hf://NAME of the hub"
 
@@ -119,7 +121,7 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
 def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpoint: str) -> Target:
     """What to score on; what is left out is where ``checkpoint`` was trained. Leaves with the usage
     where a value makes no sense. Raises InputError: the settings beside the checkpoint cannot be
-    read."""
+    read, or there is no checkpoint to ask."""
     if args.pair_memory_gb is not None and not args.pair_memory_gb > 0:
         parser.error("--pair_memory_gb must be above 0")
     if (args.batch_size is not None and args.batch_size < 1) or args.workers < 0:
@@ -133,6 +135,8 @@ def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpo
     trained = trained_on(checkpoint) if left_out else None
     dataset, data_path = args.dataset, args.data_path
     if dataset is None:
+        if trained is None and not is_hub_word(checkpoint) and not Path(checkpoint).exists():
+            raise InputError(f"{checkpoint}: no such run or checkpoint")
         if trained is None:
             parser.error("--dataset is needed: there is no config.yaml beside the checkpoint")
         dataset = trained.dataset
