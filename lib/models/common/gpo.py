@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lib.models.common import position_gru
 from lib.models.common.layers import sinusoid
 
 POSITION_CHANNELS = 32
@@ -67,14 +68,21 @@ class GeneralizedPooling(nn.Module):
         (B, N) float32; each row sums to one over its length and is zero behind it."""
         # The weights depend on a set's size alone: one GRU pass per distinct size, not per row.
         sizes, which = torch.unique(lengths, return_inverse=True)
-        codes = sinusoid(width, POSITION_CHANNELS, lengths.device).expand(len(sizes), -1, -1)
+        codes = sinusoid(width, POSITION_CHANNELS, lengths.device)
         with torch.autocast(lengths.device.type, enabled=False):  # tiny, and a GRU wants float32
-            packed = pack_padded_sequence(codes, sizes.cpu(), True, enforce_sorted=False)
-            states, _ = pad_packed_sequence(self.gru(packed)[0], True, total_length=width)
-            forward, backward = states.chunk(2, dim=-1)
-            scores = self.linear((forward + backward) / 2).squeeze(-1)
+            scores = self.linear(self._states(codes, sizes)).squeeze(-1)
         beyond = torch.arange(width, device=lengths.device) >= sizes[:, None]
         return (scores / TEMPERATURE).masked_fill(beyond, -torch.inf).softmax(dim=-1)[which]
+
+    def _states(self, codes: Tensor, sizes: Tensor) -> Tensor:
+        """(N, C) codes and (S,) sizes -> (S, N, hidden), the mean of the GRU's directions."""
+        if codes.device.type == "cpu":
+            return position_gru.states(self.gru, codes, sizes)
+        every = codes.expand(len(sizes), -1, -1)
+        packed = pack_padded_sequence(every, sizes.cpu(), True, enforce_sorted=False)
+        found, _ = pad_packed_sequence(self.gru(packed)[0], True, total_length=len(codes))
+        forward, backward = found.chunk(2, dim=-1)
+        return (forward + backward) / 2
 
     def by_row(self, rows: Tensor, mask: Tensor) -> Tensor:
         """Which weight each value gets, for highlight maps: (B, N, D) float rows and (B, N) bool ->
