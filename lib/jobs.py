@@ -1,4 +1,4 @@
-"""Programs side by side, each on one thread, as ablations run them."""
+"""Programs side by side, each on its threads, as ablations and the demo run them."""
 
 import os
 import signal
@@ -13,19 +13,16 @@ from types import FrameType
 from lib.errors import InputError, one_line
 
 # glibc gives large blocks back to the kernel as they are freed, and every step asks for them again.
-ALONE = {
-    "OMP_NUM_THREADS": "1",
-    "MALLOC_MMAP_THRESHOLD_": "33554432",
-    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-}
+ALLOCATION = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
 
 
 class Jobs:
     """Commands, some at a time, each with its log; one that fails ends the others."""
 
-    def __init__(self, at_a_time: int, folder: Path):
-        """Run ``at_a_time`` of them at once, in ``folder``."""
+    def __init__(self, at_a_time: int, folder: Path, threads: int = 1):
+        """Run ``at_a_time`` of them at once, in ``folder``, each on so many ``threads``."""
         self.at_a_time, self.folder = at_a_time, folder
+        self.environment = os.environ | ALLOCATION | {"OMP_NUM_THREADS": str(threads)}
         self.running: set[subprocess.Popen[bytes]] = set()
         self.lock, self.stopped = Lock(), 0
 
@@ -36,18 +33,25 @@ class Jobs:
         for result in results:
             result.result()
 
-    def command(self, log: Path, words: Sequence[str]) -> None:
+    def command(self, log: Path, words: Sequence[str], title: str | None = None) -> None:
         """One Python program with its arguments, unless they were stopped; ``log`` gets what it
-        prints. Its process has one thread. Raises InputError: it failed."""
+        prints, and so does standard output, line by line behind its ``title``, if it has one.
+        Raises InputError: it failed."""
         with self.lock:
             if self.stopped:
                 return
             with log.open("ab") as file:
                 process = subprocess.Popen(
-                    [sys.executable, *words], cwd=self.folder, env=os.environ | ALONE,
-                    stdout=file, stderr=subprocess.STDOUT,
+                    [sys.executable, *words], cwd=self.folder, env=self.environment,
+                    stdout=file if title is None else subprocess.PIPE, stderr=subprocess.STDOUT,
                 )  # fmt: skip
                 self.running.add(process)
+        if process.stdout is not None:
+            with process.stdout, log.open("ab") as file:
+                for line in process.stdout:
+                    file.write(line)
+                    file.flush()
+                    print(f"{title}: {line.decode(errors='replace').rstrip()}", flush=True)
         status = process.wait()
         with self.lock:
             self.running.discard(process)
