@@ -87,7 +87,7 @@ def times(images: int, repeats: int) -> None:
 
         def ours(precision: str) -> list[list[float]]:
             embeddings = encode_split(model, split, captions, size, 0, precision=precision)
-            results = evaluate(embeddings.scores(model), "coco", "testall")
+            results = evaluate(embeddings.blocks(model), "coco", "testall")
             return [recalls(result.metrics) for result in results]
 
         def slow() -> list[list[float]]:

@@ -132,17 +132,19 @@ def main() -> None:
     resized = [grid.preprocessing.resize(picture)[None].to(args.device) for picture in pictures]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        save_default_sized(folder / "model")
-        panoptic = load_panoptic_model(str(folder / "model"))
-        panoptic.model.to(args.device)
-        whole = [to_tensor(picture)[None] for picture in pictures]
-        pixels = [
-            panoptic.processor(
-                images=list(one.numpy()), return_tensors="pt", input_data_format="channels_last"
-            )["pixel_values"].to(args.device)
-            for one in whole
-        ]
         flags = ["--device", args.device, "--weights", "random"]
+        pixels = []
+        if "segmentation" in args.extractors:
+            save_default_sized(folder / "model")
+            panoptic = load_panoptic_model(str(folder / "model"))
+            panoptic.model.to(args.device)
+            whole = [to_tensor(picture)[None] for picture in pictures]
+            pixels = [
+                panoptic.processor(
+                    images=list(one.numpy()), return_tensors="pt", input_data_format="channels_last"
+                )["pixel_values"].to(args.device)
+                for one in whole
+            ]
         cases = {
             "grid": (
                 extract_grid.main, flags,

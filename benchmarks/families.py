@@ -35,6 +35,7 @@ from lib.errors import InputError, exit_on_error
 from lib.evaluation.encode import encode_split
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
+from lib.evaluation.products import matrix_of
 from lib.evaluation.protocols import evaluate
 from lib.evaluation.records import read_record
 from lib.evaluation.shortlist import candidates, rescore
@@ -111,7 +112,7 @@ def measured(checkpoint: Path, data_path: str, shortlist: list[int], first: Path
     if shortlist:
         target = Target(data_path, data.dataset, "test", device="cpu", workers=0)
         started = time.perf_counter()
-        stage = score_checkpoint(str(first), target, FeatureChoice()).scores
+        stage = matrix_of(score_checkpoint(str(first), target, FeatureChoice()).scores)
         found["first_stage"] = time.perf_counter() - started
         for count in shortlist:
             started = time.perf_counter()

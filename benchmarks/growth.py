@@ -1,11 +1,13 @@
 """How encoding, memory and ranking grow with the pictures of a split.
 
 python benchmarks/growth.py [--images 1000 5000 20000]
+python benchmarks/growth.py --images 20000 100000 --ranking     # of random vectors of 1,024 values
 
 Region-level 3SHNet with random weights and a BERT of one layer (the others take as much each, per
 caption); 36 regions, float32. Each size runs in a process of its own; peaks are of the memory above
-the model's. Scores of n pictures and their captions are a matrix of 5 n^2 values: its time and
-memory are quadratic, and nothing else's.
+the model's and, for ranking, above the vectors'. Scores of n pictures and their captions are 5 n^2
+values: ranking them takes quadratic time, but in blocks, the memory of a block. The matrix of all
+is made beside that where it has room.
 """
 
 import multiprocessing
@@ -16,6 +18,7 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -29,10 +32,11 @@ from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.split import open_split
 from lib.device import encoding_batch
 from lib.errors import exit_on_error
-from lib.evaluation.encode import encode_split
-from lib.evaluation.metrics import retrieval_metrics
+from lib.evaluation.encode import Embeddings, encode_split
+from lib.evaluation.protocols import protocol_ranks
 from lib.models import build_model
 from lib.models.common.bert import BertTokenizer
+from lib.models.common.layers import unit
 
 
 def anonymous_memory() -> float:
@@ -63,8 +67,43 @@ class Watch:
             self.peak = max(self.peak, anonymous_memory())
 
 
+MATRIX = 20_000  # most pictures whose matrix is made: 8 GB
+
+
+def ranked(embeddings: Embeddings, model: Any, before: float) -> list[tuple[float, float] | None]:
+    """Seconds of ranking in blocks, and by way of the matrix, each with its peak."""
+    with Watch() as blocks:
+        found = protocol_ranks(embeddings.blocks(model), "f30k", "test")
+    peaks = [(blocks.seconds, blocks.peak - before)]
+    if len(embeddings.images) > MATRIX:
+        return [*peaks, None]
+    with Watch() as matrix:
+        other = protocol_ranks(embeddings.scores(model), "f30k", "test")
+    if not np.array_equal(found[0].hits(), other[0].hits()):
+        sys.exit("error: ranks in blocks differ from those of the matrix")
+    return [*peaks, (matrix.seconds, matrix.peak - before)]
+
+
+class Vectors(torch.nn.Module):
+    """A model of vectors that are there already."""
+
+    pairwise = False
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+
+def measure_ranking(images: int, sender: Connection) -> None:
+    """Send nothing of encoding, and both ways of ranking random unit vectors."""
+    torch.manual_seed(0)
+    sides = [unit(torch.randn(n, 1024)) for n in (images, CAPTIONS_PER_IMAGE * images)]
+    embeddings = Embeddings(*sides)
+    sender.send([None, *ranked(embeddings, Vectors(), anonymous_memory())])
+
+
 def measure(root: Path, sender: Connection) -> None:
-    """Send seconds of encoding, scoring and ranking, each with its peak above the model's GB."""
+    """Send seconds of encoding, and of both ways of ranking, each with its peak in GB."""
     config = settings(root, root / "bert")
     split = open_split(config, "testall")
     tokenizer = BertTokenizer(config.model.bert)
@@ -73,11 +112,8 @@ def measure(root: Path, sender: Connection) -> None:
     before, size = anonymous_memory(), encoding_batch(torch.device("cpu"))
     with Watch() as encoding:
         embeddings = encode_split(model, split, captions, size, 0)
-    with Watch() as scoring:
-        scores = embeddings.scores(model)
-    with Watch() as ranking:
-        retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
-    sender.send([(watch.seconds, watch.peak - before) for watch in (encoding, scoring, ranking)])
+    encoded = encoding.seconds, encoding.peak - before
+    sender.send([encoded, *ranked(embeddings, model, anonymous_memory())])
 
 
 def main() -> None:
@@ -89,23 +125,29 @@ def main() -> None:
         default=[1000, 5000, 20_000],
         help="sizes of the split to measure",
     )
+    parser.add_argument(
+        "--ranking", action="store_true", help="leave encoding out: rank random vectors"
+    )
     args = parser.parse_args()
     print(machine())
-    print("| pictures | encoding | peak | scoring | peak | ranking | peak |")
+    print("| pictures | encoding | peak | ranking in blocks | peak | by the matrix | peak |")
     print("|---|---|---|---|---|---|---|")
     for images in args.images:
         with tempfile.TemporaryDirectory() as temporary:
             root = Path(temporary)
-            write_split(root, "testall", images)
-            write_bert(root / "bert", layers=1)
+            if not args.ranking:
+                write_split(root, "testall", images)
+                write_bert(root / "bert", layers=1)
             receiver, sender = multiprocessing.Pipe(False)
             context = multiprocessing.get_context("spawn")
-            child = context.Process(target=measure, args=(root, sender))
+            work, about = (measure_ranking, images) if args.ranking else (measure, root)
+            child = context.Process(target=work, args=(about, sender))
             child.start()
             sender.close()  # so that a child that fails ends this too
             figures = receiver.recv()
             child.join()
-        cells = (f"{seconds:.2f} s | {peak:.2f} GB" for seconds, peak in figures)
+        cells = ("- | -" if cell is None else f"{cell[0]:.2f} s | {cell[1]:.2f} GB"
+                 for cell in figures)  # fmt: skip
         print(f"| {images:,} | {' | '.join(cells)} |", flush=True)
 
 

@@ -10,6 +10,7 @@ by their weights, and squared differences by the local similarity's matrix, in b
 a processor's cache, and nothing else: no way of scoring is faster than they are.
 """
 
+import statistics
 import sys
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from lib.models.lhsc.similarity import SLOPE, SMOOTHING, Similarity
 SHORTEST, LONGEST = 8, 20
 BLOCK = 32  # images of the bare products
 VOCABULARY = 100  # of no consequence
+COCO_PAIRS = 5000 * 25_000
 
 
 def encodings(images: int, captions: int) -> tuple[Regions, Words]:
@@ -106,12 +108,16 @@ def main() -> None:
     with torch.inference_mode():
         deviation = (ours() - naive()).abs().max().item()
         print(f"scores deviate by at most {deviation:.0e}")
-        if args.precision == "fp32" and deviation > 1e-6:
-            sys.exit("error: that is more than 1e-6")
+        allowed = 1e-6 if args.device == "cpu" else 1e-5  # a GPU sums in another order
+        if args.precision == "fp32" and deviation > allowed:
+            sys.exit(f"error: that is more than {allowed:.0e}")
         pairs, name = args.images * args.captions, f"{args.images} x {args.captions}"
         name = f"{name}, {args.precision}"
         found = compare(ours, naive, args.repeats)
         print(found.row(f"{name}; a naive loop", "at least 5 x", pairs, "pairs"))
+        rate = pairs / statistics.median(found.ours)
+        hours = COCO_PAIRS / rate / 3600
+        print(f"COCO 5K's 125 million pairs at this rate: {hours:.2f} hours")
         found = compare(ours, lambda: bare_products(model.similarity, images, texts), args.repeats)
         print(found.row(f"{name}; the bare products", "1 x, the bound", pairs, "pairs"))
 

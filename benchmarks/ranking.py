@@ -55,7 +55,7 @@ def make(images: int) -> Embeddings:
 
 def score_and_rank(embeddings: Embeddings) -> RetrievalMetrics:
     """As evaluation does, COCO 5K."""
-    scores = embeddings.scores(DotProduct())
+    scores = embeddings.blocks(DotProduct())
     return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
 

@@ -1,0 +1,1 @@
+"""What was never measured without a GPU, in one command: ``sh benchmarks/gpu.sh``."""
