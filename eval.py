@@ -4,21 +4,28 @@ python eval.py --checkpoint runs/f30k_region
 python eval.py --checkpoint released/model_best.pth --dataset coco --features region
 python eval.py --hub google/siglip-base-patch16-224 --dataset f30k --images PICTURES
 torchrun --nproc_per_node 4 eval.py --checkpoint runs/coco_region             # on four GPUs
+python eval.py --checkpoint runs/coco_region --save_embeddings runs/coco_region/embeddings
 
+The last line writes a folder of float16 vectors in shards, which is resumed where it was stopped;
+torchrun or srun starts several processes, on one machine or many, that share its shards.
 Every picture and sentence is encoded once, whatever the number of protocols and benchmarks."""
 
 import argparse
 import sys
+from contextlib import nullcontext
 from functools import partial
 
 from lib.arguments import new_parser
 from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
-from lib.evaluation.arguments import add_arguments, add_model, add_outputs, target_of
+from lib.evaluation.arguments import add_arguments, add_model, add_outputs, keep_of, target_of
+from lib.evaluation.embedding_shards import require_replaceable_folder
+from lib.evaluation.encode_shards import OthersAtWork
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
 from lib.evaluation.extra_arguments import add_extras, extras_of
 from lib.evaluation.opened import FeatureChoice, Target, benchmarks_of
+from lib.evaluation.products import matrix_of
 from lib.evaluation.records import Results, require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.scores import require_replaceable_file, save_embeddings, save_results
@@ -51,18 +58,27 @@ def main(words: list[str] | None = None) -> None:
         choice = FeatureChoice(args.features, args.features_folder, args.grid_size, args.images)
         wanted = (args.checkpoint, target.dataset, target.split)
         same = (wanted, partial(origin_to_be, args.checkpoint, target, choice, shortlist))
+        keep = keep_of(args)
+        if keep is not None:
+            require_replaceable_folder(*same, keep.folder)
+        vectors_file = args.save_embeddings if keep is None else None
         outputs = [
             (args.json, partial(require_replaceable_record, *same)),
             (args.save_results, partial(require_replaceable_file, "scores", *same)),
-            (args.save_embeddings, partial(require_replaceable_file, "images", *same)),
+            (vectors_file, partial(require_replaceable_file, "images", *same)),
         ]
         stages = [args.first_stage] if shortlist else []
         check_outputs(outputs, [args.checkpoint, *stages])
-        with process_group(target.device):
+        # Shards need no messages between processes: one that dies holds up nobody.
+        with process_group(target.device) if keep is None else nullcontext():
             others = benchmarks_of(extras, target)
             vectors = bool(args.save_embeddings)
-            asked = (args.checkpoint, target, choice, vectors, shortlist, extras.perturb)
-            scored = score_checkpoint(*asked)
+            asked = (args.checkpoint, target, choice, vectors, shortlist, extras.perturb, keep)
+            try:
+                scored = score_checkpoint(*asked)
+            except OthersAtWork as told:
+                print(told)
+                return
             if rank() == 0:
                 about = (scored.scores, target.dataset, target.split, others)
                 for note in others.left_out(scored.vectors) if others is not None else ():
@@ -87,8 +103,8 @@ def report(args: argparse.Namespace, target: Target, scored: Scored, results: Re
     print(format_table(origin, dataset, target.split, results))
     about = (split.image_ids, dataset, target.split, origin)
     if args.save_results:
-        save_results(args.save_results, scored.scores, *about)
-    if args.save_embeddings and scored.vectors is not None:
+        save_results(args.save_results, matrix_of(scored.scores), *about)
+    if args.save_embeddings and scored.vectors is not None and keep_of(args) is None:
         save_embeddings(args.save_embeddings, *scored.vectors, *about)
     if args.json:
         write_record(args.json, single_record(origin, dataset, target.split, results))

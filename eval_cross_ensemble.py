@@ -5,8 +5,6 @@ python eval_cross_ensemble.py --checkpoints runs/coco_region runs/coco_grid --da
 import sys
 from functools import partial
 
-import numpy as np
-
 from lib.arguments import new_parser
 from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
@@ -15,6 +13,7 @@ from lib.evaluation.arguments import CHECKPOINT_HELP, add_arguments, target_of
 from lib.evaluation.cross_dataset import Evaluate, check_members, score_members
 from lib.evaluation.extra_arguments import add_extras, add_record, extras_of
 from lib.evaluation.opened import FeatureChoice, Target, benchmarks_of
+from lib.evaluation.products import MeanScores
 from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble, format_table, transfer
 from lib.outputs import check_outputs, require_different
@@ -60,7 +59,7 @@ def main(words: list[str] | None = None) -> None:
 
 
 def report(
-    members: list[Member], mean: np.ndarray, target: Target, evaluate: Evaluate, json: str | None
+    members: list[Member], mean: MeanScores, target: Target, evaluate: Evaluate, json: str | None
 ) -> None:
     """Print, and save the record at ``json``."""
     dataset, split = target.dataset, target.split

@@ -1,7 +1,8 @@
 """Averages saved scores and scores the mean; region + grid is the paper's hybrid.
 
 python eval_ensemble.py runs/f30k_region/results.safetensors runs/f30k_grid/results.safetensors
-python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors --weights 0.7 0.3"""
+python eval_ensemble.py runs/a/results.safetensors runs/b/results.safetensors --weights 0.7 0.3
+python eval_ensemble.py runs/a/embeddings runs/b/embeddings     # any size: no matrix is held"""
 
 import sys
 from functools import partial
@@ -11,10 +12,11 @@ from lib.errors import exit_on_error
 from lib.evaluation.ensemble import agree, mean_scores, normalised_weights
 from lib.evaluation.extra_arguments import add_extras, add_record, extras_of
 from lib.evaluation.extras import Extras
+from lib.evaluation.products import MeanScores
 from lib.evaluation.protocols import check_split
 from lib.evaluation.records import Member, Record, require_members, write_record
 from lib.evaluation.report import format_ensemble
-from lib.evaluation.scores import SavedScores
+from lib.evaluation.saved_embeddings import SavedEmbeddings, open_member
 from lib.outputs import check_outputs, require_different
 
 
@@ -22,7 +24,9 @@ def main(words: list[str] | None = None) -> None:
     """Average the files of the command line, or of ``words``, print and save."""
     parser = new_parser(__doc__)
     parser.add_argument(
-        "results", nargs="+", help="two or more: of eval.py --save_results, or the release's .npy"
+        "results",
+        nargs="+",
+        help="two or more: of eval.py --save_results or --save_embeddings, or the release's .npy",
     )
     parser.add_argument(
         "--weights",
@@ -54,7 +58,7 @@ def score_ensemble(
     paths: list[str], weights: list[float], dataset: str | None, split: str | None, extras: Extras
 ) -> Record:
     """Check that the files belong together, score each, then their mean; print the table."""
-    files = [SavedScores(path) for path in paths]
+    files = [open_member(path) for path in paths]
     dataset, split = agree(files, dataset, split)
     check_split(dataset, split, len(files[0]))
     for file in files:
@@ -72,7 +76,9 @@ def score_ensemble(
         Member(str(file.path), file.origin, weight, extras.evaluate(file, *about))
         for file, weight in zip(files, weights, strict=True)
     ]
-    results = extras.evaluate(mean_scores(files, weights), *about)
+    in_blocks = any(isinstance(file, SavedEmbeddings) for file in files)
+    mean = MeanScores(files, weights) if in_blocks else mean_scores(files, weights)
+    results = extras.evaluate(mean, *about)
     print(f"ensemble of {len(files)} on {dataset}, {len(files[0]):,} images")
     print(format_ensemble(members, dataset, split, results))
     return Record(dataset, split, members, results)

@@ -27,6 +27,15 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def local_device(name: str, local_rank: int) -> torch.device:
+    """As :func:`resolve_device`; of several GPUs of a machine each of its processes has its own.
+    Raises InputError: CUDA is unavailable."""
+    device = resolve_device(name)
+    if device.type == "cpu":
+        return device
+    return torch.device("cuda", local_rank % torch.cuda.device_count())
+
+
 def encoding_batch(device: torch.device) -> int:
     """Default batch size for encoding images or captions."""
     # On a CPU the activations of 32 captions stay in the cache; 128 take 1.2 times as long.

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import platform
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -48,6 +50,9 @@ def real_path(path: str | Path) -> Path:
     return real
 
 
+# Which machine a temporary file is of: several may write into one folder.
+MACHINE = hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+ABANDONED = 86_400  # seconds after which another machine's temporary file has no writer any more
 UMASK = os.umask(0)  # it can be asked for by setting it alone
 os.umask(UMASK)
 
@@ -60,7 +65,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     file; the temporary file is gone."""
     path = real_path(path)
     # The suffix is kept, because np.save would add one of its own to a name without it.
-    temporary = path.with_name(f".{path.stem}.writing-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.writing-{MACHINE}-{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -81,10 +86,18 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 
 def remove_stale(folder: Path) -> None:
-    """Remove the temporary files of :func:`atomic_write` whose process has been killed."""
+    """Remove the temporary files of :func:`atomic_write` whose process has been killed. One of
+    another machine, whose processes cannot be asked, is left for a day."""
     for temporary in folder.glob(".*.writing-*"):
+        machine, _, process = temporary.stem.rpartition(".writing-")[2].rpartition("-")
         try:
-            os.kill(int(temporary.stem.rpartition("-")[2]), 0)
+            if machine not in ("", MACHINE):  # earlier versions named none
+                if time.time() - temporary.stat().st_mtime > ABANDONED:
+                    temporary.unlink(missing_ok=True)
+                continue
+            os.kill(int(process), 0)
+        except FileNotFoundError:
+            continue
         except (ValueError, ProcessLookupError):
             temporary.unlink(missing_ok=True)
         except PermissionError:  # a live process of another user

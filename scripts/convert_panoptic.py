@@ -64,16 +64,16 @@ def convert(args: argparse.Namespace) -> None:
     """Convert each split."""
     ids = ids_of_splits(args.data, args.splits)
     labels_of, provenance = source_of(args, [i for split in ids.values() for i in split])
-    shapes = array_shapes(args.cells, args.map_size, args.dtype)
+    shapes, job = array_shapes(args.cells, args.map_size, args.dtype), job_of(args, "panoptic")
 
     def load(image_id: str) -> dict:
         return stored_arrays(labels_of(image_id), args.cells, args.map_size, args.dtype)
 
     extract_splits(
-        job_of(args, "panoptic"),
+        job,
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, provenance, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite, job.share
         ),
         load,
         None,

@@ -11,6 +11,7 @@ import argparse
 import json
 import shutil
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,9 +26,8 @@ from torch import Tensor
 from lib.arguments import path_arg
 from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance, read_provenance, write_provenance
-from lib.device import resolve_device
 from lib.errors import InputError, exit_on_error
-from lib.extraction.arguments import job_of, parse, parser_of
+from lib.extraction.arguments import device_of, job_of, parse, parser_of
 from lib.extraction.outputs import FileOutput
 from lib.extraction.regions import load_detector
 from lib.extraction.runner import extract_splits, ids_of_splits
@@ -36,18 +36,42 @@ from lib.outputs import check_outputs, exclusive
 
 
 class ImageBoxes(FileOutput):
-    """Each image's boxes, until all are in one file."""
+    """Each image's boxes, until all are in one file: then the process that wrote it, of perhaps
+    several, removes the folder."""
+
+    def pending(self) -> list[int]:
+        """Numbers of the images without boxes; none once the file of all is there."""
+        return super().pending() if self.folder.is_dir() else []
+
+    def finish(self) -> None:
+        """Count the images that have a file."""
+        with joining(self.folder):
+            if self.folder.is_dir():
+                super().finish()
+            else:
+                self.provenance.counts[self.split] = len(self.image_ids)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every image is there, and not yet in the file of all."""
+        with joining(self.folder):
+            return self.folder.is_dir() and super().whole
 
     def describe(self) -> str:
         """How many of the split's images have been looked at."""
         return f"{self.split}: {self.provenance.counts[self.split]:,} of {len(self.image_ids):,}"
 
 
+def joining(folder: Path) -> AbstractContextManager[None]:
+    """Held while the images' boxes are counted, or put in one file and removed."""
+    return exclusive(folder.parent, f"{folder.name.strip('.')}.joining", wait=True)
+
+
 def detect(args: argparse.Namespace) -> None:
     """Find things in every split's pictures, then write them as one file."""
     ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
-    device = resolve_device(args.device)
+    device, job = device_of(args), job_of(args, "detections")
     out = args.out or args.data / "detections.json"
     manifest = out.with_suffix(".manifest.json")
     folder = args.data / f".{out.stem}.extracting"
@@ -74,22 +98,28 @@ def detect(args: argparse.Namespace) -> None:
             found = detector.model(list(batch.to(device) / 255))
         return [{"boxes": table(one, args.score)} for one in found]
 
+    if args.overwrite and not job.share.alone:
+        raise InputError(f"--overwrite is for one process; remove {out}, which several shall make")
     if args.overwrite and folder.is_dir():
         shutil.rmtree(folder)
-    extract_splits(
-        job_of(args, "detections"),
+    whole = extract_splits(
+        job,
         ids,
-        lambda split, image_ids: ImageBoxes(folder, split, image_ids, provenance),
+        lambda split, image_ids: ImageBoxes(folder, split, image_ids, provenance, job.share),
         load,
         boxes,
     )
-    with exclusive(args.data, out.name, wait=True):
+    if not whole:  # whoever finishes last writes the file
+        return
+    with joining(folder):
+        if not folder.is_dir():  # another process has just written it
+            return
         entries = joined(folder, ids)
         counts = {split: len(image_ids) for split, image_ids in ids.items()}
         with atomic_write(out) as temporary:
             temporary.write_text(json.dumps(entries), encoding="utf-8")
-        whole = replace(provenance, counts=counts, ids=all_ids, content_sha256=file_sha256(out))
-        write_provenance(manifest, whole)
+        about = replace(provenance, counts=counts, ids=all_ids, content_sha256=file_sha256(out))
+        write_provenance(manifest, about)
         shutil.rmtree(folder)
     print(f"{out}: {len(entries):,} boxes of {sum(counts.values()):,} images")
 

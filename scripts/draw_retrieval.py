@@ -33,9 +33,11 @@ from lib.display.arguments import add_arguments, galleries_of, pictures_of, spli
 from lib.display.drawing import require_format, require_replaceable, save
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import locations_in
+from lib.evaluation.products import matrix_of
 from lib.evaluation.protocols import default_split
-from lib.evaluation.scores import read_embeddings
-from lib.evaluation.search import search, top
+from lib.evaluation.saved_embeddings import SavedEmbeddings
+from lib.evaluation.search import search
+from lib.evaluation.vectors import Vectors, top
 from lib.outputs import check_outputs
 
 TOP = 5
@@ -123,19 +125,20 @@ def source_of(args: argparse.Namespace) -> Source:
         return Source(
             ids, captions, lambda i: gallery.search(captions[i]), gallery.sentences, found
         )
-    images, texts, ids = read_embeddings(args.embeddings)
+    saved = SavedEmbeddings(args.embeddings)
+    ids = saved.image_ids
     split = embedded_split(args)
     captions = read_captions(args.data / f"{split}_caps.txt")
-    if len(captions) != len(texts):
+    if len(captions) != saved.shape[1]:
         raise InputError(
-            f"{args.data}: {split} has {len(captions)} captions, expected {len(texts)}"
+            f"{args.data}: {split} has {len(captions)} captions, expected {saved.shape[1]}"
         )
     found = []
     if queries:
-        about = (args.checkpoint, [args.embeddings], queries, TOP)
+        about = (args.checkpoint, [Vectors(args.embeddings)], queries, TOP)
         results = search(*about, locations_in(args))
         found = [[(one.score, one.image_id) for one in some] for some in results]
-    scores = images @ texts.T
+    scores = matrix_of(saved)
     return Source(ids, captions, lambda i: scores[:, i], lambda i: scores[i], found)
 
 
@@ -220,7 +223,9 @@ def main(words: list[str] | None = None) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=path_arg, help="a run's folder, or a checkpoint")
     what.add_argument(
-        "--embeddings", type=path_arg, help="a file of eval.py --save_embeddings; needs --data"
+        "--embeddings",
+        type=path_arg,
+        help="a file or folder of eval.py --save_embeddings; needs --data",
     )
     parser.add_argument(
         "--out", type=path_arg, required=True, help="the picture to write, .png, .jpg or .pdf"

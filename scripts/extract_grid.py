@@ -27,9 +27,16 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
-from lib.device import resolve_device
 from lib.errors import exit_on_error
-from lib.extraction.arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
+from lib.extraction.arguments import (
+    SIZES,
+    add_backbone,
+    device_of,
+    extractor_of,
+    job_of,
+    parse,
+    parser_of,
+)
 from lib.extraction.grid import require_cells
 from lib.extraction.outputs import FileOutput
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
@@ -39,7 +46,7 @@ def extract(args: argparse.Namespace) -> None:
     """Extract each split's pictures."""
     ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
-    device = resolve_device(args.device)
+    device, job = device_of(args), job_of(args, "grid")
     extractor = extractor_of(args)
     prepare = extractor.preprocessing
     require_cells(extractor, args.grid_size)
@@ -62,9 +69,11 @@ def extract(args: argparse.Namespace) -> None:
         return [{"grid": as_dtype(one, args.dtype)} for one in cells]
 
     extract_splits(
-        job_of(args, "grid"),
+        job,
         ids,
-        lambda split, image_ids: FileOutput(args.data / args.out, split, image_ids, provenance),
+        lambda split, image_ids: FileOutput(
+            args.data / args.out, split, image_ids, provenance, job.share
+        ),
         lambda image_id: prepare.resize(pictures.read(image_id)),
         features,
     )

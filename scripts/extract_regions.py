@@ -29,9 +29,16 @@ from torch import Tensor
 from lib.arguments import path_arg
 from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
-from lib.device import resolve_device
 from lib.errors import exit_on_error
-from lib.extraction.arguments import SIZES, add_backbone, extractor_of, job_of, parse, parser_of
+from lib.extraction.arguments import (
+    SIZES,
+    add_backbone,
+    device_of,
+    extractor_of,
+    job_of,
+    parse,
+    parser_of,
+)
 from lib.extraction.detections import read_detections
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.regions import REGIONS, RegionExtractor, filled, load_detector
@@ -43,7 +50,7 @@ def extract(args: argparse.Namespace) -> None:
     """Extract each split's pictures."""
     ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
-    device = resolve_device(args.device)
+    device, job = device_of(args), job_of(args, "regions")
     detector = known = None
     if args.boxes is None:
         detector = load_detector(args.detector)
@@ -87,10 +94,10 @@ def extract(args: argparse.Namespace) -> None:
         ]
 
     extract_splits(
-        job_of(args, "regions"),
+        job,
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, provenance, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite, job.share
         ),
         load,
         features,

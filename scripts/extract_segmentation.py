@@ -20,9 +20,8 @@ from torch import Tensor
 from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
-from lib.device import resolve_device
 from lib.errors import exit_on_error
-from lib.extraction.arguments import job_of, parse, parser_of
+from lib.extraction.arguments import device_of, job_of, parse, parser_of
 from lib.extraction.outputs import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
 from lib.extraction.runner import extract_splits, ids_of_splits
@@ -33,7 +32,7 @@ def extract(args: argparse.Namespace) -> None:
     """Extract each split's pictures."""
     ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
-    device = resolve_device(args.device)
+    device, job = device_of(args), job_of(args, "segmentation")
     panoptic = load_panoptic_model(args.model)
     panoptic.model.to(device)
     settings = {
@@ -52,10 +51,10 @@ def extract(args: argparse.Namespace) -> None:
         return [stored_arrays(labels, args.cells, args.map_size, args.dtype) for labels in maps]
 
     extract_splits(
-        job_of(args, "segmentation"),
+        job,
         ids,
         lambda split, image_ids: ArrayOutput(
-            args.data, split, image_ids, shapes, provenance, args.overwrite
+            args.data, split, image_ids, shapes, provenance, args.overwrite, job.share
         ),
         lambda image_id: to_tensor(pictures.read(image_id)),
         arrays,

@@ -1,11 +1,12 @@
-"""Finds the pictures of a sentence among saved embeddings, by brute force.
+"""Finds the pictures of a sentence among saved embeddings, by brute force or by an index.
 
 python eval.py --checkpoint runs/mine/grid --save_embeddings runs/mine/grid/embeddings.safetensors
 python scripts/search.py --checkpoint runs/mine/grid --query "two dogs on a beach"
 python scripts/search.py --checkpoint runs/mine/grid --query "two dogs" "a kite" --html found.html
 
 Prints score, image id and file of the best pictures, or writes a page that shows them. The
-embeddings are those of eval.py --save_embeddings, of the same checkpoint.
+embeddings are those of eval.py --save_embeddings, of the same checkpoint. Those in shards are
+mapped, not loaded, and searched by the index that scripts/build_index.py made of them, if any.
 """
 
 import shlex
@@ -23,15 +24,18 @@ from lib.data.pictures import PictureError, PictureFolder, read_mapping
 from lib.data.split import dataset_folder
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, locations_in
+from lib.evaluation.embedding_shards import EmbeddingShards, is_shards
+from lib.evaluation.index import CANDIDATES, PROBES
 from lib.evaluation.opened import trained_on
 from lib.evaluation.scores import read_metadata
 from lib.evaluation.search import Found, search
+from lib.evaluation.vectors import How, Vectors
 from lib.files import atomic_write
 from lib.models import family_of
 from lib.models.common.hub import is_hub_word
 from lib.outputs import check_outputs
 
-EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, or a folder of several
+EMBEDDINGS = "embeddings"  # beside a checkpoint: one file, a folder of several, or of shards
 
 
 def embeddings_of(checkpoint: str) -> list[Path]:
@@ -43,6 +47,8 @@ def embeddings_of(checkpoint: str) -> list[Path]:
         )
     base = Path(checkpoint).with_name(EMBEDDINGS)
     one = base.with_suffix(".safetensors")
+    if is_shards(base) and not one.is_file():
+        return [base]
     if found := [one] if one.is_file() else sorted(base.glob("*.safetensors")):
         return found
     if family_of(load_checkpoint(checkpoint).config.model).pairwise:
@@ -68,12 +74,19 @@ class Names:
         in the data set's folder. Raises InputError: what is named is missing."""
         self.data_path, self.images, self.mapping = data_path, images, mapping
         self.known: dict[str, PictureFolder | dict[str, str]] = {}
+        self.datasets: dict[Path, str] = {}  # of each file or folder of embeddings
         if images is not None and not images.is_dir():
             raise InputError(f"{images}: no such folder of pictures")
 
     def of(self, found: Found) -> str:
         """A picture's file; empty where that is not known."""
-        pictures = self._pictures(read_metadata(found.embeddings)["dataset"])
+        if found.embeddings not in self.datasets:
+            path = found.embeddings
+            about = (
+                EmbeddingShards(path).dataset if path.is_dir() else read_metadata(path)["dataset"]
+            )
+            self.datasets[path] = about
+        pictures = self._pictures(self.datasets[found.embeddings])
         if isinstance(pictures, dict):
             return pictures.get(found.image_id, "")
         try:
@@ -118,8 +131,20 @@ def main(words: list[str] | None = None) -> None:
         "--embeddings",
         type=path_arg,
         nargs="+",
-        help="files of eval.py --save_embeddings; default: embeddings.safetensors, or all files of "
+        help="files or folders of eval.py --save_embeddings; default: embeddings.safetensors, or "
         "embeddings/, beside the checkpoint",
+    )
+    parser.add_argument(
+        "--exact", action="store_true", help="compare all vectors, though there is an index"
+    )
+    parser.add_argument(
+        "--probes", type=int, default=PROBES, help="lists of an index that are read"
+    )
+    parser.add_argument(
+        "--candidates",
+        type=int,
+        default=CANDIDATES,
+        help="best vectors of an index that are scored exactly",
     )
     parser.add_argument("-k", type=int, default=10, help="how many pictures per sentence")
     parser.add_argument(
@@ -146,8 +171,8 @@ def main(words: list[str] | None = None) -> None:
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
     )
     args = parser.parse_args(words)
-    if args.k < 1:
-        parser.error(f"-k is {args.k}, expected at least 1")
+    if min(args.k, args.probes, args.candidates) < 1:
+        parser.error("-k, --probes and --candidates must be at least 1")
     if not all(query.strip() for query in args.query):
         parser.error("a --query is empty")
     with exit_on_error():
@@ -167,11 +192,15 @@ def main(words: list[str] | None = None) -> None:
                     "requirements.txt"
                 ) from error
             check_outputs([(args.html, partial(require_page, MARK))], [checkpoint, *files])
+        how = How(args.exact, args.probes, args.candidates)
+        vectors = [Vectors(path, how) for path in files]
+        for advice in filter(None, (one.advice for one in vectors)):
+            print(f"note: {advice}", file=sys.stderr)
         root = args.data_path
         if root is None and (trained := trained_on(checkpoint)) is not None:
             root = Path(trained.root)
         names = Names(root, args.images, args.mapping)
-        about = (checkpoint, files, args.query, args.k)
+        about = (checkpoint, vectors, args.query, args.k)
         results = search(*about, locations_in(args), args.device)
         for query, found in zip(args.query, results, strict=True):
             print(query)

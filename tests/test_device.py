@@ -5,7 +5,13 @@ import os
 import pytest
 import torch
 
-from lib.device import default_workers, encoding_batch, precision_context, resolve_device
+from lib.device import (
+    default_workers,
+    encoding_batch,
+    local_device,
+    precision_context,
+    resolve_device,
+)
 from lib.errors import InputError
 
 CPU = torch.device("cpu")
@@ -27,6 +33,9 @@ def test_devices(monkeypatch):
         resolve_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto").type == resolve_device("cuda").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [local_device("auto", rank).index for rank in (0, 1, 2)] == [0, 1, 0]
+    assert local_device("cpu", 1) == CPU
     assert encoding_batch(CPU) < encoding_batch(resolve_device("auto"))
 
 

@@ -41,6 +41,8 @@ RUN_BY = {
     "eval.py": ("test_eval.py", "eval_script.main"),
     "eval_ensemble.py": ("evaluation/test_ensemble.py", "eval_ensemble"),
     "eval_cross_ensemble.py": ("test_eval_cross_ensemble.py", "eval_cross_ensemble"),
+    "scripts/build_index.py": ("evaluation/test_index.py", "program.main"),
+    "benchmarks/gpu.sh": ("benchmarks/test_programs.py", '"benchmarks/gpu.sh"'),
     "scripts/search.py": ("evaluation/test_search.py", "search.main"),
     "scripts/explore.py": ("scripts/test_explore.py", "explore"),
     "scripts/draw_highlights.py": ("scripts/test_draw_highlights.py", "draw_highlights.main"),
@@ -131,7 +133,7 @@ def test_a_command_is_run_by_a_test_or_named_as_not_run(page, command, monkeypat
         assert "unknown" in text or "never run" in text, f"{page} does not say so of {command}"
     assert (ROOT / program).is_file(), command
     row = re.fullmatch(r"scripts/(train|eval)_(.+)_(coco|f30k)\.sh", program)
-    if program.startswith("benchmarks/"):
+    if program.startswith("benchmarks/") and program.endswith(".py"):
         test, found_by = "benchmarks/test_programs.py", f'"{program[11:-3]}"'
     else:
         test, found_by = ROWS if row else RUN_BY[program]

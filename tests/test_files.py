@@ -7,6 +7,7 @@ import pytest
 
 from lib.errors import InputError
 from lib.files import (
+    MACHINE,
     atomic_write,
     check_writable,
     file_sha256,
@@ -38,6 +39,20 @@ def test_files_of_killed_writers_go_and_those_of_live_ones_stay(tmp_path):
     (tmp_path / "c.pth").write_text("")
     remove_stale(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [f".c.writing-{os.getpid()}.pth", "c.pth"]
+
+
+def test_temporary_files_of_other_machines_are_left_for_a_day(tmp_path):
+    """Their processes cannot be asked; one that died long ago is of no use."""
+    young, old = (tmp_path / f".{name}.writing-00000000-1.npz" for name in "ab")
+    own = tmp_path / f".c.writing-{MACHINE}-999999999.npz"
+    for path in (young, old, own):
+        path.write_text("")
+    os.utime(old, (0, 0))
+    remove_stale(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [young]
+    with atomic_write(tmp_path / "d.npz") as temporary:
+        assert MACHINE in temporary.name
+        temporary.write_text("")
 
 
 def test_what_cannot_be_written_is_said_before(tmp_path):

@@ -17,7 +17,9 @@ PROGRAMS += [
     for path in sorted((ROOT / "benchmarks").glob("*.py"))
     if "__main__" in path.read_text()
 ]
-PROGRAMS += ["lib.demo.scenes.__main__", "lib.demo.small_bert", "tests.mutants.__main__"]
+PROGRAMS += ["lib.demo.scenes.__main__", "lib.demo.small_bert", "lib.demo.train_both"]
+PROGRAMS += ["tests.mutants.__main__", "benchmarks.gpu.__main__"]
+PROGRAMS += [f"benchmarks.gpu.{name}" for name in ("steps", "evaluation", "parity", "resume")]
 NO_OPTIONS = {"scripts.launch"}  # its arguments are torchrun's
 
 
@@ -65,7 +67,8 @@ WITHOUT_DEFAULT = {
     "--json", "--save_results", "--save_embeddings", "--shortlist", "--first_stage", "--html",
     "--config", "--bert", "--query", "--checkpoint", "--list", "--minutes", "--picture", "--split",
     "--ci", "--benchmarks", "--benchmark_files", "--perturb",
-    "--dataset", "--boxes", "--labels", "--png", "--images", "--mapping", "--lists", "--only",
+    "--dataset", "--boxes", "--labels", "--png", "--embeddings", "--images", "--mapping", "--lists",
+    "--only",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ EVERYBODYS = {"errors", "files", "device", "batch", "weights", "outputs", "argum
 MAY_IMPORT = {
     "distributed": set(),
     "jobs": set(),
+    "share": set(),
     "models": {"models", "distributed"},
     "config": {"models"},
     "data": {"data", "config", "models"},
@@ -22,11 +23,11 @@ MAY_IMPORT = {
     "portable": {"config", "models"},
     "released_checkpoint": {"checkpoint", "config", "models"},
     "evaluation": {
-        "evaluation", "checkpoint", "portable", "data", "config", "models", "distributed",
+        "evaluation", "checkpoint", "portable", "data", "config", "models", "distributed", "share",
     },
     "annotations": {"annotations", "data", "extraction"},
-    "extraction": {"extraction", "data", "models"},
-    "demo": {"demo", "data"},
+    "extraction": {"extraction", "data", "models", "share"},
+    "demo": {"demo", "data", "jobs"},
     "display": {
         "display", "extraction", "evaluation", "checkpoint", "data", "config", "models",
     },

@@ -103,6 +103,12 @@ class TokenisedCaptions:
         """(captions,) int64, prefix and suffix counted."""
         return np.diff(self.starts) + len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
 
+    def part(self, captions: range) -> "TokenisedCaptions":
+        """Consecutive captions alone."""
+        starts = self.starts[captions.start : captions.stop + 1]
+        about = (self.tokenizer, self.cut, self.empty, self.unknown)
+        return TokenisedCaptions(self.flat, self.words, starts, *about)
+
     def warnings(self, split: str) -> list[str]:
         """What the reader should know once: captions that were cut or are empty."""
         limit = self.tokenizer.max_length

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -52,6 +52,19 @@ class Split:
         arrays = {name: array.fingerprint() for name, array in self.arrays.items()}
         texts = {"ids": text_sha256(self.image_ids), "captions": text_sha256(self.captions)}
         return {**texts, "features": self.features.fingerprint(), **arrays}
+
+    def files_sha256(self) -> str:
+        """A checksum of size and time of change of all files that the split is read from:
+        fingerprints are of a sample of what is in them."""
+        features: Any = self.features
+        paths = [array.path for array in self.arrays.values()]
+        told = []
+        if isinstance(features, FeatureFiles):
+            told.append(features.sources_sha256())
+        else:
+            paths += getattr(features, "paths", None) or [features.path]
+        told += [f"{stat.st_size} {stat.st_mtime_ns}" for stat in (path.stat() for path in paths)]
+        return text_sha256(told)
 
 
 def dataset_folder(root: str | Path, dataset: str) -> Path:

@@ -18,7 +18,6 @@ from lib.data.pictures import PictureError, PictureFolder, picture_size
 from lib.display.gallery import Gallery
 from lib.display.guard import guard
 from lib.display.labels import label_picture, legend
-from lib.evaluation.search import top
 
 MOST_QUERY, MOST_RESULTS = 1000, 200  # characters of a sentence, and results of a request
 MOST_DECODED = 2  # pictures at once
@@ -105,12 +104,12 @@ def build_app(
         """The pictures that fit a sentence best, and how long that took in milliseconds."""
         gallery = gallery_of(run)
         started = time.perf_counter()
-        scores = gallery.search(_sentence(query))
+        best = gallery.best(_sentence(query), k)
         milliseconds = 1e3 * (time.perf_counter() - started)
         ids = gallery.split.image_ids
         found = [
-            {"id": ids[i], "file": name_of(ids[i]), "score": _plain(scores[i]), "rank": rank}
-            for rank, i in enumerate(top(scores, k), 1)
+            {"id": ids[i], "file": name_of(ids[i]), "score": _plain(score), "rank": rank}
+            for rank, (i, score) in enumerate(best, 1)
         ]
         return {"query": query, "milliseconds": round(milliseconds, 1), "pictures": found}
 

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from lib.arguments import DEVICE_HELP, PRECISION_HELP, path_arg
@@ -92,8 +93,11 @@ def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | N
     return PictureFolder(images, args.mapping or (own if own.is_file() else None))
 
 
-def galleries_of(args: argparse.Namespace, runs: list[Path]) -> list[Gallery]:
-    """Each run's gallery, all on one split. Raises InputError: anything wrong with them."""
+def galleries_of(
+    args: argparse.Namespace, runs: list[Path], embeddings: list[Path] | None = None
+) -> list[Gallery]:
+    """Each run's gallery, all on one split, of the folders of ``embeddings`` if they are given, one
+    for each run. Raises InputError: anything wrong with them."""
     for run in runs:  # before the first one is encoded
         checkpoint_of(run)
     root, dataset = data_of(args.data, runs[0])
@@ -101,7 +105,13 @@ def galleries_of(args: argparse.Namespace, runs: list[Path]) -> list[Gallery]:
     about = {"device": args.device, "workers": args.workers, "precision": args.precision}
     target = Target(root, dataset, split, locations_in(args), **about)
     choice = FeatureChoice(args.features, args.features_folder)
-    return [Gallery(run, target, choice, args.keep, _say) for run in runs]
+    folders: Sequence[Path | None] = embeddings or [None] * len(runs)
+    if len(folders) != len(runs):
+        raise InputError(f"--embeddings takes one folder per run: {len(runs)}, not {len(folders)}")
+    return [
+        Gallery(run, target, choice, args.keep, _say, folder)
+        for run, folder in zip(runs, folders, strict=True)
+    ]
 
 
 def _say(line: str) -> None:

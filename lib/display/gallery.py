@@ -1,5 +1,6 @@
 """A checkpoint in front of a split: pictures and sentences ranked, and what the model looks at."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -14,15 +15,16 @@ from lib.batch import TextBatch, map_tensors
 from lib.checkpoint import checkpoint_of, load_checkpoint
 from lib.data.captions import CAPTIONS_PER_IMAGE, tokenise
 from lib.data.dataset import image_loader, text_batches
-from lib.data.feature_files import FeatureFiles
-from lib.data.split import Split
 from lib.device import encoding_batch, resolve_device
 from lib.display.encodings import kept
 from lib.display.places import Places
 from lib.errors import InputError
+from lib.evaluation.embedding_shards import EmbeddingShards, Rows
 from lib.evaluation.encode import PAIR_COLUMNS, PAIR_ROWS, Embeddings, encode_split
+from lib.evaluation.encode_shards import key_of
 from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
-from lib.files import check_writable, file_sha256, text_sha256
+from lib.evaluation.vectors import Vectors, top
+from lib.files import check_writable, file_sha256
 from lib.models.common.explanation import Explanation
 
 KEPT = "explorer"  # the folder beside a checkpoint in which encodings are kept
@@ -38,18 +40,31 @@ class Shown:
     boxes: np.ndarray | None  # (K, 4), as :meth:`Places.of` gives them
 
 
-def _files(split: Split) -> str:
-    """A checksum of size and time of change of all files that a split is read from: fingerprints
-    are of a sample of what is in them."""
-    features: Any = split.features
-    paths = [array.path for array in split.arrays.values()]
-    told = []
-    if isinstance(features, FeatureFiles):
-        told.append(features.sources_sha256())
-    else:
-        paths += getattr(features, "paths", None) or [features.path]
-    told += [f"{stat.st_size} {stat.st_mtime_ns}" for stat in (path.stat() for path in paths)]
-    return text_sha256(told)
+class _Tensors:
+    """Rows of files as float32 tensors."""
+
+    def __init__(self, rows: Rows):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, rows: slice) -> torch.Tensor:
+        return torch.from_numpy(self.rows[rows].astype(np.float32))
+
+
+def _opened(folder: Path, key: dict[str, Any]) -> tuple[Vectors, Embeddings]:
+    """Embeddings in shards, if they are what would be encoded now. Raises InputError."""
+    shards = EmbeddingShards(folder)
+    if shards.captions is None:
+        raise InputError(f"{folder}: holds no captions, which the page shows too")
+    theirs = {name: shards.key.get(name) for name in key}
+    if differing := [name for name in key if theirs[name] != json.loads(json.dumps(key[name]))]:
+        raise InputError(
+            f"{folder}: is of another checkpoint, split or setting than this run's (its "
+            f"{', '.join(differing)} differ); save the embeddings again with eval.py"
+        )
+    return Vectors(folder), Embeddings(_Tensors(shards.images), _Tensors(shards.captions))
 
 
 class Gallery:
@@ -62,11 +77,13 @@ class Gallery:
         choice: FeatureChoice,
         keep: Path | None = None,
         say: Callable[[str], None] = print,
+        embeddings: Path | None = None,
     ):
         """Encode a split with a run's best checkpoint, or take the encodings that are kept:
         ``explorer/`` beside the checkpoint, or in ``keep``, where each checkpoint has a folder of
-        its own; ``say`` gets what a reader should know. Raises InputError: anything wrong with
-        checkpoint, files or arguments."""
+        its own; or those of ``embeddings``, a folder of shards of the same checkpoint and split,
+        whose index is used if it has one. ``say`` gets what a reader should know. Raises
+        InputError: anything wrong with checkpoint, files or arguments."""
         path = checkpoint_of(run)
         self.run, self.target = run, target
         checksum = file_sha256(path)
@@ -75,7 +92,8 @@ class Gallery:
             name += f"-{target.precision}"
         folder = path.parent / KEPT if keep is None else keep / checksum[:12]
         file = folder / f"{name}.safetensors"
-        check_writable(file)
+        if embeddings is None:
+            check_writable(file)
         self.opened: Opened = open_checkpoint(str(path), load_checkpoint(path), target, choice)
         self.split, self.captions = self.opened.split, self.opened.captions
         for note in self.opened.notes:
@@ -85,20 +103,20 @@ class Gallery:
         self.places = Places(self.split, self.opened.config.features)
         self.number = {image_id: i for i, image_id in enumerate(self.split.image_ids)}
         self._lock = threading.Lock()  # one request at a time has the model
-        key = {
-            "checkpoint": checksum,
-            "split": self.split.fingerprint(),
-            "files": _files(self.split),
-            "features": self.opened.config.features.model_dump(exclude={"folder"}),
-            "precision": target.precision,
-            "locations": target.locations,
-        }
+        key = key_of(str(path), self.opened.checkpoint, self.split, target)
+        key |= {"features": self.opened.config.features.model_dump(exclude={"folder"})}
+        self.vectors: Vectors | None = None
+        about = f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of "
+        about += f"{target.dataset} {target.split}, "
+        if embeddings is not None:
+            self.vectors, self.embeddings = _opened(embeddings, key)
+            say(about + self.vectors.told)
+            return
         started = time.perf_counter()
         self.embeddings, was_there = kept(file, key, self._encode)
         seconds = time.perf_counter() - started
         say(
-            f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of {target.dataset} "
-            f"{target.split}, "
+            about
             + (
                 f"encodings from {file}"
                 if was_there
@@ -136,6 +154,16 @@ class Gallery:
             encoded = self.model.encode_texts(self.sentence(text))
             return self._scores(self.embeddings.images, encoded).ravel()
 
+    def best(self, text: str, k: int) -> list[tuple[int, float]]:
+        """The ``k`` pictures that fit a sentence best, by their numbers, and their scores."""
+        if self.vectors is None:
+            scores = self.search(text)
+            return [(int(i), float(scores[i])) for i in top(scores, k)]
+        with self._lock, torch.inference_mode():
+            query = self.model.encode_texts(self.sentence(text)).float().cpu().numpy()
+            (scores,), (numbers,) = self.vectors.search(query, k)
+        return [(int(i), float(s)) for i, s in zip(numbers, scores, strict=True) if i >= 0]
+
     def sentences(self, image: int) -> np.ndarray:
         """(5n,) float32: every sentence's score with a picture."""
         with self._lock, torch.inference_mode():
@@ -145,14 +173,14 @@ class Gallery:
     def _scores(self, images: Any, texts: Any) -> np.ndarray:
         """(n, m), in chunks, so that any gallery fits."""
         rows, columns = (PAIR_ROWS, PAIR_COLUMNS) if self.model.pairwise else (4096, 25_000)
-        texts = [
-            map_tensors(texts[i : i + columns], self._here) for i in range(0, len(texts), columns)
-        ]
-        blocks = []
-        for start in range(0, len(images), rows):
-            some = map_tensors(images[start : start + rows], self._here)
-            blocks.append(torch.cat([self.model.score(some, part).cpu() for part in texts], dim=1))
-        return torch.cat(blocks).float().numpy()
+        found = np.empty((len(images), len(texts)), np.float32)
+        for left in range(0, len(texts), columns):
+            part = map_tensors(texts[left : left + columns], self._here)
+            for start in range(0, len(images), rows):
+                some = map_tensors(images[start : start + rows], self._here)
+                scores = self.model.score(some, part).float().cpu().numpy()
+                found[start : start + rows, left : left + columns] = scores
+        return found
 
     def explain(self, image: int, text: str | None, size: tuple[int, int] | None) -> Shown:
         """What the model looks at in a picture of that ``size`` in pixels, if it is known, and with

@@ -8,11 +8,13 @@ from lib.arguments import DEVICE_HELP, PRECISION_HELP, dataset_arg
 from lib.config import PRECISIONS
 from lib.device import default_workers
 from lib.errors import InputError
+from lib.evaluation.encode_shards import DTYPES, Keep
 from lib.evaluation.extra_arguments import add_record
 from lib.evaluation.opened import Target, trained_on
 from lib.evaluation.protocols import default_split
 from lib.models import location_options
 from lib.models.common.hub import is_hub_word
+from lib.share import share_of_environment
 
 CHECKPOINT_HELP = "a run's folder, its model_best.pth, a released file, or hf://NAME of the hub"
 
@@ -113,9 +115,27 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--save_embeddings",
         metavar="F",
-        help="keep the vectors and ids in this .safetensors, for scripts/search.py",
+        help="keep the vectors and ids in this .safetensors, or in shards in this folder, whose "
+        "name has no dot or ends in /; for scripts/search.py",
+    )
+    parser.add_argument(
+        "--embeddings_dtype", choices=DTYPES, help=f"of a folder's shards; default: {DTYPES[0]}"
     )
     add_record(parser)
+
+
+def keep_of(args: argparse.Namespace) -> Keep | None:
+    """The folder of --save_embeddings: one that is there, or a new name that ends in / or has no
+    dot; None: it is a file, or is not asked for. Raises InputError: a type for a file, or see
+    :func:`lib.share.share_of_environment`."""
+    given = args.save_embeddings or "nothing.safetensors"
+    folder = Path(given)
+    is_new = not folder.exists() and (not folder.suffix or given.endswith("/"))
+    if folder.is_dir() or is_new:
+        return Keep(folder, args.embeddings_dtype or DTYPES[0], share_of_environment())
+    if args.embeddings_dtype is not None:
+        raise InputError("--embeddings_dtype is for --save_embeddings FOLDER; a file has float32")
+    return None
 
 
 def target_of(parser: argparse.ArgumentParser, args: argparse.Namespace, checkpoint: str) -> Target:

@@ -33,6 +33,7 @@ from lib.evaluation.correspondence import (
     retrieval_positions,
 )
 from lib.evaluation.metrics import RetrievalMetrics
+from lib.evaluation.products import Products
 from lib.evaluation.protocols import ProtocolResult
 
 NAMES = {"cxc": "CxC", "eccv": "ECCV Caption", "pmrp": "PMRP"}
@@ -79,21 +80,10 @@ class Intramodal:
     def evaluate(self, images: np.ndarray, captions: np.ndarray) -> ProtocolResult:
         """Its recalls by the products of (n, D) and of (5n, D) vectors."""
         i2i, t2t = (
-            recalls(retrieval_positions(_Products(vectors), matches, alone=True), matches)
+            recalls(retrieval_positions(Products(vectors, vectors), matches, alone=True), matches)
             for vectors, matches in ((images, self.i2i), (captions, self.t2t))
         )
         return ProtocolResult(INTRA, IMAGES, RetrievalMetrics(i2i, t2t), benchmark="cxc_intra")
-
-
-class _Products:
-    """``found[rows, :]``: products of some vectors with all, computed when asked; the whole matrix
-    of 25,000 captions would take 2.5 GB."""
-
-    def __init__(self, vectors: np.ndarray):
-        self.vectors, self.shape = vectors, (len(vectors), len(vectors))
-
-    def __getitem__(self, key: tuple[slice, slice]) -> np.ndarray:
-        return self.vectors[key[0]] @ self.vectors[key[1]].T
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -9,9 +10,10 @@ from lib.checkpoint import load_checkpoint
 from lib.errors import InputError
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
+from lib.evaluation.products import MeanScores
 from lib.evaluation.records import Member, Results
 
-Evaluate = Callable[[np.ndarray], Results]  # (n, 5n) float32 -> its figures
+Evaluate = Callable[[Any], Results]  # (n, 5n) float32, read in blocks -> its figures
 
 
 def check_members(
@@ -46,13 +48,19 @@ def check_members(
 
 def score_members(
     paths: list[str], targets: list[Target], choices: list[FeatureChoice], evaluate: Evaluate
-) -> tuple[list[Member], np.ndarray]:
-    """Each checkpoint's results, by ``evaluate`` of its scores, and the mean matrix, (n, 5n)
-    float32."""
-    members, mean = [], np.zeros((), np.float32)
+) -> tuple[list[Member], MeanScores]:
+    """Each checkpoint's results, by ``evaluate`` of its scores, and the mean of all, (n, 5n)
+    float32, read in blocks."""
+    members, matrices, whole = [], [], np.zeros((), np.float32)
     weight = 1 / len(paths)  # nothing is tuned on the target, the weights included
     for path, target, choice in zip(paths, targets, choices, strict=True):
         scored = score_checkpoint(path, target, choice)
-        mean = mean + np.float32(weight) * scored.scores
+        if isinstance(scored.scores, np.ndarray):  # of pairs: one sum of all such matrices is kept
+            whole = whole + np.float32(weight) * scored.scores
+        else:
+            matrices.append(scored.scores)
         members.append(Member(path, scored.origin, weight, evaluate(scored.scores)))
-    return members, mean
+    weights = [weight] * len(matrices)
+    if whole.ndim:
+        matrices, weights = [*matrices, whole], [*weights, 1.0]
+    return members, MeanScores(matrices, weights)

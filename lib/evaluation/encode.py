@@ -16,9 +16,9 @@ from lib.data.dataset import image_loader, text_batches
 from lib.data.split import Split
 from lib.device import precision_context
 from lib.distributed import all_gather_object, interleave, rank, world_size
+from lib.evaluation.products import Products, matrix_of
 from lib.models.common.retrieval_model import RetrievalModel
 
-SCORE_ROWS = 512  # images scored at once
 Guard = Callable[[Iterable[Any]], Iterable[Any]]  # what work is passed through, piece by piece
 PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family that scores pairs
 
@@ -27,8 +27,10 @@ PAIR_ROWS, PAIR_COLUMNS = 32, 1000  # images by captions at once, in a family th
 class Embeddings:
     """A split encoded, in the split's order, on the CPU."""
 
-    images: Any  # (n, D) float32, or n sets in a family that scores pairs
-    captions: Any  # (5n, D) float32, or 5n sets
+    # (n, D) and (5n, D) float32, or rows of files that are read when asked for; in a family that
+    # scores pairs n and 5n sets.
+    images: Any
+    captions: Any
 
     def scores(
         self, model: RetrievalModel, precision: str = "fp32", guard: Guard = iter
@@ -40,13 +42,39 @@ class Embeddings:
         if model.pairwise:
             with evaluating(model):
                 return self._pair_scores(model, device, precision, guard)
-        with evaluating(model), torch.inference_mode(), precision_context(device, "fp32"):
-            matrix = np.empty((len(self.images), len(self.captions)), np.float32)
-            captions = self.captions.to(device)
-            for rows in guard(_chunks(len(matrix), SCORE_ROWS)):
-                scores = model.score(self.images[rows].to(device), captions)
-                torch.from_numpy(matrix[rows]).copy_(scores)
-        return matrix
+        return matrix_of(self.blocks(model, precision, guard))
+
+    def blocks(
+        self,
+        model: RetrievalModel,
+        precision: str = "fp32",
+        guard: Guard = iter,
+        absent: np.ndarray | None = None,
+    ) -> Any:
+        """The same scores, computed block by block when they are asked for, so that no matrix is
+        held; in a family that scores pairs, whose pairs take long, the matrix. Captions that are
+        ``absent``, (5n,) bool, score -inf."""
+        if model.pairwise:
+            matrix = self.scores(model, precision, guard)
+            if absent is not None:
+                matrix[:, absent] = -np.inf
+            return matrix
+        device = next(model.parameters()).device  # nothing else of the model is kept
+
+        def score(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
+            with torch.inference_mode(), precision_context(device, "fp32"):
+                one, other = (
+                    torch.from_numpy(np.ascontiguousarray(side)).to(device).float()
+                    for side in (images, captions)
+                )
+                (found,) = (one @ other.T for _ in guard((None,)))
+            return found.cpu().numpy()
+
+        images, captions = (
+            side.numpy() if isinstance(side, Tensor) else side
+            for side in (self.images, self.captions)
+        )
+        return Products(images, captions, score, absent)
 
     def _pair_scores(
         self, model: RetrievalModel, device: torch.device, precision: str, guard: Guard
@@ -102,12 +130,27 @@ def encode_split(
     Ranks share the batches, and each gets all embeddings, the same as with one process. ``guard``
     is as in :meth:`Embeddings.scores`. Raises
     InputError: NaN or infinite features."""
-    images = min(images or len(split.image_ids), len(split.image_ids))
+    count = min(images or len(split.image_ids), len(split.image_ids))
+    return encode_part(model, split, captions, batch_size, workers, range(count), precision, guard)
+
+
+def encode_part(
+    model: RetrievalModel,
+    split: Split,
+    captions: TokenisedCaptions,
+    batch_size: int,
+    workers: int,
+    images: range,
+    precision: str = "fp32",
+    guard: Guard = iter,
+) -> Embeddings:
+    """Consecutive ``images`` of a split and their captions; the rest as :func:`encode_split` has
+    it."""
     encoded = encode_images(model, split, batch_size, workers, images, precision, guard)
-    count = images * CAPTIONS_PER_IMAGE
-    name = f"captions of {split.name}"
+    first, last = (CAPTIONS_PER_IMAGE * number for number in (images.start, images.stop))
+    part, name = captions.part(range(first, last)), f"captions of {split.name}"
     return Embeddings(
-        encoded, encode_captions(model, captions, batch_size, count, precision, guard, name)
+        encoded, encode_captions(model, part, batch_size, last - first, precision, guard, name)
     )
 
 
@@ -116,12 +159,12 @@ def encode_images(
     split: Split,
     batch_size: int,
     workers: int,
-    images: int,
+    images: range,
     precision: str = "fp32",
     guard: Guard = iter,
 ) -> Any:
-    """The first so many ``images`` of a split; the rest as :func:`encode_split` has it."""
-    batches = [range(images)[chunk] for chunk in _chunks(images, batch_size)]
+    """Consecutive ``images`` of a split; the rest as :func:`encode_split` has it."""
+    batches = [images[chunk] for chunk in _chunks(len(images), batch_size)]
     device = next(model.parameters()).device
     with evaluating(model), torch.inference_mode(), precision_context(device, precision):
         own = slice(rank(), None, world_size())

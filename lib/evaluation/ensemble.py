@@ -26,11 +26,12 @@ def normalised_weights(weights: Sequence[float] | None, members: int) -> list[fl
 
 
 def agree(
-    members: list[SavedScores], dataset: str | None, split: str | None, done: str = "averaged"
+    members: Sequence[Any], dataset: str | None, split: str | None, done: str = "averaged"
 ) -> tuple[str, str]:
-    """The dataset and split that all members are of, once their sizes and ids agree as well; the
-    arguments are for released files, which do not say. Raises InputError: they differ, and in what;
-    or no file and no argument says; ``done`` is what cannot be done then."""
+    """The dataset and split that all members, saved scores or embeddings, are of, once their sizes
+    and ids agree as well; the arguments are for released files, which do not say. Raises
+    InputError: they differ, and in what; or no file and no argument says; ``done`` is what cannot
+    be done then."""
 
     def one(what: str, values: list[Any], given: Any, show: Callable[[Any], str] = str) -> Any:
         known = [(str(m.path), v) for m, v in zip(members, values, strict=True) if v is not None]

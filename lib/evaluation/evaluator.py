@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -14,10 +15,12 @@ from lib.config import FeaturesConfig
 from lib.data.captions import tokenise
 from lib.data.images import Pixels
 from lib.data.split import Split
-from lib.device import encoding_batch, resolve_device
+from lib.device import encoding_batch, local_device
 from lib.distributed import rank
 from lib.errors import InputError
+from lib.evaluation.embedding_shards import Rows
 from lib.evaluation.encode import Embeddings, encode_captions, encode_images, encode_split
+from lib.evaluation.encode_shards import Keep, encode_shards
 from lib.evaluation.opened import (
     FeatureChoice,
     Opened,
@@ -27,6 +30,7 @@ from lib.evaluation.opened import (
     retargeted,
 )
 from lib.evaluation.perturbations import PICTURES, swapped
+from lib.evaluation.products import matrix_of
 from lib.evaluation.protocols import FOLDS, check_split
 from lib.evaluation.records import UNKNOWN, ZERO_SHOT, Origin
 from lib.evaluation.shortlist import candidates, rescore
@@ -52,19 +56,21 @@ class Scored:
 
     origin: Origin
     split: Split
-    scores: np.ndarray  # (n, 5n) float32
+    # (n, 5n) float32: a matrix, or computed block by block (lib.evaluation.products.Products)
+    scores: Any
     embeddings: Embeddings
     note: str = ""  # how many pairs were scored, and in what time, where pairs are
     # (n, 5n) each, of lib.evaluation.perturbations.TITLES
-    perturbed: dict[str, np.ndarray] = field(default_factory=dict)
+    perturbed: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def vectors(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(n, D) of images and (5n, D) of captions; None in a family that scores pairs."""
+    def vectors(self) -> tuple[Any, Any] | None:
+        """(n, D) of images and (5n, D) of captions, arrays or rows of files; None in a family that
+        scores pairs."""
         images, captions = self.embeddings.images, self.embeddings.captions
-        if not isinstance(images, Tensor):
-            return None
-        return images.numpy(), captions.numpy()
+        if isinstance(images, Rows):
+            return images, captions
+        return (images.numpy(), captions.numpy()) if isinstance(images, Tensor) else None
 
 
 def origin_of(
@@ -115,13 +121,16 @@ def score_checkpoint(
     needs_vectors: bool = False,
     shortlist: Shortlist | None = None,
     perturb: Sequence[str] = (),
+    keep: Keep | None = None,
 ) -> Scored:
     """Encode a split once and score it with a checkpoint of either format; ``needs_vectors``
     refuses a family that scores pairs, before anything is encoded. A ``shortlist`` scores its
-    candidates alone; ``perturb`` names what is scored again on changed captions or pictures.
-    Raises InputError: anything wrong with checkpoint, files or arguments."""
+    candidates alone; ``perturb`` names what is scored again on changed captions or pictures;
+    ``keep`` names a folder for the embeddings, which are scored as they are there. Raises
+    InputError: anything wrong with checkpoint, files or arguments;
+    :class:`lib.evaluation.encode_shards.OthersAtWork`."""
     check_split(target.dataset, target.split)
-    device = resolve_device(target.device)
+    device = local_device(target.device, 0 if keep is None else keep.share.local_rank)
     checkpoint = load_checkpoint(path)
     first_target, first_choice = target, FeatureChoice(images=choice.images)
     if shortlist is not None:
@@ -149,35 +158,37 @@ def score_checkpoint(
         first = score_checkpoint(shortlist.first_stage, first_target, first_choice)
         among = shortlist.among(first.origin.model)
     batch_size = target.batch_size or encoding_batch(device)
-    embeddings = encode_split(
-        model.to(device),
-        split,
-        ready.captions,
-        batch_size,
-        target.workers,
-        precision=target.precision,
-    )
     origin = origin_of(path, ready.checkpoint, ready.config.features, among)
+    model.to(device)
+    if keep is None:
+        about = (split, ready.captions, batch_size, target.workers)
+        embeddings = encode_split(model, *about, precision=target.precision)
+    else:
+        shards = encode_shards(keep, path, ready, target, origin)
+        embeddings = Embeddings(shards.images, shards.captions)
     if shortlist is not None:
         origin = replace(origin, first_stage=shortlist.first_stage)
     started = time.perf_counter()
     if first is None or shortlist is None:
-        scores = embeddings.scores(model, target.precision)
-        pairs = scores.size
+        scores = embeddings.blocks(model, target.precision)
+        pairs = scores.shape[0] * scores.shape[1]
     else:
         folds = FOLDS if target.dataset == "coco" else 1
-        chosen = candidates(first.scores, shortlist.count, folds)
-        scores = rescore(first.scores, chosen, embeddings, model, target.precision)
+        found = matrix_of(first.scores)
+        chosen = candidates(found, shortlist.count, folds)
+        scores = rescore(found, chosen, embeddings, model, target.precision)
         pairs = int(chosen.sum())
     seconds = time.perf_counter() - started
-    note = f"scored {pairs:,} of {scores.size:,} pairs in {seconds:.1f} s"
-    if pairs < scores.size:
+    size = scores.shape[0] * scores.shape[1]
+    note = f"scored {pairs:,} of {size:,} pairs in {seconds:.1f} s"
+    if pairs < size:
         per_image, per_caption = (pairs / length for length in scores.shape)
         note += f", {per_image:.0f} captions per image and {per_caption:.0f} images per caption"
+    note = note if model.pairwise else ""
+    if keep is not None:
+        note = f"scored from the {keep.dtype} vectors of {keep.folder}"
     changed = {name: _perturbed(name, ready, embeddings, target, batch_size) for name in perturb}
-    return Scored(
-        origin, split, scores, embeddings, note if model.pairwise else "", perturbed=changed
-    )
+    return Scored(origin, split, scores, embeddings, note, perturbed=changed)
 
 
 def _require_pictures(path: str, ready: Opened, perturb: Sequence[str]) -> None:
@@ -192,24 +203,23 @@ def _require_pictures(path: str, ready: Opened, perturb: Sequence[str]) -> None:
 
 def _perturbed(
     name: str, ready: Opened, embeddings: Embeddings, target: Target, batch_size: int
-) -> np.ndarray:
+) -> Any:
     """(n, 5n) float32: the scores with every caption's wrong twin in its place, -inf where it has
     none; or with changed pictures."""
     model, split, precision = ready.model, ready.split, target.precision
     if name in PICTURES:
         assert isinstance(split.features, Pixels)
         changed = replace(split, features=split.features.changed(PICTURES[name]))
-        about = (batch_size, target.workers, len(split.image_ids), precision)
+        about = (batch_size, target.workers, range(len(split.image_ids)), precision)
         images = encode_images(model, changed, *about)
-        return replace(embeddings, images=images).scores(model, precision)
+        return replace(embeddings, images=images).blocks(model, precision)
     twins = swapped(split.captions)
     captions = tokenise([twin or "" for twin in twins], ready.tokenizer)
     found = encode_captions(
         model, captions, batch_size, len(twins), precision, name=f"twins of {split.name}"
     )
-    scores = replace(embeddings, captions=found).scores(model, precision)
-    scores[:, [number for number, twin in enumerate(twins) if twin is None]] = -np.inf
-    return scores
+    absent = np.array([twin is None for twin in twins])
+    return replace(embeddings, captions=found).blocks(model, precision, absent=absent)
 
 
 def _applicable(

@@ -10,6 +10,7 @@ import numpy as np
 from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError
 from lib.evaluation.benchmarks import Benchmarks, open_benchmarks
+from lib.evaluation.metrics import CHUNK_ROWS
 from lib.evaluation.perturbations import TITLES
 from lib.evaluation.protocols import (
     ProtocolRanks,
@@ -48,7 +49,7 @@ class Extras:
         split: str,
         benchmarks: Benchmarks | None = None,
         vectors: tuple | None = None,
-        perturbed: dict[str, np.ndarray] | None = None,
+        perturbed: dict[str, Any] | None = None,
     ) -> list[ProtocolResult]:
         """All that was asked for: the protocols, the benchmarks of scores and ``vectors``, and the
         protocols on ``perturbed`` scores, name -> (n, 5n)."""
@@ -68,22 +69,42 @@ class Extras:
 
 
 def with_twins(
-    ranks: list[ProtocolRanks], scores: np.ndarray, twins: np.ndarray, dataset: str
+    ranks: list[ProtocolRanks], scores: Any, twins: Any, dataset: str
 ) -> list[ProtocolRanks]:
     """The same protocols with every caption's twin among the wrong answers of image to text: each
-    image's rank grows by the twins that score at least its best caption's. ``twins`` is (n, 5n), a
-    column per caption, -inf for a twin that there is not."""
-    images = len(scores)
-    own = np.arange(images)[:, None], np.arange(images * CAPTIONS_PER_IMAGE).reshape(images, -1)
-    best = scores[own].max(axis=1)
-    found = []
-    for one in ranks:
-        parts = parts_of(dataset, images) if one.is_mean else [slice(0, images)]
-        folds = []
-        for part, (i2t, t2i) in zip(parts, one.folds, strict=True):
-            block = twins[part, captions_of(part)]
+    image's rank grows by the twins that score at least its best caption's. ``scores`` and ``twins``
+    are (n, 5n) and read in blocks; ``twins`` has a column per caption, -inf for a twin that there
+    is not."""
+    images = scores.shape[0]
+    height, width = getattr(scores, "block", (CHUNK_ROWS, CAPTIONS_PER_IMAGE * CHUNK_ROWS))
+    rows = [slice(top, min(top + height, images)) for top in range(0, images, height)]
+    best = np.concatenate([_own_best(scores[part, captions_of(part)]) for part in rows])
+    parts = [parts_of(dataset, images) if one.is_mean else [slice(0, images)] for one in ranks]
+    above = [[np.zeros(part.stop - part.start, np.int64) for part in some] for some in parts]
+    for part in rows:
+        for left in range(0, scores.shape[1], width):
+            block = twins[part, left : left + width]
             if np.isnan(block).any():
                 raise InputError("the score matrix holds NaN; the model or its inputs are broken")
-            folds.append((i2t + (block >= best[part, None]).sum(axis=1), t2i))
-        found.append(replace(one, folds=folds))
-    return found
+            reaching = block >= best[part, None]
+            for some, counts in zip(parts, above, strict=True):
+                for fold, count in zip(some, counts, strict=True):
+                    top, end = max(part.start, fold.start), min(part.stop, fold.stop)
+                    captions = captions_of(fold)
+                    cut = slice(max(captions.start - left, 0), max(captions.stop - left, 0))
+                    inside = reaching[max(top - part.start, 0) : max(end - part.start, 0), cut]
+                    if top < end:
+                        count[top - fold.start : end - fold.start] += inside.sum(axis=1)
+    return [
+        replace(
+            one,
+            folds=[(i2t + more, t2i) for (i2t, t2i), more in zip(one.folds, counts, strict=True)],
+        )
+        for one, counts in zip(ranks, above, strict=True)
+    ]
+
+
+def _own_best(block: np.ndarray) -> np.ndarray:
+    """(r, 5r) float32, images with their own captions -> (r,): each one's best."""
+    images = np.arange(len(block))
+    return block.reshape(len(block), len(block), -1)[images, images].max(axis=1)

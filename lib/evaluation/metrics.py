@@ -4,14 +4,17 @@ Ties count against the model: an equal score ranks above the ground truth, so a 
 scores 0 and not 100. Equal scores among an image's own captions do not hurt it."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 
 from lib.errors import InputError
 
 CHUNK_ROWS = 255  # images compared at once, which bounds the memory above the matrix
+Ranks = tuple[np.ndarray, np.ndarray]  # 0-based: (n,) of images among captions, (m,) of captions
 THREADS = min(os.cpu_count() or 1, 8)
 
 
@@ -43,36 +46,75 @@ class RetrievalMetrics:
         object.__setattr__(self, "rsum", 3 * (self.i2t.average + self.t2i.average))
 
 
-def ranks(scores: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ranks(scores: Any, owner: np.ndarray) -> Ranks:
     """0-based ranks of the ground truth, without sorting: (n,) int64, for each image the captions
     of others that score at least its best caption's; (m,) int64, for each caption the other images
     that score at least its own image's.
 
     Args:
-        scores: (n, m) float; rows are images, columns captions. Anything with ``shape``, ``dtype``
-            and slices of rows will do: it is read twice, in chunks.
+        scores: (n, m) float; rows are images, columns captions. An array, or anything with
+            ``shape``, ``dtype`` and slices of rows and columns, such as scores that are computed
+            when asked for (:class:`lib.evaluation.products.Products`); it is read in blocks.
         owner: (m,) integer, the image each caption belongs to; every image owns at least one.
 
     Raises InputError: NaN among the scores, which would rank above everything."""
     images, captions = scores.shape
+    (whole,) = gallery_ranks(scores, owner, [(slice(0, images), slice(0, captions))])
+    return whole
+
+
+def gallery_ranks(
+    scores: Any, owner: np.ndarray, galleries: Sequence[tuple[slice, slice]]
+) -> list[Ranks]:
+    """:func:`ranks` in each of several galleries: consecutive images, and consecutive captions that
+    are those of these images. However many there are, all scores are asked for once, and blocks
+    with own pairs once more; memory is that of a block."""
+    images, captions = scores.shape
+    height, width = getattr(scores, "block", (CHUNK_ROWS, captions))
+    rows, columns = _chunks(images, height), _chunks(captions, width)
     own = np.empty(captions, scores.dtype)
-    chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, images, CHUNK_ROWS)]
-    for rows in chunks:
-        columns = np.flatnonzero((owner >= rows.start) & (owner < rows.stop))
-        own[columns] = scores[rows][owner[columns] - rows.start, columns]
+    for some in rows:
+        for others in columns:
+            of = owner[others]
+            here = np.flatnonzero((of >= some.start) & (of < some.stop))
+            if len(here):  # the same blocks as below, so that equal scores are equal bits
+                own[others.start + here] = scores[some, others][of[here] - some.start, here]
     best = np.full(images, -np.inf, scores.dtype)
     np.maximum.at(best, owner, own)
     # An image's own captions that reach its best score are not counted against it.
-    i2t = -np.bincount(owner, own >= best[owner], images).astype(np.int64)
-    t2i = np.full(captions, -1)  # a caption's own image scores what it scores
+    own_best = np.bincount(owner, own >= best[owner], images).astype(np.int64)
+    # A caption's own image scores what it scores.
+    found = [(-own_best[g], np.full(c.stop - c.start, -1)) for g, c in galleries]
     with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the interpreter's lock
-        for rows in chunks:
-            block, bests, counts = (
-                np.array_split(array[rows], THREADS) for array in (scores, best, i2t)
-            )
-            for above in pool.map(_count, block, bests, counts, [own] * THREADS):
-                t2i += above
-    return i2t, t2i
+        for some in rows:
+            for others in columns:
+                block = scores[some, others]
+                for (gallery, its), (i2t, t2i) in zip(galleries, found, strict=True):
+                    part, cut = _common(some, gallery), _common(others, its)
+                    if part.start >= part.stop or cut.start >= cut.stop:
+                        continue
+                    inside = block[_from(part, some.start), _from(cut, others.start)]
+                    pieces = max(THREADS, -(-len(inside) // CHUNK_ROWS))
+                    split = (
+                        np.array_split(array, pieces)
+                        for array in (inside, best[part], i2t[_from(part, gallery.start)])
+                    )
+                    counts = t2i[_from(cut, its.start)]
+                    for above in pool.map(_count, *split, [own[cut]] * pieces):
+                        counts += above
+    return found
+
+
+def _chunks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _common(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _from(part: slice, start: int) -> slice:
+    return slice(part.start - start, part.stop - start)
 
 
 def _count(block: np.ndarray, best: np.ndarray, i2t: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -94,7 +136,7 @@ def direction_metrics(retrieval_ranks: np.ndarray) -> DirectionMetrics:
     return DirectionMetrics(r1, r5, r10, float(median), float(mean))
 
 
-def retrieval_metrics(scores: np.ndarray, owner: np.ndarray) -> RetrievalMetrics:
+def retrieval_metrics(scores: Any, owner: np.ndarray) -> RetrievalMetrics:
     """Both directions of a score matrix; arguments and errors as :func:`ranks`."""
     i2t, t2i = ranks(scores, owner)
     return RetrievalMetrics(direction_metrics(i2t), direction_metrics(t2i))

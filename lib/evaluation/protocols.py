@@ -9,10 +9,15 @@ from lib.data.captions import CAPTIONS_PER_IMAGE
 from lib.errors import InputError
 from lib.evaluation.correspondence import PrecisionMetrics
 from lib.evaluation.intervals import Interval, bootstrap, hits
-from lib.evaluation.metrics import RetrievalMetrics, direction_metrics, mean_metrics, ranks
+from lib.evaluation.metrics import (
+    Ranks,
+    RetrievalMetrics,
+    direction_metrics,
+    gallery_ranks,
+    mean_metrics,
+)
 
 FOLDS = 5
-Ranks = tuple[np.ndarray, np.ndarray]  # (n,) of images among captions, (5n,) of captions
 
 
 @dataclass(frozen=True)
@@ -96,13 +101,12 @@ def protocol_ranks(scores: Any, dataset: str, split: str) -> list[ProtocolRanks]
     if n == 0 or scores.shape != (n, n * CAPTIONS_PER_IMAGE):
         raise InputError(f"the score matrix is {scores.shape}, expected (n, 5n) with n at least 1")
     owner = np.arange(n * CAPTIONS_PER_IMAGE) // CAPTIONS_PER_IMAGE
-    whole = ranks(scores, owner)
     parts = parts_of(dataset, n)
+    galleries = [(part, captions_of(part)) for part in (slice(0, n), *parts)]
+    whole, *folds = gallery_ranks(scores, owner, galleries)
     if not parts:
         return [ProtocolRanks(f"{split}, {n:,} images", n, [whole])]
     size = n // FOLDS
-    per_fold = owner[: size * CAPTIONS_PER_IMAGE]
-    folds = [ranks(scores[part, captions_of(part)], per_fold) for part in parts]
     return [
         ProtocolRanks(f"{split}, mean of 5 folds of {size:,}", size, folds, is_mean=True),
         ProtocolRanks(f"{split}, all {n:,} images", n, [whole]),
@@ -114,7 +118,7 @@ def evaluate(
 ) -> list[ProtocolResult]:
     """All protocols of a dataset: ``coco`` gives five consecutive folds and the whole, others the
     whole alone. ``scores`` is (n, 5n) float, whose captions 5i..5i+4 belong to image i; an array,
-    or a :class:`lib.evaluation.scores.SavedScores`, which is read chunk by chunk. ``level`` asks
-    for bootstrap intervals, as in 95. Raises InputError: another shape, NaN scores, or see
-    :func:`check_split`."""
+    or what is read or computed block by block, as :func:`lib.evaluation.metrics.ranks` takes it.
+    ``level`` asks for bootstrap intervals, as in 95. Raises InputError: another shape, NaN scores,
+    or see :func:`check_split`."""
     return [found.result(level) for found in protocol_ranks(scores, dataset, split)]

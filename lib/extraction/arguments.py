@@ -3,13 +3,16 @@
 import argparse
 from collections.abc import Sequence
 
+import torch
+
 from lib.arguments import DEVICE_HELP, new_parser, path_arg
-from lib.device import default_workers
+from lib.device import default_workers, local_device
 from lib.errors import InputError
 from lib.extraction.grid import LONGEST, SHORTEST, GridExtractor, load_extractor
 from lib.extraction.runner import Job
 from lib.models.common.backbone_weights import X101
 from lib.models.family import IMAGENET, backbone_problem
+from lib.share import share_of_environment
 
 
 def parser_of(
@@ -33,7 +36,10 @@ def parser_of(
             "--dtype", default="float16", choices=("float16", "float32"), help="of the arrays"
         )
     parser.add_argument(
-        "--workers", type=int, default=default_workers(), help="processes that read files"
+        "--workers",
+        type=int,
+        help="processes that read files; default: one per core, at most 4, shared by the processes "
+        "of torchrun or Slurm on this machine",
     )
     if batch_size is not None:
         parser.add_argument(
@@ -93,15 +99,25 @@ def parse(
         value = getattr(args, name, None)
         if value is not None and value < 1:
             parser.error(f"--{name} is {value}, expected 1 or more")
-    if args.workers < 0:
+    if args.workers is not None and args.workers < 0:
         parser.error(f"--workers is {args.workers}, expected 0 or more")
     return args
 
 
 def job_of(args: argparse.Namespace, extractor: str) -> Job:
-    """What the library needs of the arguments; ``extractor`` is one word, for ``failed.txt``."""
+    """What the library needs of the arguments; ``extractor`` is one word, for ``failed.txt``.
+    Raises InputError: see :func:`lib.share.share_of_environment`."""
     batch_size = getattr(args, "batch_size", Job.batch_size)
     place = getattr(args, "out", "")
-    return Job(
-        args.data, extractor, batch_size, args.workers, place if isinstance(place, str) else ""
-    )
+    share = share_of_environment()
+    workers = args.workers
+    if workers is None:
+        workers = default_workers(processes=share.local_world_size)
+    place = place if isinstance(place, str) else ""
+    return Job(args.data, extractor, batch_size, workers, place, share)
+
+
+def device_of(args: argparse.Namespace) -> torch.device:
+    """Where a command computes; of several GPUs each process of a machine has its own. Raises
+    InputError: no such device, or see :func:`lib.share.share_of_environment`."""
+    return local_device(args.device, share_of_environment().local_rank)

@@ -320,7 +320,7 @@ class Run:
         embeddings = encode_split(
             self.model, *about, images=DEV_IMAGES, precision=precision, guard=self._between
         )
-        scores = embeddings.scores(self.model, precision, self._between)
+        scores = embeddings.blocks(self.model, precision, self._between)
         return retrieval_metrics(scores, np.arange(scores.shape[1]) // CAPTIONS_PER_IMAGE)
 
     def _finish_epoch(

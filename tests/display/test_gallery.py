@@ -11,8 +11,10 @@ import torch
 from lib.checkpoint import checkpoint_of, load_checkpoint
 from lib.display.gallery import Gallery
 from lib.errors import InputError
+from lib.evaluation.encode_shards import Keep
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
+from lib.evaluation.products import matrix_of
 from lib.released_checkpoint import save_released
 
 
@@ -20,7 +22,7 @@ from lib.released_checkpoint import save_released
 def test_scores_are_those_of_evaluation(galleries, number):
     gallery = galleries[number]
     path = str(checkpoint_of(gallery.run))
-    scores = score_checkpoint(path, gallery.target, FeatureChoice()).scores
+    scores = matrix_of(score_checkpoint(path, gallery.target, FeatureChoice()).scores)
     for caption in (0, 17):
         found = gallery.search(gallery.split.captions[caption])
         np.testing.assert_allclose(found, scores[:, caption], atol=1e-5)
@@ -104,3 +106,22 @@ def test_what_is_no_run(tmp_path, galleries):
     with pytest.raises(InputError, match="holiday_caps"):
         Gallery(galleries[0].run, target, FeatureChoice(), tmp_path / "keep")
     assert not (tmp_path / "keep").exists()
+
+
+def test_embeddings_in_shards_stand_for_encodings(galleries, tmp_path):
+    gallery, told = galleries[0], []
+    path = str(checkpoint_of(gallery.run))
+    keep = Keep(tmp_path / "e")
+    score_checkpoint(path, gallery.target, FeatureChoice(), keep=keep)
+    about = (gallery.run, gallery.target, FeatureChoice(), tmp_path / "keep", told.append)
+    sharded = Gallery(*about, keep.folder)
+    assert told[-1].endswith(f"10 vectors of {keep.folder}, compared one by one")
+    assert not (tmp_path / "keep").exists()  # nothing was encoded
+    query = gallery.split.captions[3]
+    assert [i for i, _ in sharded.best(query, 4)] == [i for i, _ in gallery.best(query, 4)]
+    np.testing.assert_allclose(sharded.sentences(2), gallery.sentences(2), atol=1e-3)
+    np.testing.assert_allclose(sharded.search(query), gallery.search(query), atol=1e-3)
+    np.testing.assert_allclose(sharded.scores(), gallery.scores(), atol=1e-3)
+    other = replace(gallery.target, precision="bf16")
+    with pytest.raises(InputError, match=r"of another checkpoint, .* \(its precision differ\)"):
+        Gallery(gallery.run, other, FeatureChoice(), None, told.append, keep.folder)

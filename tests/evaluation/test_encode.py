@@ -7,7 +7,7 @@ import torch
 from lib.batch import TextBatch
 from lib.data.captions import tokenise
 from lib.data.split import open_split
-from lib.evaluation import encode
+from lib.evaluation import encode, products
 from lib.evaluation.encode import Embeddings, encode_split
 from lib.models.common.retrieval_model import RetrievalModel
 from lib.training.loop import Run
@@ -61,11 +61,12 @@ def vectors():
     return Embeddings(*(torch.randn(n, 4, generator=generator) for n in (7, 35)))
 
 
-def test_products_are_taken_in_chunks(monkeypatch):
-    monkeypatch.setattr(encode, "SCORE_ROWS", 3)
+def test_products_are_taken_in_blocks(monkeypatch):
+    monkeypatch.setattr(products, "BLOCK", (3, 10))
     model, encoded = Products(), vectors()
-    found = encoded.scores(model)
-    assert model.rows == [3, 3, 1]
+    guarded = []
+    found = encoded.scores(model, guard=lambda work: guarded.append(1) or work)
+    assert len(guarded) == 3 * 4
     np.testing.assert_allclose(found, (encoded.images @ encoded.captions.T).numpy(), atol=1e-6)
 
 

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from lib.errors import InputError
+from lib.evaluation import metrics
 from lib.evaluation.metrics import direction_metrics, mean_metrics, ranks, retrieval_metrics
+from lib.evaluation.products import Products
 from tests.evaluation.recorded import RECORDED, figures, recorded_scores
 from tests.support import succeed
 
@@ -12,9 +14,9 @@ def five(n):
 
 
 def test_recorded_recalls():
-    metrics = retrieval_metrics(recorded_scores(), five(500))
-    np.testing.assert_allclose(figures(metrics.i2t), RECORDED["full/i2t"], atol=1e-9)
-    np.testing.assert_allclose(figures(metrics.t2i), RECORDED["full/t2i"], atol=1e-9)
+    found = retrieval_metrics(recorded_scores(), five(500))
+    np.testing.assert_allclose(figures(found.i2t), RECORDED["full/i2t"], atol=1e-9)
+    np.testing.assert_allclose(figures(found.t2i), RECORDED["full/t2i"], atol=1e-9)
 
 
 def plain_ranks(scores, owner):
@@ -58,15 +60,25 @@ def test_ties_count_against_the_model():
 
 def test_equal_scores_among_own_captions_do_not_hurt():
     scores = np.array([[0.9] * 5 + [0.1] * 5, [0.1] * 5 + [0.9] * 5], np.float32)
-    metrics = retrieval_metrics(scores, five(2))
-    assert metrics.rsum == 600
+    found = retrieval_metrics(scores, five(2))
+    assert found.rsum == 600
 
 
 def test_a_collapsed_model_scores_nothing():
-    metrics = retrieval_metrics(np.full((20, 100), 0.7, np.float32), five(20))
-    assert metrics.rsum == 0
-    assert metrics.i2t.median_rank == 96
-    assert metrics.t2i.mean_rank == 20
+    found = retrieval_metrics(np.full((20, 100), 0.7, np.float32), five(20))
+    assert found.rsum == 0
+    assert found.i2t.median_rank == 96
+    assert found.t2i.mean_rank == 20
+
+
+def test_blocks_of_more_rows_than_a_byte_counts(monkeypatch):
+    """Every image ties with every caption: counts go beyond 255."""
+    monkeypatch.setattr(metrics, "THREADS", 1)
+    found = ranks(
+        Products(np.zeros((700, 1), np.float32), np.zeros((3500, 1), np.float32)), five(700)
+    )
+    assert found[0].tolist() == [3495] * 700
+    assert found[1].tolist() == [699] * 3500
 
 
 def test_nan_is_refused():

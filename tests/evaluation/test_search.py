@@ -15,7 +15,7 @@ from lib.config import load_config
 from lib.data.captions import read_captions
 from lib.errors import InputError
 from lib.evaluation.scores import SavedScores, read_embeddings
-from lib.evaluation.search import top
+from lib.evaluation.vectors import top
 from lib.training.loop import Run
 from scripts import search
 from tests.support import ROOT, succeed, write_embeddings

@@ -8,6 +8,7 @@ from lib.config import load_config
 from lib.evaluation.evaluator import Shortlist, score_checkpoint
 from lib.evaluation.metrics import retrieval_metrics
 from lib.evaluation.opened import FeatureChoice, Target
+from lib.evaluation.products import matrix_of
 from lib.evaluation.records import read_record
 from lib.evaluation.shortlist import candidates
 from tests.support import ROOT, TORCHRUN, fit, succeed
@@ -51,7 +52,7 @@ def stages(cmsei_settings, settings, tmp_path_factory):
 def test_the_shortlist_keeps_the_rest_in_the_first_stage_s_order(stages, world):
     pairs, vectors = stages
     target = Target(str(world), "scenes", "test", workers=0)
-    whole, first = (score_checkpoint(p, target, FeatureChoice()).scores for p in stages)
+    whole, first = (matrix_of(score_checkpoint(p, target, FeatureChoice()).scores) for p in stages)
     scored = score_checkpoint(pairs, target, FeatureChoice(), shortlist=Shortlist(2, vectors))
     found, chosen = scored.scores, candidates(first, 2)
     np.testing.assert_allclose(found[chosen], whole[chosen], atol=1e-6)

@@ -202,5 +202,6 @@ def test_files_of_a_version_with_fewer_arrays_are_made_again(tmp_path):
     assert now.pending() == [0, 1]
     for number in (0, 1):
         now.write(number, {name: np.full(2, number, np.float32) for name in "xy"})
+    now.finish_shard(range(2))
     now.finish()
     assert np.load(tmp_path / "train_y.npy").tolist() == [[0, 0], [1, 1]]

@@ -3,6 +3,7 @@
 from tests.mutants.beyond import BEYOND
 from tests.mutants.fault import in_file
 from tests.mutants.highlights import HIGHLIGHTS
+from tests.mutants.large import LARGE
 
 LOOP = "tests/training/test_loop.py::"
 TRACE = "tests/training/test_trace.py::"
@@ -55,6 +56,7 @@ RECIPE = "tests/test_config.py::test_defaults_are_the_published_recipe"
 FAULTS = [
     *HIGHLIGHTS,
     *BEYOND,
+    *LARGE,
     *in_file(
         "lib/models/common/timm_backbone.py",
         ('getattr(self.network, "num_prefix_tokens", 0) :]', '0:]', TIMM + "test_maps"),
@@ -434,7 +436,7 @@ FAULTS = [
         "lib/evaluation/cross_dataset.py",
         ("weight = 1 / len(paths)", "weight = 1.0 + len(members)", CROSS + "test_members_and_mean_on_another_dataset"),
         ("if checkpoint.source == target.dataset:", "if False:", CROSS + "test_the_training_dataset_is_no_target"),
-        ("mean = mean + np.float32(weight) * scored.scores", "mean = scored.scores", CROSS + "test_members_and_mean_on_another_dataset"),
+        ("return members, MeanScores(matrices, weights)", "return members, matrices[0]", CROSS + "test_members_and_mean_on_another_dataset"),
     ),
     *in_file(
         "lib/models/threeshnet/released.py",

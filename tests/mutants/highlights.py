@@ -60,8 +60,6 @@ HIGHLIGHTS = [
     ),
     *in_file(
         "lib/display/gallery.py",
-        ('            "checkpoint": checksum,', "", GALLERY + "test_a_gallery_is_encoded_once"),
-        ('            "files": _files(self.split),', "", GALLERY + "test_what_changed_on_the_disk_is_encoded_again"),
     ),
     *in_file(
         "lib/display/app.py",

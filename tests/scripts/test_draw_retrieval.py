@@ -25,8 +25,8 @@ def saved(tmp_path, world):
     images = np.eye(10, dtype=np.float32)
     captions = images.repeat(5, axis=0)
     captions[:5] = images[3]  # the first picture's sentences are mistaken for the fourth's
-    write_embeddings(tmp_path / "e", images, captions, ids)
-    return ["--embeddings", str(tmp_path / "e"), "--data", str(data)], tmp_path
+    write_embeddings(tmp_path / "e.safetensors", images, captions, ids)
+    return ["--embeddings", str(tmp_path / "e.safetensors"), "--data", str(data)], tmp_path
 
 
 def test_frames_say_what_is_right(saved, capsys):
@@ -76,8 +76,15 @@ def test_sentences_of_one_s_own(config, world, tmp_path):
         "--dataset",
         "scenes",
     ]
-    eval_script.main([*words, "--workers", "0", "--save_embeddings", str(tmp_path / "e")])
-    about = ["--embeddings", str(tmp_path / "e"), "--data", str(world / "scenes_precomp")]
+    eval_script.main(
+        [*words, "--workers", "0", "--save_embeddings", str(tmp_path / "e.safetensors")]
+    )
+    about = [
+        "--embeddings",
+        str(tmp_path / "e.safetensors"),
+        "--data",
+        str(world / "scenes_precomp"),
+    ]
     query = ["--query", "a red cup", "--checkpoint", str(run.run_dir.best)]
     out = ["--out", str(tmp_path / "q.png")]
     draw_retrieval.main([*about, *query, *out, "--queries", "0"])
@@ -100,8 +107,13 @@ def test_a_run_of_any_family_is_drawn(shown_runs, world, tmp_path, number):  # n
     if number == 0:
         data = ["--data_path", str(world), "--dataset", "scenes", "--workers", "0"]
         best = ["--checkpoint", str(run / "model_best.pth")]
-        eval_script.main([*best, *data, "--save_embeddings", str(tmp_path / "e")])
-        words = ["--embeddings", str(tmp_path / "e"), "--data", str(world / "scenes_precomp")]
+        eval_script.main([*best, *data, "--save_embeddings", str(tmp_path / "e.safetensors")])
+        words = [
+            "--embeddings",
+            str(tmp_path / "e.safetensors"),
+            "--data",
+            str(world / "scenes_precomp"),
+        ]
         words += [*best, "--query", "a red cup", "--queries", "4"]
         draw_retrieval.main([*words, "--out", str(tmp_path / "e.png")])
         one, other = (np.array(Image.open(tmp_path / n)) for n in ("r.png", "e.png"))

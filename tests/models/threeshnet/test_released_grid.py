@@ -2,68 +2,24 @@
 
 import argparse
 import json
-from functools import cache
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.numpy import load_file
-from transformers import BertModel
 
 from lib.batch import PixelBatch
-from lib.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.data.images import bilinear
 from lib.errors import InputError
 from lib.models import family_of
-from lib.models.common.backbone import Backbone, build_network, normalisation_of
-from lib.models.common.end_to_end import EndToEnd
 from lib.models.threeshnet.config import Config
-from lib.models.threeshnet.model import ThreeSHNet
 from lib.models.threeshnet.released_grid import features_of
 from lib.released_checkpoint import save_released
-from tests.golden import fill
+from tests.models.threeshnet.grid_release import RECORDED, golden_picture, model_of, released
 from tests.models.threeshnet.test_released import same_states
-from tests.support import GOLDEN, SMALL_BERT, bert_config, released_checkpoint, succeed
-
-KEYS = json.loads((GOLDEN / "vse_grid_keys.json").read_text())
-RECORDED = np.load(GOLDEN / "vse_grid.npz")
-SAME = {"base.0.": "conv1.", "base.1.": "bn1.", "base.4.": "layer1.", "base.5.": "layer2.",
-        "base.6.": "layer3.", "top.0.": "layer4."}  # fmt: skip
-
-
-def first_name(key):
-    """The name that a tensor's values are made from."""
-    for second, first in SAME.items():
-        if key.startswith(f"backbone.{second}"):
-            return "backbone.resnet." + first + key.removeprefix(f"backbone.{second}")
-    return key
-
-
-@cache
-def value(name, shape):
-    array = np.asarray(fill.weight(name, list(shape)))
-    return torch.from_numpy(array * np.float32(0.2) if name.endswith(".bn3.weight") else array)
-
-
-def released(source, prefix="module.", **opt):
-    """A grid checkpoint as the public code saves it."""
-    raw = released_checkpoint(bert_config(**SMALL_BERT))
-    image = {f"{prefix}{key}": value(first_name(key), tuple(s)) for key, s in KEYS[source].items()}
-    text = {f"{prefix}{k.removeprefix('module.')}": v for k, v in raw["model"][1].items()}
-    options = {"backbone_source": source, "input_scale_factor": 2.0, "precomp_enc_type": "backbone"}
-    raw["opt"] = argparse.Namespace(**vars(raw["opt"]) | options | opt)
-    return raw | {"model": [image, text]}
-
-
-def model_of(path):
-    checkpoint = load_checkpoint(path)
-    config = checkpoint.config.model
-    family = ThreeSHNet(config, BertModel(bert_config(**SMALL_BERT)))
-    pixels = normalisation_of(config.backbone_weights, config.backbone_pixels)
-    model = EndToEnd(Backbone(build_network(config.backbone)), pixels, family)
-    load_weights(model, checkpoint, path)
-    return checkpoint.config, model.eval()
+from tests.support import SMALL_BERT, bert_config, succeed
 
 
 @pytest.mark.parametrize(
@@ -76,10 +32,7 @@ def test_cells_and_embeddings_are_the_recorded_ones(tmp_path, source):
     assert family_of(config.model).title(config.model) == title.get(source, "VSE-infinity")
     features = config.features
     assert (features.type, features.image_size, features.grid_size) == ("images", 512, None)
-    stream = fill._stream(f"vse grid {source}")
-    picture = stream.randint(0, 256, (256, 256, 3)).astype(np.uint8)
-    pixels = torch.from_numpy(picture.transpose(2, 0, 1).copy())[None]
-    batch = PixelBatch(pixels, torch.ones(1, 8, 8, dtype=torch.bool), torch.arange(1))
+    batch = golden_picture(source)
     with torch.no_grad():
         cells = model.cells(batch).features[0]
         embedding = model.encode_images(batch)[0]

@@ -1,0 +1,75 @@
+"""Encodes a split into a folder of shards; with torchrun or Slurm each process takes its share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lib.checkpoint import Checkpoint
+from lib.data.split import Split
+from lib.device import default_workers, encoding_batch
+from lib.evaluation.embedding_shards import EmbeddingShards, ShardWriter
+from lib.evaluation.encode import encode_part
+from lib.evaluation.opened import Opened, Target
+from lib.evaluation.records import Origin
+from lib.files import file_sha256
+from lib.models.common.hub import is_hub_word, local_folder
+from lib.share import ALONE, Share
+
+DTYPES = ("float16", "float32")
+
+
+class OthersAtWork(Exception):
+    """This process's share is done, and other processes' is not."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Where embeddings are kept, and which of their shards this process makes."""
+
+    folder: Path
+    dtype: str = DTYPES[0]
+    share: Share = ALONE
+
+
+def encode_shards(
+    keep: Keep, path: str, opened: Opened, target: Target, origin: Origin
+) -> EmbeddingShards:
+    """Encode this process's shards of a split with the checkpoint at ``path``, but for those that
+    are there already, then merge all. Batches follow from the split, so that shards are the same,
+    byte for byte, however many processes make them on one kind of machine. Raises
+    :class:`OthersAtWork`, but for the process that finishes last; InputError: NaN or infinite
+    features or vectors, or the folder cannot be written."""
+    model, split = opened.model, opened.split
+    device = next(model.parameters()).device
+    size = target.batch_size or encoding_batch(device)
+    key = key_of(path, opened.checkpoint, split, target)
+    key |= {"features": opened.config.features.model_dump(exclude={"folder"})}
+    key |= {"batch_size": size, "device": device.type}
+    about = (target.dataset, target.split, origin)
+    writer = ShardWriter(keep.folder, split.image_ids, about, key, keep.dtype, size)
+    if writer.was_finished:
+        if keep.share.rank == 0:
+            return EmbeddingShards(keep.folder)
+        raise OthersAtWork(keep.share.told(f"{keep.folder} is finished; process 1 scores it"))
+    workers = min(target.workers, default_workers(processes=keep.share.local_world_size))
+    for shard in keep.share.of(writer.shards):
+        if not writer.is_done(shard):
+            work = (size, workers, shard, target.precision)
+            encoded = encode_part(model, split, opened.captions, *work)
+            writer.write(shard, encoded.images.numpy(), encoded.captions.numpy())
+    if (found := writer.merge()) is None:
+        told = f"its shards of {keep.folder} are done; whoever finishes last scores all"
+        raise OthersAtWork(keep.share.told(told))
+    return found
+
+
+def key_of(path: str, checkpoint: Checkpoint, split: Split, target: Target) -> dict[str, Any]:
+    """Plain data that says which encodings a checkpoint makes of a split."""
+    hub = is_hub_word(path) or Path(path).is_dir()
+    return {
+        "checkpoint": local_folder(path).name if hub else file_sha256(Path(path)),
+        "split": split.fingerprint(),
+        "files": split.files_sha256(),
+        "precision": target.precision,
+        "locations": target.locations,
+    }

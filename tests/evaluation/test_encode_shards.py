@@ -1,0 +1,178 @@
+"""eval.py --save_embeddings FOLDER: alone, by several processes, killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import eval as eval_script
+from lib.config import load_config
+from lib.evaluation import encode_shards
+from lib.evaluation.embedding_shards import MANIFEST, EmbeddingShards, is_shards
+from lib.evaluation.scores import read_embeddings
+from lib.share import SLURM, TORCHRUN
+from lib.training.loop import Run
+from scripts import search
+from tests.support import ROOT
+
+
+@pytest.fixture(scope="module")
+def checkpoint(settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("shards") / "run"
+    overrides = [*settings, f"run.out={out}", "train.epochs=1"]
+    Run(load_config(ROOT / "configs/scenes_region.yaml", overrides), False, False).fit(["test"])
+    return out / "model_best.pth"
+
+
+def words(checkpoint, world, folder, *flags):
+    found = ["--checkpoint", checkpoint, "--data_path", world, "--dataset", "scenes"]
+    found += ["--workers", "0", "--device", "cpu", "--batch_size", "2"]
+    return [str(word) for word in (*found, "--save_embeddings", folder, *flags)]
+
+
+def as_process(monkeypatch, rank, world_size, names=TORCHRUN):
+    for name, value in zip(names, (rank, world_size, rank, world_size), strict=True):
+        monkeypatch.setenv(name, str(value))
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def alone(checkpoint, world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "embeddings"
+    eval_script.main(words(checkpoint, world, folder))
+    return folder
+
+
+def test_shards_are_the_embeddings_of_a_file(checkpoint, world, alone, tmp_path, capsys):
+    eval_script.main(words(checkpoint, world, tmp_path / "e.safetensors", "--json", tmp_path / "a"))
+    shards = EmbeddingShards(alone)
+    images, captions, ids = read_embeddings(tmp_path / "e.safetensors")
+    assert shards.image_ids == ids
+    assert len(shards.shards) == 5
+    np.testing.assert_allclose(shards.images[:], images, atol=1e-3)
+    np.testing.assert_allclose(shards.captions[:], captions, atol=1e-3)
+    one = capsys.readouterr().out
+    eval_script.main(words(checkpoint, world, alone))  # everything is there: it is scored alone
+    again = capsys.readouterr().out
+    assert f"scored from the float16 vectors of {alone}" in again
+    rows = [next(x for x in text.splitlines() if x.startswith("test, ")) for text in (one, again)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("names", [TORCHRUN, SLURM], ids=["torchrun", "slurm"])
+def test_processes_share_the_shards(checkpoint, world, alone, tmp_path, monkeypatch, capsys, names):
+    folder = tmp_path / "e"
+    for rank in (1, 0, 2):
+        as_process(monkeypatch, rank, 3, names)
+        eval_script.main(words(checkpoint, world, folder, "--json", tmp_path / "r.json"))
+        told = capsys.readouterr().out
+        waits = f"process {rank + 1} of 3: its shards of {folder} are done; whoever finishes last"
+        assert (waits in told) == (rank != 2)
+        assert (tmp_path / "r.json").exists() == (rank == 2)
+    assert files(folder) == files(alone)
+
+
+def test_killed_and_resumed_by_another_number(checkpoint, world, alone, tmp_path, monkeypatch):
+    folder, plain, done = tmp_path / "e", encode_shards.encode_part, []
+
+    def dies(*about):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(about)
+        return plain(*about)
+
+    monkeypatch.setattr(encode_shards, "encode_part", dies)
+    as_process(monkeypatch, 0, 2)
+    with pytest.raises(SystemExit):
+        eval_script.main(words(checkpoint, world, folder))
+    assert is_shards(folder)
+    assert not (folder / MANIFEST).exists()
+    encoded = []
+    monkeypatch.setattr(encode_shards, "encode_part", lambda *a: encoded.append(a) or plain(*a))
+    for name in TORCHRUN:
+        monkeypatch.delenv(name)
+    eval_script.main(words(checkpoint, world, folder))
+    assert len(encoded) == 4  # one of five was there
+    assert files(folder) == files(alone)
+
+
+def test_finished_embeddings_are_kept(checkpoint, world, tmp_path, monkeypatch, capsys):
+    """Other settings are refused; the same are scored, by the first process alone."""
+    folder = tmp_path / "e"
+    eval_script.main(words(checkpoint, world, folder, "--embeddings_dtype", "float32"))
+    assert EmbeddingShards(folder).images.dtype == np.float32
+    before = files(folder)
+    with pytest.raises(SystemExit, match="holds finished embeddings of other dtype; remove"):
+        eval_script.main(words(checkpoint, world, folder))
+    flags = ("--embeddings_dtype", "float32", "--precision", "bf16")
+    with pytest.raises(SystemExit, match="holds finished embeddings of other precision; remove"):
+        eval_script.main(words(checkpoint, world, folder, *flags))
+    assert files(folder) == before
+    for rank in (1, 0):
+        capsys.readouterr()
+        as_process(monkeypatch, rank, 2)
+        eval_script.main(words(checkpoint, world, folder, *flags[:2]))
+        told = capsys.readouterr().out
+        assert ("is finished; process 1 scores it" in told) == (rank == 1)
+
+
+def test_what_is_no_folder(checkpoint, world, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(SystemExit, match="file: is there and holds no results"):
+        eval_script.main(words(checkpoint, world, tmp_path / "file"))
+    with pytest.raises(SystemExit, match="--embeddings_dtype is for --save_embeddings FOLDER"):
+        given = tmp_path / "e.safetensors"
+        eval_script.main(words(checkpoint, world, given, "--embeddings_dtype", "float16"))
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_they_are_searched_where_they_lie(checkpoint, world, alone, capsys):
+    flags = ["--checkpoint", checkpoint, "--query", "a red clock", "-k", "3", "--device", "cpu"]
+    search.main([str(word) for word in (*flags, "--embeddings", alone)])
+    shards, lines = EmbeddingShards(alone), capsys.readouterr().out.splitlines()
+    assert lines[0] == "a red clock"
+    assert all(line.split()[2] in shards.image_ids for line in lines[1:])
+
+
+SLOWLY = """
+import sys, time
+import eval as program
+from lib.evaluation import encode_shards
+plain = encode_shards.encode_part
+def slowly(*about):
+    time.sleep(float(sys.argv.pop(1)) if sys.argv[1][0].isdigit() else 60)
+    return plain(*about)
+encode_shards.encode_part = slowly
+program.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.slow
+def test_one_of_four_is_killed(checkpoint, world, alone, tmp_path):
+    """Four processes at once; the third is killed in its first shard, and the others finish theirs.
+    The same four commands then make what is missing."""
+    folder, env = tmp_path / "e", dict(os.environ)
+    command = words(checkpoint, world, folder)
+
+    def start(rank, *program):
+        told = {name: str(v) for name, v in zip(TORCHRUN, (rank, 4, rank, 4), strict=True)}
+        return subprocess.Popen([sys.executable, *program, *command], cwd=ROOT, env=env | told)
+
+    running = [start(rank, "eval.py") for rank in (0, 1, 3)]
+    killed = start(2, "-c", SLOWLY, "60", "x")
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    deadline = time.monotonic() + 60
+    while not is_shards(folder) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (folder / MANIFEST).exists()
+    assert [start(rank, "eval.py").wait(120) for rank in range(4)] == [0] * 4
+    assert files(folder) == files(alone)

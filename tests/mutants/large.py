@@ -1,0 +1,124 @@
+"""Faults in what is shared by processes, and in what is too large for a matrix."""
+
+from tests.mutants.fault import in_file
+
+SHARE = "tests/test_share.py::"
+EXTRACTION = "tests/extraction/test_shares.py::"
+KILLED = EXTRACTION + "test_one_of_four_is_killed"
+MERGED = EXTRACTION + "test_whoever_finishes_last_merges"
+DAMAGED = EXTRACTION + "test_a_damaged_shard_is_removed_and_made_again"
+OPEN = EXTRACTION + "test_a_shard_whose_images_have_failed_stays_open"
+SUMS = EXTRACTION + "test_files_have_their_checksums_in_one_file_at_the_end"
+LISTED = EXTRACTION + "test_each_process_lists_what_failed_of_its_own"
+PRODUCTS = "tests/evaluation/test_products.py::"
+RANKS = PRODUCTS + "test_ranks_need_no_matrix"
+SHARDS = "tests/evaluation/test_embedding_shards.py::"
+ENCODE = "tests/evaluation/test_encode_shards.py::"
+VECTORS = "tests/evaluation/test_vectors.py::"
+INDEX = "tests/evaluation/test_index.py::"
+GRU = "tests/models/common/test_position_gru.py::test_equals_torch"
+GALLERY = "tests/display/test_gallery.py::"
+
+LARGE = [
+    *in_file(
+        "lib/share.py",
+        ("return pieces[self.rank :: self.world_size]", "return pieces", SHARE + "test_torchrun_comes_before_slurm"),
+        ("for names in (TORCHRUN, SLURM):", "for names in (SLURM, TORCHRUN):", SHARE + "test_torchrun_comes_before_slurm"),
+        ("if rank_ >= max(size_, 1):", "if rank_ > max(size_, 1):", SHARE + "test_what_makes_no_sense"),
+        ("size = batch_size * max(1, min(most // batch_size, -(-batches // LEAST_SHARDS)))", "size = batch_size * max(1, most // batch_size)", SHARE + "test_shards_are_whole_batches_in_order"),
+    ),
+    *in_file(
+        "lib/extraction/runner.py",
+        ("pending = own.intersection(output.pending())", "pending = set(output.pending())", KILLED),
+        ("output.finish_shard(shard)  # its last image was written, and then a kill came", "pass", "tests/extraction/test_outputs.py::test_mended_pictures_complete_the_arrays"),
+        ("return not ours or image_id in others.get(split, ())", "return not ours", LISTED),
+        ("held.enter_context(exclusive(job.data, name + job.share.mark))", "held.enter_context(exclusive(job.data, name))", KILLED),
+        ("if problem and job.share.alone:", "if problem:", LISTED),
+    ),
+    *in_file(
+        "lib/extraction/outputs.py",
+        ("if not self.complete and not self.folder.is_dir():  # others have merged it meanwhile", "if False:", EXTRACTION + "test_a_split_that_others_have_merged_meanwhile"),
+        ("yield from stack[max(0, first - numbers.start) :]", "yield from stack", "tests/extraction/test_outputs.py::test_killed_and_resumed_gives_the_same_files"),
+        ("if path != self.sums and (path == self._own_sums or not pending):", "if path != self.sums and path == self._own_sums:", SUMS),
+        ("self._own_sums = self.sums if share.alone", "self._own_sums = self.sums if not share.alone", SUMS),
+        ("if overwrite and not share.alone:  # one that starts late would undo what others finished", "if False:", EXTRACTION + "test_several_processes_do_not_overwrite"),
+    ),
+    *in_file(
+        "lib/evaluation/products.py",
+        ("found[:, self.absent[others]] = -np.inf", "pass", PRODUCTS + "test_captions_that_there_are_not"),
+        ("if self._last is not None and self._last[0] == place:  # a small matrix is one block", "if self._last is not None:", RANKS),
+        ("total = total + part", "total = part", PRODUCTS + "test_a_mean_in_blocks"),
+    ),
+    *in_file(
+        "lib/evaluation/metrics.py",
+        ("here = np.flatnonzero((of >= some.start) & (of < some.stop))", "here = np.flatnonzero(of >= some.start)", RANKS),
+        ("inside = block[_from(part, some.start), _from(cut, others.start)]", "inside = block", RANKS),
+        ("pieces = max(THREADS, -(-len(inside) // CHUNK_ROWS))", "pieces = 1", "tests/evaluation/test_metrics.py::test_blocks_of_more_rows_than_a_byte_counts"),
+    ),
+    *in_file(
+        "lib/evaluation/extras.py",
+        ("inside = reaching[max(top - part.start, 0) : max(end - part.start, 0), cut]", "inside = reaching[max(top - part.start, 0) : max(end - part.start, 0)]", "tests/evaluation/test_extras.py::test_twins_join_the_gallery_of_their_fold"),
+    ),
+    *in_file(
+        "lib/evaluation/embedding_shards.py",
+        ("found[chosen] = self._map(file)[numbers[chosen] - self.starts[file]]", "found[chosen] = self._map(file)[numbers[chosen] % 4]", SHARDS + "test_rows_of_files_are_rows_of_one_array"),
+        ("if not array.is_file() or file_sha256(array) != found[side]:", "if not array.is_file():", SHARDS + "test_a_damaged_shard_is_made_anew"),
+        ("require_replaceable_folder(wanted, lambda: origin, folder)", "pass", SHARDS + "test_only_the_same_evaluation_is_replaced"),
+        ('if checksum_of(found["ids_sha256"], self.shards) != self.checksum or not counts:', "if not counts:", SHARDS + "test_what_was_changed_is_refused"),
+        ('if self.ids.sha256() != found["ids_sha256"] or len(self.ids) != len(self.images):', "if False:", SHARDS + "test_what_was_changed_is_refused"),
+        ("if not np.isfinite(rows).all():", "if False:", SHARDS + "test_broken_vectors_are_refused"),
+        ('_require_unfinished(folder, found, self.about["key"])', "pass", ENCODE + "test_finished_embeddings_are_kept"),
+        ('return self.folder / f"{_name(shard.start, len(shard))}.{self._digest}.json"', 'return self.folder / f"{_name(shard.start, len(shard))}.json"', SHARDS + "test_an_unfinished_folder_is_begun_again_and_files_of_others_stay"),
+    ),
+    *in_file(
+        "lib/evaluation/encode_shards.py",
+        ("for shard in keep.share.of(writer.shards):", "for shard in writer.shards:", ENCODE + "test_processes_share_the_shards"),
+        ("if not writer.is_done(shard):", "if True:", ENCODE + "test_killed_and_resumed_by_another_number"),
+        ('"checkpoint": local_folder(path).name if hub else file_sha256(Path(path)),', "", GALLERY + "test_a_gallery_is_encoded_once"),
+        ('"files": split.files_sha256(),', "", GALLERY + "test_what_changed_on_the_disk_is_encoded_again"),
+        ('"precision": target.precision,', "", GALLERY + "test_embeddings_in_shards_stand_for_encodings"),
+    ),
+    *in_file(
+        "lib/evaluation/vectors.py",
+        ("some = np.flatnonzero(scores >= least)", "some = np.flatnonzero(scores > least)", VECTORS + "test_equal_scores_stand_in_their_order"),
+        ("own = np.broadcast_to(np.arange(start, start + len(block)), found.shape)", "own = np.broadcast_to(np.arange(len(block)), found.shape)", VECTORS + "test_equal_scores_stand_in_their_order"),
+        ("if has_index(path) and not how.exact:", "if has_index(path):", INDEX + "test_it_is_used_where_it_is"),
+    ),
+    *in_file(
+        "lib/evaluation/search.py",
+        ("return [sorted(result, key=lambda found: -found.score)[:k] for result in results]", "return [result[:k] for result in results]", VECTORS + "test_files_and_folders_together"),
+    ),
+    *in_file(
+        "lib/evaluation/index.py",
+        ("if theirs != shards.checksum:", "if False:", INDEX + "test_an_index_of_other_embeddings_is_refused"),
+        ("if size is None or size != sizes.get(name):", "if False:", INDEX + "test_a_file_that_was_cut_short_is_refused"),
+        ("if problem := shards.damaged(number):", "if problem := None:", INDEX + "test_damaged_embeddings_are_not_indexed"),
+        ("for number in share.of(numbers):", "for number in numbers:", INDEX + "test_processes_build_the_same"),
+        ("own = np.sort(candidates[candidates >= 0])", "own = np.sort(candidates)", INDEX + "test_the_best_of_all_lists_are_the_exact_ones"),
+        ("self.lists.nprobe = self.probes", "self.lists.nprobe = 1", INDEX + "test_the_best_of_all_lists_are_the_exact_ones"),
+        ("os.dup2(nowhere, 1)", "pass", INDEX + "test_nothing_is_printed_by_faiss"),
+    ),
+    *in_file(
+        "lib/evaluation/saved_embeddings.py",
+        ('embeddings = "images" in file.keys()  # noqa: SIM118', "embeddings = True", "tests/evaluation/test_saved_embeddings.py::test_embeddings_are_as_good_as_scores"),
+    ),
+    *in_file(
+        "lib/models/common/position_gru.py",
+        ("after *= both[:, width:]", "after *= both[:, :width]", GRU),
+        ("here *= update[k, :m]", "here *= 1", GRU),
+        ("to_reset = recurrent * reset * (1 - reset)", "to_reset = recurrent * reset", GRU),
+        ("arriving[:, 0] = half.sum(axis=0)", "arriving[:, 0] = half[0]", GRU),
+    ),
+    *in_file(
+        "lib/demo/train_both.py",
+        ('words += [f"run.out={out}/{features}", *schedule, *overrides]', 'words += [f"run.out={out}/{features}", *overrides, *schedule]', "tests/demo/test_train_both.py::test_both_get_their_settings"),
+    ),
+    *in_file(
+        "lib/jobs.py",
+        ('print(f"{title}: {line.decode(errors=\'replace\').rstrip()}", flush=True)', "pass", "tests/demo/test_train_both.py::test_a_failure_ends_both"),
+    ),
+    *in_file(
+        "lib/files.py",
+        ('if machine not in ("", MACHINE):  # earlier versions named none', "if False:", "tests/test_files.py::test_temporary_files_of_other_machines_are_left_for_a_day"),
+    ),
+]  # fmt: skip
