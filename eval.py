@@ -20,7 +20,6 @@ from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import add_arguments, add_model, add_outputs, keep_of, target_of
-from lib.evaluation.embedding_shards import require_replaceable_folder
 from lib.evaluation.encode_shards import OthersAtWork
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
 from lib.evaluation.extra_arguments import add_extras, extras_of
@@ -29,6 +28,7 @@ from lib.evaluation.products import matrix_of
 from lib.evaluation.records import Results, require_replaceable_record, single_record, write_record
 from lib.evaluation.report import format_table, transfer
 from lib.evaluation.scores import require_replaceable_file, save_embeddings, save_results
+from lib.evaluation.shard_writer import require_replaceable_folder
 from lib.models.common.hub import hub_word
 from lib.outputs import check_outputs
 

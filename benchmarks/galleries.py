@@ -26,10 +26,11 @@ from benchmarks.growth import Watch, anonymous_memory
 from benchmarks.measure import from_one, machine
 from lib.arguments import new_parser, path_arg
 from lib.errors import exit_on_error
-from lib.evaluation.embedding_shards import MANIFEST, EmbeddingShards, ShardWriter
+from lib.evaluation.embedding_shards import MANIFEST, EmbeddingShards
 from lib.evaluation.index import Shape, VectorIndex, build_index, default_lists, load_faiss
 from lib.evaluation.records import Origin
 from lib.evaluation.scores import read_embeddings
+from lib.evaluation.shard_writer import ShardWriter
 from lib.evaluation.vectors import brute_force
 
 K = 10

@@ -19,9 +19,10 @@ from lib.device import encoding_batch, resolve_device
 from lib.display.encodings import kept
 from lib.display.places import Places
 from lib.errors import InputError
-from lib.evaluation.embedding_shards import EmbeddingShards, Rows
+from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.evaluation.encode import PAIR_COLUMNS, PAIR_ROWS, Embeddings, encode_split
 from lib.evaluation.encode_shards import key_of
+from lib.evaluation.mapped_rows import Rows
 from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
 from lib.evaluation.vectors import Vectors, top
 from lib.files import check_writable, file_sha256

@@ -7,10 +7,11 @@ from typing import Any
 from lib.checkpoint import Checkpoint
 from lib.data.split import Split
 from lib.device import default_workers, encoding_batch
-from lib.evaluation.embedding_shards import EmbeddingShards, ShardWriter
+from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.evaluation.encode import encode_part
 from lib.evaluation.opened import Opened, Target
 from lib.evaluation.records import Origin
+from lib.evaluation.shard_writer import ShardWriter
 from lib.files import file_sha256
 from lib.models.common.hub import is_hub_word, local_folder
 from lib.share import ALONE, Share

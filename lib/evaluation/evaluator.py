@@ -18,9 +18,9 @@ from lib.data.split import Split
 from lib.device import encoding_batch, local_device
 from lib.distributed import rank
 from lib.errors import InputError
-from lib.evaluation.embedding_shards import Rows
 from lib.evaluation.encode import Embeddings, encode_captions, encode_images, encode_split
 from lib.evaluation.encode_shards import Keep, encode_shards
+from lib.evaluation.mapped_rows import Rows
 from lib.evaluation.opened import (
     FeatureChoice,
     Opened,

@@ -14,6 +14,7 @@ import numpy as np
 from lib.errors import InputError
 
 CHUNK_ROWS = 255  # images compared at once, which bounds the memory above the matrix
+KEPT = 5  # blocks with own pairs that are not asked for twice; they hold those of 5,000 images
 Ranks = tuple[np.ndarray, np.ndarray]  # 0-based: (n,) of images among captions, (m,) of captions
 THREADS = min(os.cpu_count() or 1, 8)
 
@@ -68,17 +69,21 @@ def gallery_ranks(
 ) -> list[Ranks]:
     """:func:`ranks` in each of several galleries: consecutive images, and consecutive captions that
     are those of these images. However many there are, all scores are asked for once, and blocks
-    with own pairs once more; memory is that of a block."""
+    with own pairs once more, but for the first few; memory is that of those."""
     images, captions = scores.shape
     height, width = getattr(scores, "block", (CHUNK_ROWS, captions))
     rows, columns = _chunks(images, height), _chunks(captions, width)
     own = np.empty(captions, scores.dtype)
+    kept: dict[tuple[int, int], np.ndarray] = {}
     for some in rows:
         for others in columns:
             of = owner[others]
             here = np.flatnonzero((of >= some.start) & (of < some.stop))
             if len(here):  # the same blocks as below, so that equal scores are equal bits
-                own[others.start + here] = scores[some, others][of[here] - some.start, here]
+                block = scores[some, others]
+                own[others.start + here] = block[of[here] - some.start, here]
+                if len(kept) < KEPT:
+                    kept[some.start, others.start] = block
     best = np.full(images, -np.inf, scores.dtype)
     np.maximum.at(best, owner, own)
     # An image's own captions that reach its best score are not counted against it.
@@ -88,7 +93,8 @@ def gallery_ranks(
     with ThreadPoolExecutor(THREADS) as pool:  # NumPy releases the interpreter's lock
         for some in rows:
             for others in columns:
-                block = scores[some, others]
+                block = kept.pop((some.start, others.start), None)
+                block = scores[some, others] if block is None else block
                 for (gallery, its), (i2t, t2i) in zip(galleries, found, strict=True):
                     part, cut = _common(some, gallery), _common(others, its)
                     if part.start >= part.stop or cut.start >= cut.stop:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lib.evaluation.embedding_shards import EmbeddingShards, ShardWriter
+from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.evaluation.records import Origin
+from lib.evaluation.shard_writer import ShardWriter
 
 ABOUT = ("scenes", "test", Origin("a.pth"))
 

@@ -55,8 +55,8 @@ def test_blocks_are_all_that_is_asked_for(small_blocks):
 
     protocol_ranks(Products(images, captions, score), "f30k", "test")
     assert max(a * b for a, b in asked) <= 4 * 15
-    pairs = sum(a * b for a, b in asked)
-    assert pairs <= 20 * 100 + 2 * 100 * 4  # all once, and blocks with own pairs once more
+    # All once, and of the ten blocks with own pairs the last five once more: five are kept.
+    assert sum(a * b for a, b in asked) == 20 * 100 + 4 * 4 * 15 + 4 * 10
 
 
 def test_captions_that_there_are_not(small_blocks):

@@ -12,7 +12,9 @@ SUMS = EXTRACTION + "test_files_have_their_checksums_in_one_file_at_the_end"
 LISTED = EXTRACTION + "test_each_process_lists_what_failed_of_its_own"
 PRODUCTS = "tests/evaluation/test_products.py::"
 RANKS = PRODUCTS + "test_ranks_need_no_matrix"
+ROWS = "tests/evaluation/test_mapped_rows.py::"
 SHARDS = "tests/evaluation/test_embedding_shards.py::"
+WRITER = "tests/evaluation/test_shard_writer.py::"
 ENCODE = "tests/evaluation/test_encode_shards.py::"
 VECTORS = "tests/evaluation/test_vectors.py::"
 INDEX = "tests/evaluation/test_index.py::"
@@ -52,6 +54,7 @@ LARGE = [
     *in_file(
         "lib/evaluation/metrics.py",
         ("here = np.flatnonzero((of >= some.start) & (of < some.stop))", "here = np.flatnonzero(of >= some.start)", RANKS),
+        ("if len(kept) < KEPT:", "if not kept:", PRODUCTS + "test_blocks_are_all_that_is_asked_for"),
         ("inside = block[_from(part, some.start), _from(cut, others.start)]", "inside = block", RANKS),
         ("pieces = max(THREADS, -(-len(inside) // CHUNK_ROWS))", "pieces = 1", "tests/evaluation/test_metrics.py::test_blocks_of_more_rows_than_a_byte_counts"),
     ),
@@ -60,15 +63,21 @@ LARGE = [
         ("inside = reaching[max(top - part.start, 0) : max(end - part.start, 0), cut]", "inside = reaching[max(top - part.start, 0) : max(end - part.start, 0)]", "tests/evaluation/test_extras.py::test_twins_join_the_gallery_of_their_fold"),
     ),
     *in_file(
+        "lib/evaluation/mapped_rows.py",
+        ("found[chosen] = self._map(file)[numbers[chosen] - self.starts[file]]", "found[chosen] = self._map(file)[numbers[chosen] % 4]", ROWS + "test_rows_of_files_are_rows_of_one_array"),
+    ),
+    *in_file(
         "lib/evaluation/embedding_shards.py",
-        ("found[chosen] = self._map(file)[numbers[chosen] - self.starts[file]]", "found[chosen] = self._map(file)[numbers[chosen] % 4]", SHARDS + "test_rows_of_files_are_rows_of_one_array"),
-        ("if not array.is_file() or file_sha256(array) != found[side]:", "if not array.is_file():", SHARDS + "test_a_damaged_shard_is_made_anew"),
-        ("require_replaceable_folder(wanted, lambda: origin, folder)", "pass", SHARDS + "test_only_the_same_evaluation_is_replaced"),
         ('if checksum_of(found["ids_sha256"], self.shards) != self.checksum or not counts:', "if not counts:", SHARDS + "test_what_was_changed_is_refused"),
         ('if self.ids.sha256() != found["ids_sha256"] or len(self.ids) != len(self.images):', "if False:", SHARDS + "test_what_was_changed_is_refused"),
-        ("if not np.isfinite(rows).all():", "if False:", SHARDS + "test_broken_vectors_are_refused"),
+    ),
+    *in_file(
+        "lib/evaluation/shard_writer.py",
+        ("if not array.is_file() or file_sha256(array) != found[side]:", "if not array.is_file():", WRITER + "test_a_damaged_shard_is_made_anew"),
+        ("require_replaceable_folder(wanted, lambda: origin, folder)", "pass", WRITER + "test_only_the_same_evaluation_is_replaced"),
+        ("if not np.isfinite(rows).all():", "if False:", WRITER + "test_broken_vectors_are_refused"),
         ('_require_unfinished(folder, found, self.about["key"])', "pass", ENCODE + "test_finished_embeddings_are_kept"),
-        ('return self.folder / f"{_name(shard.start, len(shard))}.{self._digest}.json"', 'return self.folder / f"{_name(shard.start, len(shard))}.json"', SHARDS + "test_an_unfinished_folder_is_begun_again_and_files_of_others_stay"),
+        ('return self.folder / f"{shard_name(shard.start, len(shard))}.{self._digest}.json"', 'return self.folder / f"{shard_name(shard.start, len(shard))}.json"', WRITER + "test_an_unfinished_folder_is_begun_again_and_files_of_others_stay"),
     ),
     *in_file(
         "lib/evaluation/encode_shards.py",
