@@ -28,9 +28,9 @@ from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.errors import exit_on_error
 from lib.extraction.arguments import job_of, parse, parser_of
+from lib.extraction.array_output import ArrayOutput
 from lib.extraction.detections import SCORE, read_detections
 from lib.extraction.label_maps import read_label_maps
-from lib.extraction.outputs import ArrayOutput
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import array_shapes, open_panoptic, stored_arrays
 from lib.files import file_sha256

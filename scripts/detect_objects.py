@@ -28,7 +28,7 @@ from lib.data.pictures import PictureFolder
 from lib.data.provenance import Provenance, read_provenance, write_provenance
 from lib.errors import InputError, exit_on_error
 from lib.extraction.arguments import device_of, job_of, parse, parser_of
-from lib.extraction.outputs import FileOutput
+from lib.extraction.file_output import FileOutput
 from lib.extraction.regions import load_detector
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.files import atomic_write, file_sha256, text_sha256

@@ -37,8 +37,8 @@ from lib.extraction.arguments import (
     parse,
     parser_of,
 )
+from lib.extraction.file_output import FileOutput
 from lib.extraction.grid import require_cells
-from lib.extraction.outputs import FileOutput
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
 
 

@@ -39,8 +39,8 @@ from lib.extraction.arguments import (
     parse,
     parser_of,
 )
+from lib.extraction.array_output import ArrayOutput
 from lib.extraction.detections import read_detections
-from lib.extraction.outputs import ArrayOutput
 from lib.extraction.regions import REGIONS, RegionExtractor, filled, load_detector
 from lib.extraction.runner import as_dtype, extract_splits, ids_of_splits
 from lib.models.family import TIMM

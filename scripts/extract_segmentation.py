@@ -22,7 +22,7 @@ from lib.data.provenance import Provenance
 from lib.data.segmentation import CELLS, MAP_SIZE
 from lib.errors import exit_on_error
 from lib.extraction.arguments import device_of, job_of, parse, parser_of
-from lib.extraction.outputs import ArrayOutput
+from lib.extraction.array_output import ArrayOutput
 from lib.extraction.panoptic_model import DEFAULT, THRESHOLD, load_panoptic_model, to_tensor
 from lib.extraction.runner import extract_splits, ids_of_splits
 from lib.extraction.segmentation import array_shapes, stored_arrays

@@ -19,7 +19,7 @@ from lib.data.captions import read_ids, require_usable_ids
 from lib.data.pictures import PictureError
 from lib.data.split import splits_of
 from lib.errors import InputError, first_line
-from lib.extraction.outputs import Arrays, FileOutput
+from lib.extraction.file_output import Arrays, FileOutput
 from lib.files import atomic_write
 from lib.outputs import exclusive
 from lib.share import ALONE, Share, shards_of

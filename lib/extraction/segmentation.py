@@ -10,8 +10,9 @@ from PIL import Image
 from lib.data.pictures import PictureError
 from lib.data.segmentation import CATEGORIES, VOID, arrays_of
 from lib.errors import InputError, first_line
+from lib.extraction.array_output import Shapes
 from lib.extraction.categories import NUMBER_OF_COCO_ID
-from lib.extraction.outputs import Arrays, Shapes
+from lib.extraction.file_output import Arrays
 from lib.files import read_json
 
 

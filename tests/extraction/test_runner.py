@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from lib.data.provenance import Provenance
-from lib.extraction.outputs import ArrayOutput
+from lib.extraction.array_output import ArrayOutput
 from lib.extraction.runner import Job, run
 
 

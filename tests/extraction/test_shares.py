@@ -13,7 +13,8 @@ import pytest
 from lib.data.checksums import read_sums
 from lib.data.provenance import Provenance
 from lib.errors import InputError
-from lib.extraction.outputs import ArrayOutput, FileOutput
+from lib.extraction.array_output import ArrayOutput
+from lib.extraction.file_output import FileOutput
 from lib.extraction.runner import Job
 from lib.share import SLURM, TORCHRUN, Share
 from scripts import convert_panoptic
@@ -171,6 +172,8 @@ def test_files_have_their_checksums_in_one_file_at_the_end(tmp_path):
     )
     for output, number in ((one, 0), (other, 2), (one, 1)):
         output.write(number, {"x": np.full(3, number)})
+    hidden = {path.name for path in (tmp_path / "grids").iterdir() if path.name.startswith(".")}
+    assert hidden == {".dev-0-of-2.sha256", ".dev-1-of-2.sha256"}
     one.finish()
     assert "2 of 4" not in one.describe()  # the other's third is counted too
     assert "3 of 4 images of dev" in one.describe()

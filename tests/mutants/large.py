@@ -32,17 +32,20 @@ LARGE = [
     *in_file(
         "lib/extraction/runner.py",
         ("pending = own.intersection(output.pending())", "pending = set(output.pending())", KILLED),
-        ("output.finish_shard(shard)  # its last image was written, and then a kill came", "pass", "tests/extraction/test_outputs.py::test_mended_pictures_complete_the_arrays"),
+        ("output.finish_shard(shard)  # its last image was written, and then a kill came", "pass", "tests/extraction/test_array_output.py::test_killed_before_its_last_shard"),
         ("return not ours or image_id in others.get(split, ())", "return not ours", LISTED),
         ("held.enter_context(exclusive(job.data, name + job.share.mark))", "held.enter_context(exclusive(job.data, name))", KILLED),
         ("if problem and job.share.alone:", "if problem:", LISTED),
     ),
     *in_file(
-        "lib/extraction/outputs.py",
-        ("if not self.complete and not self.folder.is_dir():  # others have merged it meanwhile", "if False:", EXTRACTION + "test_a_split_that_others_have_merged_meanwhile"),
-        ("yield from stack[max(0, first - numbers.start) :]", "yield from stack", "tests/extraction/test_outputs.py::test_killed_and_resumed_gives_the_same_files"),
+        "lib/extraction/file_output.py",
         ("if path != self.sums and (path == self._own_sums or not pending):", "if path != self.sums and path == self._own_sums:", SUMS),
         ("self._own_sums = self.sums if share.alone", "self._own_sums = self.sums if not share.alone", SUMS),
+    ),
+    *in_file(
+        "lib/extraction/array_output.py",
+        ("if not self.complete and not self.folder.is_dir():  # others have merged it meanwhile", "if False:", EXTRACTION + "test_a_split_that_others_have_merged_meanwhile"),
+        ("yield from stack[max(0, first - numbers.start) :]", "yield from stack", "tests/extraction/test_array_output.py::test_a_merge_goes_on_within_a_shard"),
         ("if overwrite and not share.alone:  # one that starts late would undo what others finished", "if False:", EXTRACTION + "test_several_processes_do_not_overwrite"),
     ),
     *in_file(
@@ -64,7 +67,7 @@ LARGE = [
     ),
     *in_file(
         "lib/evaluation/mapped_rows.py",
-        ("found[chosen] = self._map(file)[numbers[chosen] - self.starts[file]]", "found[chosen] = self._map(file)[numbers[chosen] % 4]", ROWS + "test_rows_of_files_are_rows_of_one_array"),
+        ("found[chosen] = self._map(file)[numbers[chosen] - self.starts[file]]", "found[chosen] = self._map(file)[numbers[chosen] % 4]", ROWS + "test_files_need_not_be_equally_long"),
     ),
     *in_file(
         "lib/evaluation/embedding_shards.py",

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lib.data import pack
 from lib.data.provenance import Provenance
-from lib.extraction.outputs import ArrayOutput, FileOutput
+from lib.extraction.array_output import ArrayOutput
 from scripts import convert_panoptic
 from tests.extraction.panoptic import files, refusal, words
 from tests.support import ROOT, naive_segmentation
@@ -23,11 +24,9 @@ SLOWLY = """
 import signal, sys, time
 # Ignored where the tests run in the background.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from lib.extraction import outputs
 from lib.extraction.segmentation import PanopticResult
 from scripts import convert_panoptic
 
-outputs.SYNC_EVERY = 3
 labels = PanopticResult.labels
 
 def slowly(self, image_id):
@@ -79,6 +78,54 @@ def test_stopped_between_the_last_steps(result, monkeypatch):
     assert (folder / "data" / "train_segmentations.npy").exists()
     convert_panoptic.main(words(folder))
     assert files(folder) == whole
+
+
+def test_killed_before_its_last_shard(result, monkeypatch):
+    """Every image has its file."""
+    folder, _ = result
+    convert_panoptic.main(words(folder))
+    whole = files(folder)
+    for path in (folder / "data").glob("train_*.[nm]*"):
+        path.unlink()
+    finish = ArrayOutput.finish_shard
+
+    def killed(self, numbers):
+        if numbers.stop == 24:
+            raise KeyboardInterrupt
+        finish(self, numbers)
+
+    monkeypatch.setattr(ArrayOutput, "finish_shard", killed)
+    assert refusal(folder) == 130
+    monkeypatch.undo()
+    convert_panoptic.main(words(folder))
+    assert files(folder) == whole
+
+
+def test_a_merge_goes_on_within_a_shard(tmp_path, monkeypatch):
+    about = (tmp_path, "train", [*"abcdef"], {"x": ((2,), "float32")})
+    output = ArrayOutput(*about, Provenance("e", "w", None, {}))
+    for number in range(6):
+        output.write(number, {"x": np.full(2, number, np.float32)})
+    for shard in (range(3), range(3, 6)):
+        output.finish_shard(shard)
+    entries = ArrayOutput._entries
+    begun = []
+
+    def killed(self, name, first):
+        begun.append(first)
+        for number, entry in enumerate(entries(self, name, first), first):
+            if number == 5 and len(begun) == 1:
+                raise KeyboardInterrupt
+            yield entry
+
+    monkeypatch.setattr(pack, "SYNC_EVERY", 2)
+    monkeypatch.setattr(ArrayOutput, "_entries", killed)
+    with pytest.raises(KeyboardInterrupt):
+        output.finish()
+    again = ArrayOutput(*about, Provenance("e", "w", None, {}))
+    again.finish()
+    assert begun == [0, 4]  # the second image of the second shard
+    assert np.load(tmp_path / "train_x.npy")[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_mended_pictures_complete_the_arrays(result):
@@ -162,34 +209,6 @@ def test_an_array_that_has_gone(result):
     assert "train_seg_maps.npy: is missing; --overwrite" in refusal(folder)
     convert_panoptic.main(words(folder, "--overwrite"))
     assert (folder / "data" / "train_seg_maps.npy").exists()
-
-
-def test_files_of_an_earlier_version_have_no_checksums(tmp_path):
-    """And are complete without them."""
-    provenance = Provenance("x", "w", None, {})
-
-    def output():
-        return FileOutput(tmp_path / "grids", "dev", ["1", "2", "3"], provenance)
-
-    for number in (0, 1):
-        output().write(number, {"a": np.ones(3)})
-    assert output().pending() == [2]
-    (tmp_path / "grids" / "dev.sha256").unlink()
-    found = output()
-    found.write(2, {"a": np.ones(3)})
-    found.finish()
-    assert "3 of 3 images" in found.describe()
-    assert not (tmp_path / "grids" / "dev.sha256").exists()
-    assert output().pending() == []
-
-
-def test_a_file_without_its_checksum_is_made_again(tmp_path):
-    """Its writer was killed between the two."""
-    provenance = Provenance("x", "w", None, {})
-    output = FileOutput(tmp_path / "grids", "dev", ["1", "2"], provenance)
-    output.write(0, {"a": np.ones(3)})
-    np.save(tmp_path / "grids" / "2.npy", np.ones(3))
-    assert output.pending() == [1]
 
 
 def test_files_of_a_version_with_fewer_arrays_are_made_again(tmp_path):
