@@ -7,7 +7,6 @@ EXTRACTION = "tests/extraction/test_shares.py::"
 KILLED = EXTRACTION + "test_one_of_four_is_killed"
 MERGED = EXTRACTION + "test_whoever_finishes_last_merges"
 DAMAGED = EXTRACTION + "test_a_damaged_shard_is_removed_and_made_again"
-OPEN = EXTRACTION + "test_a_shard_whose_images_have_failed_stays_open"
 SUMS = EXTRACTION + "test_files_have_their_checksums_in_one_file_at_the_end"
 LISTED = EXTRACTION + "test_each_process_lists_what_failed_of_its_own"
 PRODUCTS = "tests/evaluation/test_products.py::"
@@ -31,7 +30,7 @@ LARGE = [
     ),
     *in_file(
         "lib/extraction/runner.py",
-        ("pending = own.intersection(output.pending())", "pending = set(output.pending())", KILLED),
+        ("shards, size = job.share.of(shards_of(len(image_ids), job.batch_size, SHARD)), job.batch_size", "shards, size = shards_of(len(image_ids), job.batch_size, SHARD), job.batch_size", MERGED),
         ("output.finish_shard(shard)  # its last image was written, and then a kill came", "pass", "tests/extraction/test_array_output.py::test_killed_before_its_last_shard"),
         ("return not ours or image_id in others.get(split, ())", "return not ours", LISTED),
         ("held.enter_context(exclusive(job.data, name + job.share.mark))", "held.enter_context(exclusive(job.data, name))", KILLED),
@@ -44,6 +43,7 @@ LARGE = [
     ),
     *in_file(
         "lib/extraction/array_output.py",
+        ("path.unlink()", "pass", DAMAGED),
         ("if not self.complete and not self.folder.is_dir():  # others have merged it meanwhile", "if False:", EXTRACTION + "test_a_split_that_others_have_merged_meanwhile"),
         ("yield from stack[max(0, first - numbers.start) :]", "yield from stack", "tests/extraction/test_array_output.py::test_a_merge_goes_on_within_a_shard"),
         ("if overwrite and not share.alone:  # one that starts late would undo what others finished", "if False:", EXTRACTION + "test_several_processes_do_not_overwrite"),
