@@ -20,7 +20,7 @@ from lib.checkpoint import source_of
 from lib.distributed import process_group, rank
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import add_arguments, add_model, add_outputs, keep_of, target_of
-from lib.evaluation.encode_shards import OthersAtWork
+from lib.evaluation.encode_shards import Unscored
 from lib.evaluation.evaluator import Scored, Shortlist, origin_to_be, score_checkpoint
 from lib.evaluation.extra_arguments import add_extras, extras_of
 from lib.evaluation.opened import FeatureChoice, Target, benchmarks_of
@@ -76,7 +76,7 @@ def main(words: list[str] | None = None) -> None:
             asked = (args.checkpoint, target, choice, vectors, shortlist, extras.perturb, keep)
             try:
                 scored = score_checkpoint(*asked)
-            except OthersAtWork as told:
+            except Unscored as told:
                 print(told)
                 return
             if rank() == 0:

@@ -32,12 +32,13 @@ class Entries(Protocol):
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset: n images, 5n captions, and arrays that are read when asked."""
+    """One split of a dataset: n images, 5n captions or none, and arrays that are read when
+    asked."""
 
     folder: Path
     name: str
     image_ids: list[str]  # n
-    captions: list[str]  # 5n; 5i..5i+4 belong to image i
+    captions: list[str]  # 5n; 5i..5i+4 belong to image i; none of pictures alone
     ids_per_image: int  # how often the ids file repeats an id, 1 or 5
     features: Entries  # [i]: (K, img_dim) float32, or a picture
     family: Family
@@ -90,24 +91,25 @@ def splits_of(folder: Path, suffix: str) -> list[str]:
     return found
 
 
-def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
+def open_split(
+    config: Config, name: str, family_inputs: bool = True, pictures_alone: bool = False
+) -> Split:
     """Open one split of ``config.data`` and check its files against each other and the model;
-    ``family_inputs=False`` opens captions and features alone. Raises InputError: names the file,
-    what it holds and what was expected."""
+    ``family_inputs=False`` opens captions and features alone, and ``pictures_alone`` does without
+    captions where there is no file of them. Raises InputError: names the file, what it holds and
+    what was expected."""
     folder = dataset_folder(config.data.root, config.data.dataset)
-    captions_path = folder / f"{name}_caps.txt"
-    if not captions_path.exists():
-        there = ", ".join(splits_of(folder, "caps"))
-        raise InputError(f"{captions_path}: no such file; the splits there are {there}")
-    captions = read_captions(captions_path)
-    n, rest = divmod(len(captions), CAPTIONS_PER_IMAGE)
-    if rest or n == 0:
-        raise InputError(
-            f"{captions_path}: holds {len(captions)} captions, expected five per image, "
-            "at least five"
-        )
-    image_ids, repeats = read_ids(folder / f"{name}_ids.txt", n)
-    require_usable_ids(folder / f"{name}_ids.txt", image_ids)
+    captions_path, ids_path = folder / f"{name}_caps.txt", folder / f"{name}_ids.txt"
+    captions: list[str] = []
+    images = None
+    if captions_path.exists() or not (pictures_alone and ids_path.is_file()):
+        captions = _captions(captions_path)
+        images = len(captions) // CAPTIONS_PER_IMAGE
+    image_ids, repeats = read_ids(ids_path, images)
+    if not image_ids:
+        raise InputError(f"{ids_path}: holds no id")
+    require_usable_ids(ids_path, image_ids)
+    n = len(image_ids)
     family = family_of(config.model)
     features = _open_features(config, folder, name, image_ids, family.regions(config.model))
     inputs = family.inputs(config.model) if family_inputs else ()
@@ -119,6 +121,19 @@ def open_split(config: Config, name: str, family_inputs: bool = True) -> Split:
     extractors = _extractors(config.features, folder, name, [spec.stem for spec in inputs])
     about = (folder, name, image_ids, captions, repeats)
     return Split(*about, features, family, arrays, axes, extractors)
+
+
+def _captions(path: Path) -> list[str]:
+    """Five per image."""
+    if not path.exists():
+        there = ", ".join(splits_of(path.parent, "caps"))
+        raise InputError(f"{path}: no such file; the splits there are {there}")
+    captions = read_captions(path)
+    if len(captions) % CAPTIONS_PER_IMAGE or not captions:
+        raise InputError(
+            f"{path}: holds {len(captions)} captions, expected five per image, at least five"
+        )
+    return captions
 
 
 def _open_input(spec: Input, config: Config, folder: Path, name: str, images: int) -> MemmapArray:

@@ -57,15 +57,14 @@ class _Tensors:
 def _opened(folder: Path, key: dict[str, Any]) -> tuple[Vectors, Embeddings]:
     """Embeddings in shards, if they are what would be encoded now. Raises InputError."""
     shards = EmbeddingShards(folder)
-    if shards.captions is None:
-        raise InputError(f"{folder}: holds no captions, which the page shows too")
     theirs = {name: shards.key.get(name) for name in key}
     if differing := [name for name in key if theirs[name] != json.loads(json.dumps(key[name]))]:
         raise InputError(
             f"{folder}: is of another checkpoint, split or setting than this run's (its "
             f"{', '.join(differing)} differ); save the embeddings again with eval.py"
         )
-    return Vectors(folder), Embeddings(_Tensors(shards.images), _Tensors(shards.captions))
+    captions = None if shards.captions is None else _Tensors(shards.captions)
+    return Vectors(folder), Embeddings(_Tensors(shards.images), captions)
 
 
 class Gallery:
@@ -83,8 +82,9 @@ class Gallery:
         """Encode a split with a run's best checkpoint, or take the encodings that are kept:
         ``explorer/`` beside the checkpoint, or in ``keep``, where each checkpoint has a folder of
         its own; or those of ``embeddings``, a folder of shards of the same checkpoint and split,
-        whose index is used if it has one. ``say`` gets what a reader should know. Raises
-        InputError: anything wrong with checkpoint, files or arguments."""
+        whose index is used if it has one, and which may be of pictures alone. ``say`` gets what a
+        reader should know. Raises InputError: anything wrong with checkpoint, files or
+        arguments."""
         path = checkpoint_of(run)
         self.run, self.target = run, target
         checksum = file_sha256(path)
@@ -95,7 +95,8 @@ class Gallery:
         file = folder / f"{name}.safetensors"
         if embeddings is None:
             check_writable(file)
-        self.opened: Opened = open_checkpoint(str(path), load_checkpoint(path), target, choice)
+        about = (str(path), load_checkpoint(path), target, choice)
+        self.opened: Opened = open_checkpoint(*about, pictures_alone=embeddings is not None)
         self.split, self.captions = self.opened.split, self.opened.captions
         for note in self.opened.notes:
             say(f"note: {note}")
@@ -107,17 +108,17 @@ class Gallery:
         key = key_of(str(path), self.opened.checkpoint, self.split, target)
         key |= {"features": self.opened.config.features.model_dump(exclude={"folder"})}
         self.vectors: Vectors | None = None
-        about = f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of "
-        about += f"{target.dataset} {target.split}, "
+        told = f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of "
+        told += f"{target.dataset} {target.split}, "
         if embeddings is not None:
             self.vectors, self.embeddings = _opened(embeddings, key)
-            say(about + self.vectors.told)
+            say(told + self.vectors.told)
             return
         started = time.perf_counter()
         self.embeddings, was_there = kept(file, key, self._encode)
         seconds = time.perf_counter() - started
         say(
-            about
+            told
             + (
                 f"encodings from {file}"
                 if was_there
@@ -166,7 +167,9 @@ class Gallery:
         return [(int(i), float(s)) for i, s in zip(numbers, scores, strict=True) if i >= 0]
 
     def sentences(self, image: int) -> np.ndarray:
-        """(5n,) float32: every sentence's score with a picture."""
+        """(5n,) float32: every sentence's score with a picture; none of pictures alone."""
+        if not self.split.captions:
+            return np.empty(0, np.float32)
         with self._lock, torch.inference_mode():
             one = self.embeddings.images[image : image + 1]
             return self._scores(one, self.embeddings.captions).ravel()
@@ -202,6 +205,8 @@ class Gallery:
 
     def own(self, image: int) -> range:
         """The numbers of a picture's sentences."""
+        if not self.split.captions:
+            return range(0)
         return range(image * CAPTIONS_PER_IMAGE, (image + 1) * CAPTIONS_PER_IMAGE)
 
     def _here(self, tensor: torch.Tensor) -> torch.Tensor:

@@ -132,7 +132,10 @@ def keep_of(args: argparse.Namespace) -> Keep | None:
     folder = Path(given)
     is_new = not folder.exists() and (not folder.suffix or given.endswith("/"))
     if folder.is_dir() or is_new:
-        return Keep(folder, args.embeddings_dtype or DTYPES[0], share_of_environment())
+        files, extras = (args.json, args.save_results), (args.ci, args.benchmarks, args.perturb)
+        figures = (*files, *extras, args.shortlist)
+        about = (args.embeddings_dtype or DTYPES[0], share_of_environment())
+        return Keep(folder, *about, pictures_alone=not any(figures))
     if args.embeddings_dtype is not None:
         raise InputError("--embeddings_dtype is for --save_embeddings FOLDER; a file has float32")
     return None

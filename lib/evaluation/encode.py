@@ -28,7 +28,7 @@ class Embeddings:
     """A split encoded, in the split's order, on the CPU."""
 
     # (n, D) and (5n, D) float32, or rows of files that are read when asked for; in a family that
-    # scores pairs n and 5n sets.
+    # scores pairs n and 5n sets. Of pictures alone, captions are None.
     images: Any
     captions: Any
 
@@ -148,9 +148,11 @@ def encode_part(
     precision: str = "fp32",
     guard: Guard = iter,
 ) -> Embeddings:
-    """Consecutive ``images`` of a split and their captions; the rest as :func:`encode_split` has
-    it."""
+    """Consecutive ``images`` of a split and their captions, if it has any; the rest as
+    :func:`encode_split` has it."""
     encoded = encode_images(model, split, batch_size, workers, images, precision, guard)
+    if not split.captions:
+        return Embeddings(encoded, None)
     first, last = (CAPTIONS_PER_IMAGE * number for number in (images.start, images.stop))
     part, name = captions.part(range(first, last)), f"captions of {split.name}"
     return Embeddings(

@@ -19,8 +19,9 @@ from lib.share import ALONE, Share
 DTYPES = ("float16", "float32")
 
 
-class OthersAtWork(Exception):
-    """This process's share is done, and other processes' is not."""
+class Unscored(Exception):
+    """Why there is nothing to score though all went well: other processes are still at work, or
+    the split is of pictures alone."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Keep:
     folder: Path
     dtype: str = DTYPES[0]
     share: Share = ALONE
+    # Nothing but embeddings is asked for, so that a split without captions will do.
+    pictures_alone: bool = False
 
 
 def encode_shards(
@@ -38,7 +41,8 @@ def encode_shards(
     """Encode this process's shards of a split with the checkpoint at ``path``, but for those that
     are there already, then merge all. Batches follow from the split, so that shards are the same,
     byte for byte, however many processes make them on one kind of machine. Raises
-    :class:`OthersAtWork`, but for the process that finishes last; InputError: NaN or infinite
+    :class:`Unscored`, but for the process that finishes last, and where there are no captions;
+    InputError: NaN or infinite
     features or vectors, or the folder cannot be written."""
     model, split = opened.model, opened.split
     device = next(model.parameters()).device
@@ -50,17 +54,28 @@ def encode_shards(
     writer = ShardWriter(keep.folder, split.image_ids, about, key, keep.dtype, size)
     if writer.was_finished:
         if keep.share.rank == 0:
-            return EmbeddingShards(keep.folder)
-        raise OthersAtWork(keep.share.told(f"{keep.folder} is finished; process 1 scores it"))
+            return _to_score(EmbeddingShards(keep.folder), split)
+        raise Unscored(keep.share.told(f"{keep.folder} is finished; process 1 scores it"))
     workers = min(target.workers, default_workers(processes=keep.share.local_world_size))
     for shard in keep.share.of(writer.shards):
         if not writer.is_done(shard):
             work = (size, workers, shard, target.precision)
             encoded = encode_part(model, split, opened.captions, *work)
-            writer.write(shard, encoded.images.numpy(), encoded.captions.numpy())
+            captions = None if encoded.captions is None else encoded.captions.numpy()
+            writer.write(shard, encoded.images.numpy(), captions)
     if (found := writer.merge()) is None:
         told = f"its shards of {keep.folder} are done; whoever finishes last scores all"
-        raise OthersAtWork(keep.share.told(told))
+        raise Unscored(keep.share.told(told))
+    return _to_score(found, split)
+
+
+def _to_score(found: EmbeddingShards, split: Split) -> EmbeddingShards:
+    """Embeddings, where there are captions among them. Raises Unscored."""
+    if found.captions is None:
+        raise Unscored(
+            f"{found.path}: {len(found.ids):,} pictures of {split.name}; there is no "
+            f"{split.name}_caps.txt, so that nothing is scored"
+        )
     return found
 
 

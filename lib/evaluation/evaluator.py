@@ -128,7 +128,7 @@ def score_checkpoint(
     candidates alone; ``perturb`` names what is scored again on changed captions or pictures;
     ``keep`` names a folder for the embeddings, which are scored as they are there. Raises
     InputError: anything wrong with checkpoint, files or arguments;
-    :class:`lib.evaluation.encode_shards.OthersAtWork`."""
+    :class:`lib.evaluation.encode_shards.Unscored`."""
     check_split(target.dataset, target.split)
     device = local_device(target.device, 0 if keep is None else keep.share.local_rank)
     checkpoint = load_checkpoint(path)
@@ -143,7 +143,8 @@ def score_checkpoint(
         if choice.images is not None and "images" not in types:
             raise InputError("--images is for models that read pictures; neither stage does")
         target, choice = _applicable(target, choice, checkpoint)
-    ready = open_checkpoint(path, checkpoint, target, choice)
+    alone = keep is not None and keep.pictures_alone
+    ready = open_checkpoint(path, checkpoint, target, choice, pictures_alone=alone)
     split, model = ready.split, ready.model
     if needs_vectors and model.pairwise:
         raise InputError(

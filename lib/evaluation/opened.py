@@ -95,10 +95,15 @@ class Opened:
 
 
 def open_checkpoint(
-    path: str, checkpoint: Checkpoint, target: Target, choice: FeatureChoice
+    path: str,
+    checkpoint: Checkpoint,
+    target: Target,
+    choice: FeatureChoice,
+    pictures_alone: bool = False,
 ) -> Opened:
-    """Open what ``checkpoint``, read from ``path``, needs. Raises InputError: anything wrong with
-    checkpoint, files or arguments."""
+    """Open what ``checkpoint``, read from ``path``, needs; ``pictures_alone`` as in
+    :func:`lib.data.split.open_split`. Raises InputError: anything wrong with checkpoint, files or
+    arguments."""
     checkpoint = checkpoint.relocated(target.locations)
     require_features(path, checkpoint, choice)
     notes = []
@@ -109,8 +114,9 @@ def open_checkpoint(
             "(--features says otherwise)"
         )
     config = retargeted(checkpoint.config, target, choice)
-    split = open_split(config, target.split)
-    check_split(target.dataset, target.split, len(split.image_ids))
+    split = open_split(config, target.split, pictures_alone=pictures_alone)
+    if split.captions:
+        check_split(target.dataset, target.split, len(split.image_ids))
     model, tokenizer = load_model(checkpoint, path, target.data_path)
     set_limits(model, None, target.pair_memory_gb or config.eval.pair_memory_gb)
     captions = tokenise(split.captions, tokenizer)

@@ -160,6 +160,23 @@ def test_missing_dataset(tmp_path):
         load(tmp_path)
 
 
+def test_pictures_alone(tmp_path):
+    write(tmp_path)
+    settings = from_dict({"data": {"root": str(tmp_path)}, "model": SIZES}, "test")
+    assert len(open_split(settings, "train", pictures_alone=True).captions) == 5 * N
+    (tmp_path / "f30k_precomp" / "train_caps.txt").unlink()
+    split = open_split(settings, "train", pictures_alone=True)
+    assert split.captions == []
+    assert split.image_ids == [f"{100 + i}" for i in range(N)]
+    with pytest.raises(InputError, match=r"holds no <split>_caps\.txt"):
+        open_split(settings, "train")
+    with pytest.raises(InputError, match=r"holds no <split>_caps\.txt"):
+        open_split(settings, "typo", pictures_alone=True)
+    (tmp_path / "f30k_precomp" / "train_ids.txt").write_text("")
+    with pytest.raises(InputError, match=r"train_ids\.txt: holds no id"):
+        open_split(settings, "train", pictures_alone=True)
+
+
 def test_nan_names_the_entry(tmp_path):
     rows = np.ones((N, K, C), np.float16)
     rows[4, 1, 2] = np.nan

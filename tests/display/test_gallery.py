@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fastapi.testclient import TestClient
 
 from lib.checkpoint import checkpoint_of, load_checkpoint
+from lib.display.app import build_app
 from lib.display.gallery import Gallery
 from lib.errors import InputError
-from lib.evaluation.encode_shards import Keep
+from lib.evaluation.encode_shards import Keep, Unscored
 from lib.evaluation.evaluator import score_checkpoint
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.products import matrix_of
@@ -95,6 +97,29 @@ def test_what_changed_on_the_disk_is_encoded_again(shown_runs, world, tmp_path):
         assert "encoded in" in told[count]
     Gallery(*about)
     assert "encodings from" in told[3]
+
+
+def test_pictures_alone(galleries, world, tmp_path):
+    gallery = galleries[0]
+    folder = tmp_path / "data" / "scenes_precomp"
+    shutil.copytree(world / "scenes_precomp", folder)
+    (folder / "test_caps.txt").unlink()
+    target = replace(gallery.target, data_path=str(folder.parent))
+    path, keep = str(checkpoint_of(gallery.run)), Keep(tmp_path / "e", pictures_alone=True)
+    with pytest.raises(Unscored):
+        score_checkpoint(path, target, FeatureChoice(), keep=keep)
+    found = Gallery(gallery.run, target, FeatureChoice(), None, print, keep.folder)
+    query = gallery.split.captions[3]
+    assert [i for i, _ in found.best(query, 4)] == [i for i, _ in gallery.best(query, 4)]
+    assert len(found.sentences(2)) == len(found.own(2)) == 0
+    client = TestClient(build_app([found], None, ("testserver",)))
+    (run,) = client.get("/runs").json()
+    assert (run["pictures"], run["sentences"], run["examples"]) == (10, 0, [])
+    shown = client.get(f"/picture/{found.split.image_ids[2]}").json()
+    assert shown["sentences"] == shown["own"] == []
+    assert found.explain(2, query, None).score == gallery.explain(2, query, None).score
+    with pytest.raises(InputError, match=r"test_caps\.txt: no such file"):
+        Gallery(gallery.run, target, FeatureChoice(), tmp_path / "keep")
 
 
 def test_what_is_no_run(tmp_path, galleries):

@@ -1,6 +1,7 @@
 """eval.py --save_embeddings FOLDER: alone, by several processes, killed and resumed."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,45 @@ def test_killed_and_resumed_by_another_number(checkpoint, world, alone, tmp_path
     eval_script.main(words(checkpoint, world, folder))
     assert len(encoded) == 4  # one of five was there
     assert files(folder) == files(alone)
+
+
+@pytest.fixture
+def gallery(world, tmp_path):
+    """A copy of the test split without captions."""
+    folder = tmp_path / "gallery" / "scenes_precomp"
+    shutil.copytree(world / "scenes_precomp", folder)
+    for path in folder.glob("test_*"):
+        path.rename(folder / f"holiday_{path.name.removeprefix('test_')}")
+    (folder / "holiday_caps.txt").unlink()
+    return folder.parent
+
+
+def test_pictures_alone_are_embedded_and_not_scored(
+    checkpoint, gallery, alone, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "e"
+    own = "--split", "holiday"
+    for rank in (1, 0):
+        as_process(monkeypatch, rank, 2)
+        eval_script.main(words(checkpoint, gallery, folder, *own))
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("process 2 of 2: its shards of")
+    assert told[1:] == [
+        f"{folder}: 10 pictures of holiday; there is no holiday_caps.txt, so that nothing is scored"
+    ]
+    shards = EmbeddingShards(folder)
+    assert shards.captions is None
+    np.testing.assert_array_equal(shards.images[:], EmbeddingShards(alone).images[:])
+    eval_script.main(words(checkpoint, gallery, folder, *own))
+    assert "nothing is scored" in capsys.readouterr().out
+    for flags in (("--json", tmp_path / "r.json"), ("--ci", "95"), ("--perturb", "words")):
+        with pytest.raises(SystemExit, match=r"holiday_caps\.txt: no such file; the splits there"):
+            eval_script.main(words(checkpoint, gallery, tmp_path / "other", *own, *flags))
+    for name in TORCHRUN:
+        monkeypatch.delenv(name)
+    with pytest.raises(SystemExit, match=r"holiday_caps\.txt: no such file"):
+        eval_script.main(words(checkpoint, gallery, tmp_path / "e.safetensors", *own))
+    assert not (tmp_path / "other").exists()
 
 
 def test_finished_embeddings_are_kept(checkpoint, world, tmp_path, monkeypatch, capsys):

@@ -91,6 +91,18 @@ LARGE = [
         ('"precision": target.precision,', "", GALLERY + "test_embeddings_in_shards_stand_for_encodings"),
     ),
     *in_file(
+        "lib/data/split.py",
+        ("if captions_path.exists() or not (pictures_alone and ids_path.is_file()):", "if not pictures_alone:", "tests/data/test_split.py::test_pictures_alone"),
+    ),
+    *in_file(
+        "lib/evaluation/arguments.py",
+        ("pictures_alone=not any(figures)", "pictures_alone=True", ENCODE + "test_pictures_alone_are_embedded_and_not_scored"),
+    ),
+    *in_file(
+        "lib/display/gallery.py",
+        ("return range(0)", "pass", GALLERY + "test_pictures_alone"),
+    ),
+    *in_file(
         "lib/evaluation/vectors.py",
         ("some = np.flatnonzero(scores >= least)", "some = np.flatnonzero(scores > least)", VECTORS + "test_equal_scores_stand_in_their_order"),
         ("own = np.broadcast_to(np.arange(start, start + len(block)), found.shape)", "own = np.broadcast_to(np.arange(len(block)), found.shape)", VECTORS + "test_equal_scores_stand_in_their_order"),
