@@ -1,7 +1,8 @@
 """How encoding, memory and ranking grow with the pictures of a split.
 
 python benchmarks/growth.py [--images 1000 5000 20000]
-python benchmarks/growth.py --images 20000 100000 --ranking     # of random vectors of 1,024 values
+python benchmarks/growth.py --images 20000 100000 --ranking                # of random vectors
+python benchmarks/growth.py --images 200000 --ranking --width 128    # sooner: shorter vectors
 
 Region-level 3SHNet with random weights and a BERT of one layer (the others take as much each, per
 caption); 36 regions, float32. Each size runs in a process of its own; peaks are of the memory above
@@ -94,10 +95,10 @@ class Vectors(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.ones(1))
 
 
-def measure_ranking(images: int, sender: Connection) -> None:
+def measure_ranking(images: int, width: int, sender: Connection) -> None:
     """Send nothing of encoding, and both ways of ranking random unit vectors."""
     torch.manual_seed(0)
-    sides = [unit(torch.randn(n, 1024)) for n in (images, CAPTIONS_PER_IMAGE * images)]
+    sides = [unit(torch.randn(n, width)) for n in (images, CAPTIONS_PER_IMAGE * images)]
     embeddings = Embeddings(*sides)
     sender.send([None, *ranked(embeddings, Vectors(), anonymous_memory())])
 
@@ -128,6 +129,9 @@ def main() -> None:
     parser.add_argument(
         "--ranking", action="store_true", help="leave encoding out: rank random vectors"
     )
+    parser.add_argument(
+        "--width", type=from_one, default=1024, help="values of a random vector, with --ranking"
+    )
     args = parser.parse_args()
     print(machine())
     print("| pictures | encoding | peak | ranking in blocks | peak | by the matrix | peak |")
@@ -140,8 +144,8 @@ def main() -> None:
                 write_bert(root / "bert", layers=1)
             receiver, sender = multiprocessing.Pipe(False)
             context = multiprocessing.get_context("spawn")
-            work, about = (measure_ranking, images) if args.ranking else (measure, root)
-            child = context.Process(target=work, args=(about, sender))
+            work = (measure_ranking, images, args.width) if args.ranking else (measure, root)
+            child = context.Process(target=work[0], args=(*work[1:], sender))
             child.start()
             sender.close()  # so that a child that fails ends this too
             figures = receiver.recv()
