@@ -2,13 +2,16 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from lib.errors import InputError, first_line, one_line
 from lib.files import check_writable, real_path
+from lib.share import Share
 
 try:
     import fcntl
@@ -88,6 +91,31 @@ def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None
         with suppress(OSError):
             lock.unlink()
         os.close(descriptor)
+
+
+@contextmanager
+def shared(folder: Path, name: str, share: Share) -> Iterator[None]:
+    """Hold a part of ``folder`` for one process's share of work, beside the others that were
+    started with it. Raises InputError: another process has the same share, or processes of another
+    number are at work, who would do the same again."""
+    with ExitStack() as held:
+        with exclusive(folder, f"{name}-starting", wait=True):
+            held.enter_context(exclusive(folder, name + share.mark))
+            for lock in folder.glob(f".{escape(name)}*.lock"):
+                found = re.fullmatch(rf"\.{re.escape(name)}(?:-\d+-of-(\d+))?\.lock", lock.name)
+                if found is None or lock.name == f".{name}{share.mark}.lock":
+                    continue
+                descriptor = _locked(lock, wait=False)
+                if descriptor is not None:  # of a process that was killed
+                    lock.unlink(missing_ok=True)
+                    os.close(descriptor)
+                elif (size := int(found[1] or 1)) != share.world_size:
+                    many = "a process" if size == 1 else f"one of {size} processes"
+                    raise InputError(
+                        f"{folder}: {many} started earlier is at work on the same ({lock.name}); "
+                        "wait for it, or stop it"
+                    )
+        yield
 
 
 def _locked(lock: Path, wait: bool) -> int | None:

@@ -40,7 +40,7 @@ BELOW = {
     "weights": {"errors", "files"},
     "files": {"errors"},
     "device": {"errors"},
-    "outputs": {"errors", "files"},
+    "outputs": {"errors", "files", "share"},
 }
 LIB = sorted((ROOT / "lib").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))

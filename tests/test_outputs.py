@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from lib.errors import InputError
-from lib.outputs import check_outputs, exclusive, new_file, require_different
+from lib.outputs import check_outputs, exclusive, new_file, require_different, shared
+from lib.share import ALONE, Share
 from tests.support import ROOT
 
 
@@ -99,6 +100,31 @@ def test_the_second_is_told_who_holds_it(tmp_path):
         with exclusive(tmp_path / "new", "grid"):  # the system let go of it
             assert lock.read_text().startswith(f"process {os.getpid()} on ")
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_share_beside_its_launch_alone(tmp_path):
+    """Processes of one number are together, those of another are refused while one is at work."""
+    with holder(tmp_path, "work-1-of-3") as other:
+        with shared(tmp_path, "work", Share(0, 3)), shared(tmp_path, "more-work", Share(0, 2)):
+            assert (tmp_path / ".work-0-of-3.lock").is_file()
+        with pytest.raises(InputError, match="is in use by process"), \
+                shared(tmp_path, "work", Share(1, 3)):  # fmt: skip
+            pass
+        for share in (Share(1, 2), ALONE):
+            with pytest.raises(InputError, match=r"one of 3 processes .* \(\.work-1-of-3"), \
+                    shared(tmp_path, "work", share):  # fmt: skip
+                pass
+        other.kill()
+    with shared(tmp_path, "work", Share(1, 2)):  # what the killed one left is removed
+        assert [path.name for path in tmp_path.iterdir()] == [".work-1-of-2.lock"]
+    with holder(tmp_path, "work") as other:
+        with pytest.raises(InputError, match=r"a process started earlier is at work"), \
+                shared(tmp_path, "work", Share(0, 2)):  # fmt: skip
+            pass
+        other.kill()
+    with shared(tmp_path, "work", ALONE):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_waiting_for_it(tmp_path):

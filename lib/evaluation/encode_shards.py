@@ -14,6 +14,7 @@ from lib.evaluation.records import Origin
 from lib.evaluation.shard_writer import ShardWriter
 from lib.files import file_sha256
 from lib.models.common.hub import is_hub_word, local_folder
+from lib.outputs import shared
 from lib.share import ALONE, Share
 
 DTYPES = ("float16", "float32")
@@ -42,8 +43,8 @@ def encode_shards(
     are there already, then merge all. Batches follow from the split, so that shards are the same,
     byte for byte, however many processes make them on one kind of machine. Raises
     :class:`Unscored`, but for the process that finishes last, and where there are no captions;
-    InputError: NaN or infinite
-    features or vectors, or the folder cannot be written."""
+    InputError: NaN or infinite features or vectors, the folder cannot be written, or processes of
+    another number are writing it."""
     model, split = opened.model, opened.split
     device = next(model.parameters()).device
     size = target.batch_size or encoding_batch(device)
@@ -57,12 +58,13 @@ def encode_shards(
             return _to_score(EmbeddingShards(keep.folder), split)
         raise Unscored(keep.share.told(f"{keep.folder} is finished; process 1 scores it"))
     workers = min(target.workers, default_workers(processes=keep.share.local_world_size))
-    for shard in keep.share.of(writer.shards):
-        if not writer.is_done(shard):
-            work = (size, workers, shard, target.precision)
-            encoded = encode_part(model, split, opened.captions, *work)
-            captions = None if encoded.captions is None else encoded.captions.numpy()
-            writer.write(shard, encoded.images.numpy(), captions)
+    with shared(keep.folder, "encoding", keep.share):
+        for shard in keep.share.of(writer.shards):
+            if not writer.is_done(shard):
+                work = (size, workers, shard, target.precision)
+                encoded = encode_part(model, split, opened.captions, *work)
+                captions = None if encoded.captions is None else encoded.captions.numpy()
+                writer.write(shard, encoded.images.numpy(), captions)
     if (found := writer.merge()) is None:
         told = f"its shards of {keep.folder} are done; whoever finishes last scores all"
         raise Unscored(keep.share.told(told))

@@ -23,7 +23,7 @@ import numpy as np
 from lib.errors import InputError, first_line
 from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.files import atomic_write, file_sha256, read_json, remove_stale
-from lib.outputs import exclusive
+from lib.outputs import exclusive, shared
 from lib.share import ALONE, Share
 
 FOLDER, MANIFEST, UNFINISHED = "index", "index.json", "unfinished.json"
@@ -83,7 +83,8 @@ def build_index(
     """Train, add this process's share of the shards, and merge, each unless it is there already;
     ``say`` gets what is done. Whether the index is finished: with several processes the last one
     merges. Raises InputError: an index of other embeddings or of another shape is there, unless
-    ``overwrite``; embeddings that are damaged, or fewer than can be trained on."""
+    ``overwrite``; embeddings that are damaged, or fewer than can be trained on; or processes of
+    another number are at work."""
     faiss = load_faiss()
     folder, width = shards.path / FOLDER, shards.images.shape[1]
     about: dict[str, Any] = {
@@ -120,12 +121,13 @@ def build_index(
             _train(faiss, shards, about["factory"], shape, folder / TRAINED)
             say(share.told(f"{folder}: trained {about['factory']}"))
     numbers = range(len(shards.shards))
-    for number in share.of(numbers):
-        path = folder / _name(number)
-        if not path.is_file() and not (folder / MANIFEST).is_file():
-            if problem := shards.damaged(number):
-                raise InputError(problem)
-            _add(faiss, shards, number, folder / TRAINED, path)
+    with shared(folder, "adding", share):
+        for number in share.of(numbers):
+            path = folder / _name(number)
+            if not path.is_file() and not (folder / MANIFEST).is_file():
+                if problem := shards.damaged(number):
+                    raise InputError(problem)
+                _add(faiss, shards, number, folder / TRAINED, path)
     with exclusive(folder, "index", wait=True):
         if (folder / MANIFEST).is_file():
             return True

@@ -21,7 +21,7 @@ from lib.data.split import splits_of
 from lib.errors import InputError, first_line
 from lib.extraction.file_output import Arrays, FileOutput
 from lib.files import atomic_write
-from lib.outputs import exclusive
+from lib.outputs import exclusive, shared
 from lib.share import ALONE, Share, shards_of
 
 FAILED = "failed.txt"
@@ -69,11 +69,11 @@ def extract_splits(
     that fails; ``extract`` gets batches of one shape, and is None where ``load`` gives the arrays.
     Whether all splits are whole now, by whichever process. Raises InputError: pictures that could
     not be used, once everything else is done, unless there are other processes, beside which that
-    is a note; or another process is extracting the same."""
+    is a note; or others are extracting the same."""
     with ExitStack() as held:
         for split in ids:
             name = "-".join(filter(None, (job.extractor, job.place.replace("/", "-"), split)))
-            held.enter_context(exclusive(job.data, name + job.share.mark))
+            held.enter_context(shared(job.data, name, job.share))
         outputs = {split: output_of(split, image_ids) for split, image_ids in ids.items()}
         failures = {}
         for split, output in outputs.items():
