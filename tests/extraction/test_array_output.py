@@ -58,13 +58,19 @@ def test_killed_and_resumed_gives_the_same_files(result, signum, tmp_path):
     assert files(folder) == files(whole)
 
 
+def converted(folder):
+    """What a conversion leaves, which is removed again."""
+    convert_panoptic.main(words(folder))
+    found = files(folder)
+    for path in (folder / "data").glob("train_*.[nm]*"):
+        path.unlink()
+    return found
+
+
 def test_stopped_between_the_last_steps(result, monkeypatch):
     """One array has its name already when the process ends."""
     folder, _ = result
-    convert_panoptic.main(words(folder))
-    whole = files(folder)
-    for path in (folder / "data").glob("train_*.[nm]*"):
-        path.unlink()
+    whole = converted(folder)
     rename = Path.replace
 
     def once(self, target):
@@ -83,10 +89,7 @@ def test_stopped_between_the_last_steps(result, monkeypatch):
 def test_killed_before_its_last_shard(result, monkeypatch):
     """Every image has its file."""
     folder, _ = result
-    convert_panoptic.main(words(folder))
-    whole = files(folder)
-    for path in (folder / "data").glob("train_*.[nm]*"):
-        path.unlink()
+    whole = converted(folder)
     finish = ArrayOutput.finish_shard
 
     def killed(self, numbers):
