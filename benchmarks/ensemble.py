@@ -31,13 +31,14 @@ from pathlib import Path
 import numpy as np
 import eval_ensemble
 from safetensors.numpy import load_file
+from lib.evaluation.extras import Extras
 from lib.evaluation.protocols import evaluate
 
 way, *files = sys.argv[1:]
 started = time.perf_counter()
 if way == "ours":
     weights = [1 / len(files)] * len(files)
-    record = eval_ensemble.score_ensemble(files, weights, None, None)
+    record = eval_ensemble.score_ensemble(files, weights, None, None, Extras())
     sums = [result.metrics.rsum for result in record.results]
 else:
     matrices = [load_file(file)["scores"] for file in files]

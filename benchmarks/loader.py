@@ -48,7 +48,7 @@ def main() -> None:
             started = time.perf_counter()
             for _ in training_loader(pairs, epoch, batches, args.workers, pin=False):
                 pass
-            rates.append(batches.size / (time.perf_counter() - started))
+            rates.append(sum(map(len, batches)) / (time.perf_counter() - started))
         rate = median_rate(rates[1:])
         print(f"| loader, {args.workers} workers, batch {args.batch_size} | {rate} samples/s |")
 

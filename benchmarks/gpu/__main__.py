@@ -62,7 +62,7 @@ SECTIONS = {
     "extraction": Section(
         "Extraction", 240,
         ["benchmarks/extraction.py --pictures 200 --repeats 2"],
-        ["benchmarks/extraction.py --pictures 1 --repeats 1 --extractors grid"],
+        ["benchmarks/extraction.py --pictures 1 --repeats 1 --tiny"],
     ),
     "resume": Section(
         "Killed and resumed", 150, ["-m benchmarks.gpu.resume"],

@@ -18,7 +18,7 @@ RUNS = {
                 "memory --batch_size 4"],
     "ensemble": ["--members 2 --images 100"],
     "evaluation": ["--images 5 --repeats 1"],
-    "extraction": ["--pictures 1 --repeats 1 --extractors grid regions"],
+    "extraction": ["--pictures 1 --repeats 1 --tiny"],
     "faults": ["--share 0.001 --groups settings bombs"],
     "galleries": [],  # with embeddings of their own, below
     "growth": ["--images 20", "--images 20 --ranking"],

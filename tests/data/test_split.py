@@ -208,6 +208,7 @@ class Measured(TrainingPairs):
         Path(root, f"peak-{os.getpid()}").write_text(str(peak()))
         return item
 
+own = peak()  # of the libraries
 config = from_dict({"data": {"root": root, "dataset": "coco"}}, "test")
 split = open_split(config, "train")
 captions = tokenise(split.captions, BertTokenizer(bert))
@@ -218,15 +219,15 @@ for workers in (0, 2):
         assert images.features.shape[2] == 2048
 peaks = {path.name: float(path.read_text()) for path in Path(root).glob("peak-*")}
 main = peaks.pop(f"peak-{os.getpid()}")
-print(f"peak of the process {main:.2f} GB, of its workers {sorted(peaks.values())} GB")
+print(f"peak of the process {main:.2f} GB, of its workers {sorted(peaks.values())}, own {own:.2f}")
 assert len(peaks) == 2
-assert max(main, *peaks.values()) < 1
+assert max(main, *peaks.values()) - own < 0.5
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs sparse files")
 @pytest.mark.slow
-def test_a_coco_sized_split_stays_under_a_gigabyte(tmp_path, world):
+def test_a_coco_sized_split_takes_less_than_half_a_gigabyte(tmp_path, world):
     """113,287 x 36 x 2048 float32, 33 GB as a sparse file, opened and sampled for real."""
     n = 113_287
     folder = tmp_path / "coco_precomp"

@@ -160,10 +160,8 @@ def test_other_preprocessing_is_another_making(pictures, model, tmp_path):
 SLOWLY = """
 import sys, time
 from lib.data import pictures
-from lib.extraction import outputs
 from scripts import extract_segmentation
 
-outputs.SYNC_EVERY = 2
 decode = pictures.decode
 
 def slowly(path):

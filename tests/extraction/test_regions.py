@@ -115,7 +115,7 @@ def test_another_number_of_regions_is_another_making(pictures):
     extract_regions.main(words(pictures))
     with pytest.raises(SystemExit) as left:
         extract_regions.main(words(pictures, "--regions", "4"))
-    assert "made otherwise are there: regions 6 there, 4 now" in left.value.code
+    assert "made with other settings: regions 6 there, 4 now" in left.value.code
 
 
 def test_detectors_that_do_not_suit(tmp_path):
@@ -149,10 +149,8 @@ def words(folder, *flags):
 SLOWLY = """
 import sys, time
 from lib.data import pictures
-from lib.extraction import outputs
 from scripts import extract_regions
 
-outputs.SYNC_EVERY = 1
 decode = pictures.decode
 
 def slowly(path):
