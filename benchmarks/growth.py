@@ -68,6 +68,7 @@ class Watch:
             self.peak = max(self.peak, anonymous_memory())
 
 
+WIDTH = 1024  # values of a random vector
 MATRIX = 20_000  # most pictures whose matrix is made: 8 GB
 
 
@@ -130,9 +131,13 @@ def main() -> None:
         "--ranking", action="store_true", help="leave encoding out: rank random vectors"
     )
     parser.add_argument(
-        "--width", type=from_one, default=1024, help="values of a random vector, with --ranking"
+        "--width",
+        type=from_one,
+        help=f"values of a random vector, with --ranking; default: {WIDTH}",
     )
     args = parser.parse_args()
+    if args.width is not None and not args.ranking:
+        parser.error("--width is for --ranking")
     print(machine())
     print("| pictures | encoding | peak | ranking in blocks | peak | by the matrix | peak |")
     print("|---|---|---|---|---|---|---|")
@@ -144,7 +149,9 @@ def main() -> None:
                 write_bert(root / "bert", layers=1)
             receiver, sender = multiprocessing.Pipe(False)
             context = multiprocessing.get_context("spawn")
-            work = (measure_ranking, images, args.width) if args.ranking else (measure, root)
+            work = (
+                (measure_ranking, images, args.width or WIDTH) if args.ranking else (measure, root)
+            )
             child = context.Process(target=work[0], args=(*work[1:], sender))
             child.start()
             sender.close()  # so that a child that fails ends this too

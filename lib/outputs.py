@@ -67,11 +67,16 @@ def new_file(path: Path) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None]:
+def exclusive(
+    folder: Path,
+    name: str = "",
+    wait: bool = False,
+    advice: str = "wait for it, or choose another folder",
+) -> Iterator[None]:
     """Hold ``folder``, which is made, for this process; ``name`` tells parts of a folder that may
     be written at once. The operating system lets go of it however the process ends. Raises
-    InputError: another process holds it, by its number and command, unless ``wait`` waits for it;
-    or the folder cannot be written."""
+    InputError: another process holds it, by its number and command, and ``advice``, unless ``wait``
+    waits for it; or the folder cannot be written."""
     lock = folder / f".{name or 'in-use'}.lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,10 +86,7 @@ def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: cannot be written ({first_line(error)})") from error
     if descriptor is None:
-        holder = "another process"
-        with suppress(OSError):
-            holder = lock.read_text(encoding="utf-8", errors="replace").strip() or holder
-        raise InputError(f"{folder}: is in use by {holder}; wait for it, or choose another folder")
+        raise InputError(f"{folder}: is in use by {_holder(lock)}; {advice}")
     try:
         yield
     finally:
@@ -95,27 +97,39 @@ def exclusive(folder: Path, name: str = "", wait: bool = False) -> Iterator[None
 
 @contextmanager
 def shared(folder: Path, name: str, share: Share) -> Iterator[None]:
-    """Hold a part of ``folder`` for one process's share of work, beside the others that were
-    started with it. Raises InputError: another process has the same share, or processes of another
-    number are at work, who would do the same again."""
+    """Hold a part of ``folder`` for one process's share of work, beside the others of its launch.
+    Raises InputError: another process has the same share, or a launch with another number of
+    processes is still running, which does the same work."""
     with ExitStack() as held:
         with exclusive(folder, f"{name}-starting", wait=True):
-            held.enter_context(exclusive(folder, name + share.mark))
             for lock in folder.glob(f".{escape(name)}*.lock"):
                 found = re.fullmatch(rf"\.{re.escape(name)}(?:-\d+-of-(\d+))?\.lock", lock.name)
                 if found is None or lock.name == f".{name}{share.mark}.lock":
                     continue
-                descriptor = _locked(lock, wait=False)
+                try:
+                    descriptor = _locked(lock, wait=False)
+                except OSError as error:
+                    told = f"cannot be opened ({first_line(error)}), expected a lock; remove it"
+                    raise InputError(f"{lock}: {told}") from error
                 if descriptor is not None:  # of a process that was killed
                     lock.unlink(missing_ok=True)
                     os.close(descriptor)
                 elif (size := int(found[1] or 1)) != share.world_size:
-                    many = "a process" if size == 1 else f"one of {size} processes"
                     raise InputError(
-                        f"{folder}: {many} started earlier is at work on the same ({lock.name}); "
-                        "wait for it, or stop it"
+                        f"{folder}: {_holder(lock)}, one of {size}, is still working on the same "
+                        f"files, and this is one of {share.world_size}; wait for all of them, or "
+                        "stop them"
                     )
+            held.enter_context(exclusive(folder, name + share.mark, advice="wait for it"))
         yield
+
+
+def _holder(lock: Path) -> str:
+    """Who has a lock, as its file says."""
+    with suppress(OSError):
+        if text := lock.read_text(encoding="utf-8", errors="replace").strip():
+            return text
+    return "another process"
 
 
 def _locked(lock: Path, wait: bool) -> int | None:

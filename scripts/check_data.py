@@ -35,18 +35,21 @@ def scan(split: Split) -> list[str]:
     return problems
 
 
-def check(config: Config, name: str) -> list[str]:
-    """Print what a split holds; return its problems."""
+def check(config: Config, name: str, pictures_alone: bool) -> list[str]:
+    """Print what a split holds; return its problems. It may be of ``pictures_alone``."""
     print(f"\n{name}")
     try:
-        split = open_split(config, name)
+        split = open_split(config, name, pictures_alone=pictures_alone)
     except InputError as error:
         return [str(error)]
     per = "image" if split.ids_per_image == 1 else "caption"
     empty = sum(not caption.strip() for caption in split.captions)
     print(f"  images         {len(split.image_ids):,}, one id per {per}")
-    print(f"  captions       {len(split.captions):,}, {empty} empty")
-    print(f"  first          {split.image_ids[0]}: {split.captions[0]!r}")
+    if split.captions:
+        print(f"  captions       {len(split.captions):,}, {empty} empty")
+        print(f"  first          {split.image_ids[0]}: {split.captions[0]!r}")
+    else:
+        print(f"  captions       none, no {name}_caps.txt: pictures to search among")
     print(f"  features       {split.features.describe()}")
     for label, array in split.arrays.items():
         print(f"  {label:<14} {array.describe()}, {array.path.name}")
@@ -78,7 +81,7 @@ def main() -> None:
         folder = dataset_folder(config.data.root, config.data.dataset)
         splits = args.splits.split(",") if args.splits else splits_of(folder, "caps")
         print(f"{folder}: splits {', '.join(splits)}")
-        problems = [p for name in splits for p in check(config, name)]
+        problems = [p for name in splits for p in check(config, name, bool(args.splits))]
         print()
         for problem in problems:
             print(f"error: {problem}", file=sys.stderr)

@@ -100,16 +100,14 @@ def detect(args: argparse.Namespace) -> None:
 
     if args.overwrite and not job.share.alone:
         raise InputError(f"--overwrite is for one process; remove {out}, which several shall make")
-    if args.overwrite and folder.is_dir():
-        shutil.rmtree(folder)
-    whole = extract_splits(
-        job,
-        ids,
-        lambda split, image_ids: ImageBoxes(folder, split, image_ids, provenance, job.share),
-        load,
-        boxes,
-    )
-    if not whole:  # whoever finishes last writes the file
+    stale = [folder] if args.overwrite and folder.is_dir() else []
+
+    def output(split: str, image_ids: list[str]) -> ImageBoxes:
+        if stale:  # now that nobody else is at work on it
+            shutil.rmtree(stale.pop())
+        return ImageBoxes(folder, split, image_ids, provenance, job.share)
+
+    if not extract_splits(job, ids, output, load, boxes):  # whoever finishes last writes the file
         return
     with joining(folder):
         if not folder.is_dir():  # another process has just written it

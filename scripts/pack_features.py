@@ -78,7 +78,7 @@ def pack_split(
     Raises:
         InputError: there are no files to pack, or they have changed since they were packed.
     """
-    split = open_split(config, name, family_inputs=False)
+    split = open_split(config, name, family_inputs=False, pictures_alone=True)
     features, files, ids = config.features, split.features, split.image_ids
     if not isinstance(files, FeatureFiles):
         raise InputError(

@@ -111,14 +111,14 @@ def test_a_share_beside_its_launch_alone(tmp_path):
                 shared(tmp_path, "work", Share(1, 3)):  # fmt: skip
             pass
         for share in (Share(1, 2), ALONE):
-            with pytest.raises(InputError, match=r"one of 3 processes .* \(\.work-1-of-3"), \
+            with pytest.raises(InputError, match=rf"process {other.pid} .*, one of 3, is still"), \
                     shared(tmp_path, "work", share):  # fmt: skip
                 pass
         other.kill()
     with shared(tmp_path, "work", Share(1, 2)):  # what the killed one left is removed
         assert [path.name for path in tmp_path.iterdir()] == [".work-1-of-2.lock"]
     with holder(tmp_path, "work") as other:
-        with pytest.raises(InputError, match=r"a process started earlier is at work"), \
+        with pytest.raises(InputError, match=r"one of 1, .* and this is one of 2"), \
                 shared(tmp_path, "work", Share(0, 2)):  # fmt: skip
             pass
         other.kill()

@@ -1,7 +1,7 @@
 """Runs the sections of the GPU campaign, each in a process of its own, and prints Markdown.
 
 python -m benchmarks.gpu [--sections steps parity ...]
-python -m benchmarks.gpu --device cpu --tiny          # that all of it runs, in two minutes
+python -m benchmarks.gpu --device cpu --tiny          # that all of it runs, in a few minutes
 
 A section that fails or takes too long says so in its place, and the others go on. With --tiny,
 sizes are so small that their figures tell nothing."""

@@ -102,7 +102,8 @@ def open_split(
     captions_path, ids_path = folder / f"{name}_caps.txt", folder / f"{name}_ids.txt"
     captions: list[str] = []
     images = None
-    if captions_path.exists() or not (pictures_alone and ids_path.is_file()):
+    there = captions_path.exists() or captions_path.is_symlink()  # to a disk that is not mounted
+    if there or not (pictures_alone and ids_path.is_file()):
         captions = _captions(captions_path)
         images = len(captions) // CAPTIONS_PER_IMAGE
     image_ids, repeats = read_ids(ids_path, images)
@@ -124,7 +125,13 @@ def open_split(
 
 
 def _captions(path: Path) -> list[str]:
-    """Five per image."""
+    """The captions of a file, five per image."""
+    ids = path.with_name(path.name.replace("_caps.txt", "_ids.txt"))
+    if not path.exists() and ids.is_file():
+        raise InputError(
+            f"{path}: no such file, though {ids.name} is there; training and figures need captions "
+            "(eval.py --save_embeddings FOLDER alone does not)"
+        )
     if not path.exists():
         there = ", ".join(splits_of(path.parent, "caps"))
         raise InputError(f"{path}: no such file; the splits there are {there}")

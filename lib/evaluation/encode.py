@@ -70,7 +70,7 @@ class Embeddings:
                 return (one @ other.T).cpu().numpy()
 
         def score(images: np.ndarray, captions: np.ndarray) -> np.ndarray:
-            product = dot if device.type == "cpu" else on_card  # NumPy's: blocks slow torch's down
+            product = dot if device.type == "cpu" else on_card  # torch's is slower in blocks
             (found,) = (product(images, captions) for _ in guard((None,)))
             return found
 

@@ -43,8 +43,8 @@ def encode_shards(
     are there already, then merge all. Batches follow from the split, so that shards are the same,
     byte for byte, however many processes make them on one kind of machine. Raises
     :class:`Unscored`, but for the process that finishes last, and where there are no captions;
-    InputError: NaN or infinite features or vectors, the folder cannot be written, or processes of
-    another number are writing it."""
+    InputError: NaN or infinite features or vectors, the folder cannot be written, or another
+    launch is writing it."""
     model, split = opened.model, opened.split
     device = next(model.parameters()).device
     size = target.batch_size or encoding_batch(device)
@@ -52,41 +52,44 @@ def encode_shards(
     key |= {"features": opened.config.features.model_dump(exclude={"folder"})}
     key |= {"batch_size": size, "device": device.type}
     about = (target.dataset, target.split, origin)
-    writer = ShardWriter(keep.folder, split.image_ids, about, key, keep.dtype, size)
-    if writer.was_finished:
-        if keep.share.rank == 0:
-            return _to_score(EmbeddingShards(keep.folder), split)
-        raise Unscored(keep.share.told(f"{keep.folder} is finished; process 1 scores it"))
     workers = min(target.workers, default_workers(processes=keep.share.local_world_size))
+    # Before anything is removed that another launch may be writing.
     with shared(keep.folder, "encoding", keep.share):
+        writer = ShardWriter(keep.folder, split.image_ids, about, key, keep.dtype, size)
+        if writer.was_finished and keep.share.rank > 0:
+            then = "; process 1 scores it" if split.captions else ""
+            raise Unscored(keep.share.told(f"{keep.folder} is finished{then}"))
+        if writer.was_finished:
+            return _to_score(EmbeddingShards(keep.folder), keep, split)
         for shard in keep.share.of(writer.shards):
             if not writer.is_done(shard):
                 work = (size, workers, shard, target.precision)
                 encoded = encode_part(model, split, opened.captions, *work)
                 captions = None if encoded.captions is None else encoded.captions.numpy()
                 writer.write(shard, encoded.images.numpy(), captions)
-    if (found := writer.merge()) is None:
-        told = f"its shards of {keep.folder} are done; whoever finishes last scores all"
-        raise Unscored(keep.share.told(told))
-    return _to_score(found, split)
+        if (found := writer.merge()) is None:
+            then = "scores all" if split.captions else "merges all"
+            told = f"its shards of {keep.folder} are done; whoever finishes last {then}"
+            raise Unscored(keep.share.told(told))
+    return _to_score(found, keep, split)
 
 
-def _to_score(found: EmbeddingShards, split: Split) -> EmbeddingShards:
+def _to_score(found: EmbeddingShards, keep: Keep, split: Split) -> EmbeddingShards:
     """Embeddings, where there are captions among them. Raises Unscored."""
     if found.captions is None:
-        raise Unscored(
-            f"{found.path}: {len(found.ids):,} pictures of {split.name}; there is no "
-            f"{split.name}_caps.txt, so that nothing is scored"
-        )
+        told = f"{found.path}: {len(found.ids):,} pictures of {split.name}; there is no "
+        raise Unscored(keep.share.told(f"{told}{split.name}_caps.txt, so nothing is scored"))
     return found
 
 
 def key_of(path: str, checkpoint: Checkpoint, split: Split, target: Target) -> dict[str, Any]:
     """Plain data that says which encodings a checkpoint makes of a split."""
     hub = is_hub_word(path) or Path(path).is_dir()
+    fingerprint = split.fingerprint()
     return {
         "checkpoint": local_folder(path).name if hub else file_sha256(Path(path)),
-        "split": split.fingerprint(),
+        "captions": fingerprint.pop("captions"),
+        "split": fingerprint,
         "files": split.files_sha256(),
         "precision": target.precision,
         "locations": target.locations,

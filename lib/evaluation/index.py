@@ -104,9 +104,24 @@ def build_index(
             f"--code is {shape.code}, expected at most {min(ROTATED, width)} bytes for vectors of "
             f"{width} values"
         )
+    if overwrite and not share.alone:
+        raise InputError("--overwrite is for one process; remove the index that it replaces")
+    # Before anything is removed that another launch may be writing.
+    with shared(folder, "building", share):
+        return _build(faiss, shards, (shape, about), share, overwrite, say)
+
+
+def _build(
+    faiss: Any,
+    shards: EmbeddingShards,
+    wanted: tuple[Shape, dict[str, Any]],
+    share: Share,
+    overwrite: bool,
+    say: Callable[[str], None],
+) -> bool:
+    """What is not there yet of an index of a shape, and what its manifest says of it."""
+    (shape, about), folder = wanted, shards.path / FOLDER
     with exclusive(folder, "index", wait=True):
-        if overwrite and not share.alone:
-            raise InputError("--overwrite is for one process; remove the index that it replaces")
         for name in (MANIFEST, UNFINISHED):
             if (folder / name).is_file():
                 _require_same(folder / name, about, overwrite)
@@ -121,13 +136,12 @@ def build_index(
             _train(faiss, shards, about["factory"], shape, folder / TRAINED)
             say(share.told(f"{folder}: trained {about['factory']}"))
     numbers = range(len(shards.shards))
-    with shared(folder, "adding", share):
-        for number in share.of(numbers):
-            path = folder / _name(number)
-            if not path.is_file() and not (folder / MANIFEST).is_file():
-                if problem := shards.damaged(number):
-                    raise InputError(problem)
-                _add(faiss, shards, number, folder / TRAINED, path)
+    for number in share.of(numbers):
+        path = folder / _name(number)
+        if not path.is_file() and not (folder / MANIFEST).is_file():
+            if problem := shards.damaged(number):
+                raise InputError(problem)
+            _add(faiss, shards, number, folder / TRAINED, path)
     with exclusive(folder, "index", wait=True):
         if (folder / MANIFEST).is_file():
             return True

@@ -69,7 +69,7 @@ def gallery_ranks(
 ) -> list[Ranks]:
     """:func:`ranks` in each of several galleries: consecutive images, and consecutive captions that
     are those of these images. However many there are, all scores are asked for once, and blocks
-    with own pairs once more, but for the first few; memory is that of those."""
+    with own pairs a second time, but for the first few, which are kept; memory is that of these."""
     images, captions = scores.shape
     height, width = getattr(scores, "block", (CHUNK_ROWS, captions))
     rows, columns = _chunks(images, height), _chunks(captions, width)

@@ -168,8 +168,12 @@ def test_pictures_alone(tmp_path):
     split = open_split(settings, "train", pictures_alone=True)
     assert split.captions == []
     assert split.image_ids == [f"{100 + i}" for i in range(N)]
-    with pytest.raises(InputError, match=r"holds no <split>_caps\.txt"):
+    with pytest.raises(InputError, match=r"no such file, though train_ids\.txt is there; training"):
         open_split(settings, "train")
+    (tmp_path / "f30k_precomp" / "train_caps.txt").symlink_to("elsewhere")
+    with pytest.raises(InputError, match=r"train_caps\.txt: no such file, though"):
+        open_split(settings, "train", pictures_alone=True)
+    (tmp_path / "f30k_precomp" / "train_caps.txt").unlink()
     with pytest.raises(InputError, match=r"holds no <split>_caps\.txt"):
         open_split(settings, "typo", pictures_alone=True)
     (tmp_path / "f30k_precomp" / "train_ids.txt").write_text("")

@@ -19,6 +19,7 @@ from lib.share import SLURM, TORCHRUN
 from lib.training.loop import Run
 from scripts import search
 from tests.support import ROOT
+from tests.test_outputs import holder
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,8 @@ def test_pictures_alone_are_embedded_and_not_scored(
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("process 2 of 2: its shards of")
     assert told[1:] == [
-        f"{folder}: 10 pictures of holiday; there is no holiday_caps.txt, so that nothing is scored"
+        f"process 1 of 2: {folder}: 10 pictures of holiday; there is no holiday_caps.txt, so "
+        "nothing is scored"
     ]
     shards = EmbeddingShards(folder)
     assert shards.captions is None
@@ -134,13 +136,38 @@ def test_pictures_alone_are_embedded_and_not_scored(
     eval_script.main(words(checkpoint, gallery, folder, *own))
     assert "nothing is scored" in capsys.readouterr().out
     for flags in (("--json", tmp_path / "r.json"), ("--ci", "95"), ("--perturb", "words")):
-        with pytest.raises(SystemExit, match=r"holiday_caps\.txt: no such file; the splits there"):
+        with pytest.raises(SystemExit, match=r"holiday_caps\.txt: no such file, though"):
             eval_script.main(words(checkpoint, gallery, tmp_path / "other", *own, *flags))
     for name in TORCHRUN:
         monkeypatch.delenv(name)
     with pytest.raises(SystemExit, match=r"holiday_caps\.txt: no such file"):
         eval_script.main(words(checkpoint, gallery, tmp_path / "e.safetensors", *own))
     assert not (tmp_path / "other").exists()
+
+
+def test_what_another_launch_is_writing_stays(checkpoint, world, tmp_path, monkeypatch):
+    """Whoever is refused has removed nothing, whatever it wanted to write."""
+    folder, plain, done = tmp_path / "e", encode_shards.encode_part, []
+
+    def dies(*about):
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(about)
+        return plain(*about)
+
+    monkeypatch.setattr(encode_shards, "encode_part", dies)
+    with pytest.raises(SystemExit):
+        eval_script.main(words(checkpoint, world, folder))
+    for rank in (None, 0):  # the same share, and one of another launch
+        if rank is not None:
+            as_process(monkeypatch, rank, 2)
+        with holder(folder, "encoding") as other:
+            before = files(folder)
+            assert len(before) > 5
+            with pytest.raises(SystemExit, match="wait for"):
+                eval_script.main(words(checkpoint, world, folder, "--embeddings_dtype", "float32"))
+            assert files(folder) == before
+            other.kill()
 
 
 def test_finished_embeddings_are_kept(checkpoint, world, tmp_path, monkeypatch, capsys):
@@ -185,34 +212,38 @@ SLOWLY = """
 import sys, time
 import eval as program
 from lib.evaluation import encode_shards
-plain = encode_shards.encode_part
+plain, begun = encode_shards.encode_part, []
 def slowly(*about):
-    time.sleep(float(sys.argv.pop(1)) if sys.argv[1][0].isdigit() else 60)
+    begun.append(about)
+    if len(begun) == 2:
+        time.sleep(300)
     return plain(*about)
 encode_shards.encode_part = slowly
-program.main(sys.argv[2:])
+program.main(sys.argv[1:])
 """
 
 
 @pytest.mark.slow
 def test_one_of_four_is_killed(checkpoint, world, alone, tmp_path):
-    """Four processes at once; the third is killed in its first shard, and the others finish theirs.
-    The same four commands then make what is missing."""
+    """Four processes share five shards; the first is killed in its second, and the others finish
+    theirs. Three processes then make what is missing."""
     folder, env = tmp_path / "e", dict(os.environ)
     command = words(checkpoint, world, folder)
 
-    def start(rank, *program):
-        told = {name: str(v) for name, v in zip(TORCHRUN, (rank, 4, rank, 4), strict=True)}
+    def start(rank, size, *program):
+        told = {name: str(v) for name, v in zip(TORCHRUN, (rank, size, rank, size), strict=True)}
         return subprocess.Popen([sys.executable, *program, *command], cwd=ROOT, env=env | told)
 
-    running = [start(rank, "eval.py") for rank in (0, 1, 3)]
-    killed = start(2, "-c", SLOWLY, "60", "x")
+    killed = start(0, 4, "-c", SLOWLY)
+    running = [start(rank, 4, "eval.py") for rank in (1, 2, 3)]
     assert [process.wait(120) for process in running] == [0, 0, 0]
     deadline = time.monotonic() + 60
-    while not is_shards(folder) and time.monotonic() < deadline:
+    while len(list(folder.glob("0*.json"))) < 4 and time.monotonic() < deadline:
+        assert killed.poll() is None
         time.sleep(0.1)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
+    assert len(list(folder.glob("0*.json"))) == 4
     assert not (folder / MANIFEST).exists()
-    assert [start(rank, "eval.py").wait(120) for rank in range(4)] == [0] * 4
+    assert [process.wait(120) for process in [start(r, 3, "eval.py") for r in range(3)]] == [0] * 3
     assert files(folder) == files(alone)

@@ -15,6 +15,7 @@ from lib.evaluation.vectors import How, Vectors, brute_force
 from lib.share import Share
 from scripts import build_index as program
 from tests.evaluation.shards import write_shards
+from tests.test_outputs import holder
 
 SHAPE = Shape(lists=16, code=4)
 VECTORS, WIDTH = 10_000, 8
@@ -82,6 +83,17 @@ def test_nothing_is_printed_by_faiss(gallery, built, capfd, tmp_path):
     moved = shutil.copytree(gallery[0], tmp_path / "moved")
     assert Vectors(moved).index is not None
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_another_launch_is_building_stays(gallery, built, tmp_path):
+    shards = copied(gallery, tmp_path / "e")
+    shutil.copytree(built, shards.path / FOLDER)
+    with holder(shards.path / FOLDER, "building-1-of-2") as other:
+        before = sorted(path.name for path in (shards.path / FOLDER).iterdir())
+        with pytest.raises(InputError, match=r"one of 2, is still working on the same files"):
+            build_index(shards, Shape(lists=32, code=4), overwrite=True)
+        assert sorted(path.name for path in (shards.path / FOLDER).iterdir()) == before
+        other.kill()
 
 
 def test_processes_build_the_same(gallery, built, tmp_path):

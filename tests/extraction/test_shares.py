@@ -9,15 +9,26 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from lib.data.checksums import read_sums
 from lib.data.provenance import Provenance
+from lib.data.segmentation import CATEGORIES
 from lib.errors import InputError
 from lib.extraction.array_output import ArrayOutput
+from lib.extraction.categories import NAMES, upsnet_number
 from lib.extraction.file_output import FileOutput
+from lib.extraction.panoptic_model import small_model
+from lib.extraction.regions import Detector
 from lib.extraction.runner import Job
 from lib.share import SLURM, TORCHRUN, Share
-from scripts import convert_panoptic
+from scripts import (
+    convert_panoptic,
+    detect_objects,
+    extract_grid,
+    extract_regions,
+    extract_segmentation,
+)
 from tests.extraction.panoptic import files, words
 from tests.support import ROOT
 
@@ -50,6 +61,21 @@ def environment(rank, world_size):
 def as_process(monkeypatch, rank, world_size, names=TORCHRUN):
     for name, value in zip(names, (rank, world_size, rank, world_size), strict=True):
         monkeypatch.setenv(name, str(value))
+
+
+def everything(folder):
+    """Path -> content of all files below a folder."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+class Corners(torch.nn.Module):
+    """A detector that finds two boxes in every picture."""
+
+    def forward(self, pictures):
+        boxes = torch.tensor([[1.0, 2, 30, 40], [10, 10, 30, 50]])
+        about = {"scores": torch.tensor([0.4, 0.9]), "labels": torch.tensor([1, 18])}
+        return [{"boxes": boxes, **about} for _ in pictures]
 
 
 @pytest.fixture
@@ -102,6 +128,45 @@ def test_whoever_finishes_last_merges(pair, monkeypatch, capsys, names):
         assert ("24 images" in told) == (rank == 1)
     convert_panoptic.main(words(folder))  # all is there
     assert files(folder) == files(whole)
+
+
+SMALL = ["--backbone", "timm:test_resnet", "--weights", "random", "--size", "64"]
+
+
+@pytest.mark.parametrize("name", ["grid", "regions", "segmentation", "detections"])
+def test_every_extractor_is_shared(name, world, tmp_path, monkeypatch, capsys):
+    """By two processes, the second first: the same bytes as alone."""
+    pictures = world / "scenes_precomp" / "images"
+    ids = sorted(path.stem for path in pictures.iterdir())[:5]
+    monkeypatch.setattr(detect_objects, "load_detector", lambda _: Detector(Corners(), "x", None))
+    boxes = str(tmp_path / "boxes" / "detections.json")
+    commands = {
+        "grid": (extract_grid, SMALL),
+        "regions": (extract_regions, [*SMALL, "--boxes", boxes, "--regions", "2"]),
+        "segmentation": (extract_segmentation, ["--model", str(tmp_path / "model")]),
+        "detections": (detect_objects, []),
+    }
+
+    def extract(name, folder):
+        command, flags = commands[name]
+        folder.mkdir(exist_ok=True)
+        (folder / "train_ids.txt").write_text("\n".join(ids))
+        words = ["--images", str(pictures), "--data", str(folder), "--device", "cpu"]
+        command.main([*words, "--workers", "0", "--batch_size", "1", *flags])
+        return capsys.readouterr().out
+
+    if name == "segmentation":
+        for part in small_model([NAMES[upsnet_number(i)] for i in range(CATEGORIES)]):
+            part.save_pretrained(tmp_path / "model")
+    if name == "regions":
+        extract("detections", tmp_path / "boxes")
+    extract(name, tmp_path / "alone")
+    for rank in (1, 0):
+        as_process(monkeypatch, rank, 2)
+        assert extract(name, tmp_path / "shared").startswith(f"process {rank + 1} of 2: ")
+    one, other = (everything(tmp_path / folder) for folder in ("alone", "shared"))
+    assert len(one) > 2
+    assert one == other
 
 
 def test_each_process_lists_what_failed_of_its_own(pair, monkeypatch, capsys):
