@@ -87,12 +87,13 @@ LARGE = [
         ("for shard in keep.share.of(writer.shards):", "for shard in writer.shards:", ENCODE + "test_processes_share_the_shards"),
         ("if not writer.is_done(shard):", "if True:", ENCODE + "test_killed_and_resumed_by_another_number"),
         ('"checkpoint": local_folder(path).name if hub else file_sha256(Path(path)),', "", GALLERY + "test_a_gallery_is_encoded_once"),
+        ("with shared(keep.folder, \"encoding\", keep.share):", "if True:", ENCODE + "test_what_another_launch_is_writing_stays"),
         ('"files": split.files_sha256(),', "", GALLERY + "test_what_changed_on_the_disk_is_encoded_again"),
         ('"precision": target.precision,', "", GALLERY + "test_embeddings_in_shards_stand_for_encodings"),
     ),
     *in_file(
         "lib/data/split.py",
-        ("if captions_path.exists() or not (pictures_alone and ids_path.is_file()):", "if not pictures_alone:", "tests/data/test_split.py::test_pictures_alone"),
+        ("if there or not (pictures_alone and ids_path.is_file()):", "if not pictures_alone:", "tests/data/test_split.py::test_pictures_alone"),
     ),
     *in_file(
         "lib/evaluation/arguments.py",
@@ -114,6 +115,7 @@ LARGE = [
     ),
     *in_file(
         "lib/evaluation/index.py",
+        ("with shared(folder, \"building\", share):", "if True:", INDEX + "test_what_another_launch_is_building_stays"),
         ("if theirs != shards.checksum:", "if False:", INDEX + "test_an_index_of_other_embeddings_is_refused"),
         ("if size is None or size != sizes.get(name):", "if False:", INDEX + "test_a_file_that_was_cut_short_is_refused"),
         ("if problem := shards.damaged(number):", "if problem := None:", INDEX + "test_damaged_embeddings_are_not_indexed"),
@@ -144,6 +146,7 @@ LARGE = [
     *in_file(
         "lib/outputs.py",
         ("if found is None or lock.name == f\".{name}{share.mark}.lock\":", "if found is None:", "tests/test_outputs.py::test_a_share_beside_its_launch_alone"),
+        ("descriptor = _locked(lock, wait=False)", "descriptor = None", "tests/test_outputs.py::test_a_share_beside_its_launch_alone"),
         ("elif (size := int(found[1] or 1)) != share.world_size:", "elif (size := int(found[1] or 1)) > share.world_size:", "tests/test_outputs.py::test_a_share_beside_its_launch_alone"),
     ),
     *in_file(
