@@ -104,7 +104,7 @@ def shared(folder: Path, name: str, share: Share) -> Iterator[None]:
         with exclusive(folder, f"{name}-starting", wait=True):
             for lock in folder.glob(f".{escape(name)}*.lock"):
                 found = re.fullmatch(rf"\.{re.escape(name)}(?:-\d+-of-(\d+))?\.lock", lock.name)
-                if found is None or lock.name == f".{name}{share.mark}.lock":
+                if found is None:
                     continue
                 try:
                     descriptor = _locked(lock, wait=False)

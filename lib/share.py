@@ -62,9 +62,10 @@ def share_of_environment() -> Share:
         found = {names[0]: rank, names[1]: size, names[2]: local or "0"}
         for name, value in found.items():
             if value is None or not value.isdecimal():
+                told = "" if name == names[1] else f"{names[1]} is {size} and "
                 raise InputError(
-                    f"{names[1]} is {size} and {name} is {value or 'not set'}, expected the "
-                    f"variables that torchrun or srun sets; unset {names[1]} to work alone"
+                    f"{told}{name} is {value or 'not set'}, expected the variables that torchrun "
+                    f"or srun sets; unset {names[1]} to work alone"
                 )
         rank_, size_, local_ = map(int, found.values())  # type: ignore[arg-type]
         if rank_ >= max(size_, 1):

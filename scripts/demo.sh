@@ -36,11 +36,15 @@ step 2 training "training on regions and on grids, side by side"
 "$PYTHON" -m lib.demo.train_both --data_path "$DATA_PATH" --out "$OUT" "$@"
 
 step 3 evaluation "evaluating both on pictures that training never saw"
-for features in region grid; do
-    "$PYTHON" eval.py --checkpoint "$OUT/$features/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset scenes --save_results "$OUT/$features/results.safetensors" \
-        --save_embeddings "$OUT/$features/embeddings.safetensors" --json "$OUT/$features/results.json"
-done
+evaluate() {
+    "$PYTHON" eval.py --checkpoint "$OUT/$1/model_best.pth" --data_path "$DATA_PATH" \
+        --dataset scenes --save_results "$OUT/$1/results.safetensors" \
+        --save_embeddings "$OUT/$1/embeddings.safetensors" --json "$OUT/$1/results.json"
+}
+evaluate grid > "$OUT/evaluation.log" 2>&1 &  # beside the other, and printed after it
+evaluate region || { kill $!; exit 1; }
+wait $! || { cat "$OUT/evaluation.log" >&2; exit 1; }
+cat "$OUT/evaluation.log"
 
 step 4 hybrid "evaluating the hybrid, region + grid, from their saved scores"
 "$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \

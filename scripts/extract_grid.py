@@ -88,6 +88,8 @@ def main(words: list[str] | None = None) -> None:
         "--grid_size", type=int, help="average the cells to this side; default: keep all"
     )
     args = parse(parser, words, ("grid_size", *SIZES))
+    if Path(args.out).is_absolute() or ".." in Path(args.out).parts:
+        parser.error(f"--out is {args.out}, expected the name of a folder inside --data")
     with exit_on_error():
         extract(args)
 

@@ -47,7 +47,7 @@ def test_a_batch_script_of_slurm_is_one_process(monkeypatch):
         (("4", "4"), "RANK is 4, expected a number below WORLD_SIZE, 4"),
         (("x", "4"), "WORLD_SIZE is 4 and RANK is x"),
         (("", "4"), "WORLD_SIZE is 4 and RANK is not set"),
-        (("0", "-1"), "WORLD_SIZE is -1 and WORLD_SIZE is -1"),
+        (("0", "-1"), "WORLD_SIZE is -1, expected the variables"),
     ],
 )
 def test_what_makes_no_sense(monkeypatch, values, message):

@@ -134,6 +134,7 @@ def campaign(args: argparse.Namespace) -> bool:
 def main(words: list[str] | None = None) -> None:
     """Run what the command line, or ``words`` instead of it, asks for."""
     parser = new_parser(__doc__)
+    parser.prog = "sh benchmarks/gpu.sh"
     parser.add_argument(
         "--device", choices=("cuda", "cpu"), default="cuda", help="where to compute"
     )

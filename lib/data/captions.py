@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,29 @@ class TokenisedCaptions:
         starts = self.starts[captions.start : captions.stop + 1]
         about = (self.tokenizer, self.cut, self.empty, self.unknown)
         return TokenisedCaptions(self.flat, self.words, starts, *about)
+
+    def distinct(self, count: int) -> tuple["TokenisedCaptions", np.ndarray]:
+        """The different ones among the first ``count`` captions; which of them each is, (count,)
+        int64."""
+        numbers: dict[bytes, int] = {}
+        bounds = self.starts[: count + 1].tolist()
+        which = np.array(
+            [
+                numbers.setdefault(self.flat[start:end].tobytes(), len(numbers))
+                for start, end in pairwise(bounds)
+            ],
+            np.int64,
+        )
+        _, firsts = np.unique(which, return_index=True)
+        spans = [slice(bounds[first], bounds[first + 1]) for first in firsts.tolist()]
+        flat, words = (
+            np.concatenate([np.zeros(0, np.int32), *(array[span] for span in spans)])
+            for array in (self.flat, self.words)
+        )
+        lengths = [span.stop - span.start for span in spans]
+        starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+        about = (self.tokenizer, self.cut, self.empty, self.unknown)
+        return TokenisedCaptions(flat, words, starts, *about), which
 
     def warnings(self, split: str) -> list[str]:
         """What the reader should know once: captions that were cut or are empty."""

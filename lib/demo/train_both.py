@@ -15,8 +15,9 @@ from lib.device import default_workers
 from lib.errors import InputError, exit_on_error
 from lib.jobs import Jobs
 
-# Shorter than the configs' own, which ablations keep, and as good on the demo's pictures: cells of
-# so small grids are too few to drop any, and the sum form ends once both ways find most pairs.
+# Shorter than the configs' own, which ablations keep, and as good within the spread of three seeds
+# (benchmarks/RESULTS.md): cells of so small grids are too few to drop any, and the sum form ends
+# once both ways find most pairs.
 SCHEDULES = {
     "region": ["train.epochs=6", "train.sum_epochs=2", "train.decay_epoch=4"],
     "grid": ["train.epochs=9", "train.sum_epochs=5", "train.decay_epoch=7", "features.drop=0"],

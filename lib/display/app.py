@@ -46,7 +46,8 @@ def build_app(
 
     def gallery_of(run: int) -> Gallery:
         if run >= len(galleries):
-            raise HTTPException(404, f"there are {len(galleries)} runs, counted from 0")
+            several = f"are {len(galleries)} runs" if len(galleries) > 1 else "is 1 run"
+            raise HTTPException(404, f"there {several}, counted from 0")
         return galleries[run]
 
     def number_of(gallery: Gallery, image_id: str) -> int:

@@ -15,6 +15,7 @@ from lib.device import default_workers
 from lib.display.gallery import Gallery
 from lib.errors import InputError
 from lib.evaluation.arguments import add_locations, locations_in
+from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.protocols import default_split
 
@@ -102,6 +103,8 @@ def galleries_of(
         checkpoint_of(run)
     root, dataset = data_of(args.data, runs[0])
     split = split_of(args, runs[0])
+    if embeddings and args.split is None:
+        split = EmbeddingShards(embeddings[0]).split
     about = {"device": args.device, "workers": args.workers, "precision": args.precision}
     target = Target(root, dataset, split, locations_in(args), **about)
     choice = FeatureChoice(args.features, args.features_folder)

@@ -73,7 +73,10 @@ class EmbeddingShards:
                 continue
             paths = [folder / f"{name}.{side}.npy" for name in names]
             for path, count in zip(paths, counts, strict=True):
-                header = read_header(path)
+                try:
+                    header = read_header(path)
+                except InputError as error:
+                    raise InputError(f"{error}; remove {folder}, and evaluate again") from error
                 if header.shape != (each * count, width) or header.dtype != dtype:
                     raise InputError(
                         f"{path}: holds {header.dtype} of shape {header.shape}, expected {dtype} "
@@ -99,8 +102,16 @@ class EmbeddingShards:
         for side in SIDES:
             path = self.path / f"{shard_name(shard['first'], shard['count'])}.{side}.npy"
             if shard[side] is not None and file_sha256(path) != shard[side]:
-                return f"{path}: differs from its checksum in {MANIFEST}; evaluate again"
+                advice = f"remove {self.path}, and evaluate again"
+                return f"{path}: differs from its checksum in {MANIFEST}; {advice}"
         return None
+
+    def require_undamaged(self) -> "EmbeddingShards":
+        """Itself, once all contents are compared, which reads them. Raises InputError."""
+        for number in range(len(self.shards)):
+            if problem := self.damaged(number):
+                raise InputError(problem)
+        return self
 
 
 def shard_name(first: int, count: int) -> str:

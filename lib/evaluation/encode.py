@@ -187,14 +187,20 @@ def encode_captions(
     guard: Guard = iter,
     name: str = "captions",
 ) -> Any:
-    """The first ``count`` captions, in their order; the rest as :func:`encode_split` has it."""
+    """The first ``count`` captions, in their order; the rest as :func:`encode_split` has it. Equal
+    ones are encoded once: in batches of other lengths they would differ in the last bit, which
+    decides a tie that should count against the model."""
     together = model.caption_batch
+    which = np.arange(count)
+    if together is None:  # else encodings depend on the neighbours
+        captions, which = captions.distinct(count)
+        count = len(captions)
     texts = text_batches(captions, count, together or batch_size, consecutive=together is not None)
     device = next(model.parameters()).device
     with evaluating(model), torch.inference_mode(), precision_context(device, precision):
         own = slice(rank(), None, world_size())
         by_length = _encode(model.encode_texts, guard(texts[own]), name, device)
-    place = torch.cat([batch.indices for batch in texts]).argsort()
+    place = torch.cat([batch.indices for batch in texts]).argsort()[torch.from_numpy(which)]
     return map_tensors(by_length, lambda tensor: tensor[place])
 
 

@@ -1,5 +1,9 @@
 """Encodes a split into a folder of shards; with torchrun or Slurm each process takes its share."""
 
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from lib.outputs import shared
 from lib.share import ALONE, Share
 
 DTYPES = ("float16", "float32")
+EVERY = 60.0  # seconds between two lines that tell how far it is
 
 
 class Unscored(Exception):
@@ -60,18 +65,39 @@ def encode_shards(
             then = "; process 1 scores it" if split.captions else ""
             raise Unscored(keep.share.told(f"{keep.folder} is finished{then}"))
         if writer.was_finished:
-            return _to_score(EmbeddingShards(keep.folder), keep, split)
-        for shard in keep.share.of(writer.shards):
-            if not writer.is_done(shard):
+            return _to_score(EmbeddingShards(keep.folder).require_undamaged(), keep, split)
+        own = keep.share.of(writer.shards)
+        missing = [shard for shard in own if not writer.is_done(shard)]
+        if len(missing) < len(own):
+            there = f"{len(own) - len(missing):,} of {len(own):,} shards are there already"
+            print(keep.share.told(f"{keep.folder}: {there}"), flush=True)
+        with _told_when_stopped(keep):
+            last = time.monotonic()
+            for number, shard in enumerate(missing, 1):
                 work = (size, workers, shard, target.precision)
                 encoded = encode_part(model, split, opened.captions, *work)
                 captions = None if encoded.captions is None else encoded.captions.numpy()
                 writer.write(shard, encoded.images.numpy(), captions)
+                if time.monotonic() - last >= EVERY:
+                    last = time.monotonic()
+                    done = f"{number:,} of {len(missing):,} shards are encoded"
+                    print(keep.share.told(f"{keep.folder}: {done}"), flush=True)
         if (found := writer.merge()) is None:
             then = "scores all" if split.captions else "merges all"
             told = f"its shards of {keep.folder} are done; whoever finishes last {then}"
             raise Unscored(keep.share.told(told))
     return _to_score(found, keep, split)
+
+
+@contextmanager
+def _told_when_stopped(keep: Keep) -> Iterator[None]:
+    """A block after whose interruption the reader is told what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        told = f"{keep.folder}: stopped; its finished shards stay, and the same command goes on"
+        print(keep.share.told(told), file=sys.stderr, flush=True)
+        raise
 
 
 def _to_score(found: EmbeddingShards, keep: Keep, split: Split) -> EmbeddingShards:
@@ -82,12 +108,17 @@ def _to_score(found: EmbeddingShards, keep: Keep, split: Split) -> EmbeddingShar
     return found
 
 
+def identity_of(path: str) -> str:
+    """What tells a checkpoint from every other: its file's checksum, or its revision on the hub."""
+    hub = is_hub_word(path) or Path(path).is_dir()
+    return local_folder(path).name if hub else file_sha256(Path(path))
+
+
 def key_of(path: str, checkpoint: Checkpoint, split: Split, target: Target) -> dict[str, Any]:
     """Plain data that says which encodings a checkpoint makes of a split."""
-    hub = is_hub_word(path) or Path(path).is_dir()
     fingerprint = split.fingerprint()
     return {
-        "checkpoint": local_folder(path).name if hub else file_sha256(Path(path)),
+        "checkpoint": identity_of(path),
         "captions": fingerprint.pop("captions"),
         "split": fingerprint,
         "files": split.files_sha256(),

@@ -19,7 +19,7 @@ class SavedEmbeddings(Products):
         """Raises InputError: no such embeddings, damaged, or without captions."""
         self.path = Path(path)
         if self.path.is_dir():
-            shards = EmbeddingShards(self.path)
+            shards = EmbeddingShards(self.path).require_undamaged()
             if shards.captions is None:
                 raise InputError(f"{path}: holds no captions, and so no scores")
             self.dataset, self.split = shards.dataset, shards.split

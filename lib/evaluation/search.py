@@ -12,7 +12,8 @@ from lib.data.captions import tokenise
 from lib.data.dataset import text_batches
 from lib.device import resolve_device
 from lib.errors import InputError
-from lib.evaluation.vectors import Vectors, require_width
+from lib.evaluation.encode_shards import identity_of
+from lib.evaluation.vectors import Vectors, require_checkpoint, require_width
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ def search(
     batches = text_batches(tokenise(list(queries), tokenizer), len(queries), 128)
     with torch.inference_mode():
         texts = torch.cat([model.encode_texts(batch.to(place)).float().cpu() for batch in batches])
+    if any(one.checkpoint is not None for one in embeddings):
+        require_checkpoint(embeddings, checkpoint, identity_of(checkpoint))
     require_width(embeddings, texts.shape[1], checkpoint)
     order = torch.cat([batch.indices for batch in batches]).argsort()
     return best_of(embeddings, texts[order].numpy(), k)

@@ -1,7 +1,7 @@
 """Writes a folder of embeddings, by any number of processes at once.
 
 Until all shards are there the folder's manifest is ``unfinished.json``, and each finished shard has
-a record with its checksums, ``<first>-<last>.<what it is of>.json``."""
+a record with its checksums, ``<first>-<last>.json``."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ from lib.evaluation.embedding_shards import (
     shard_name,
 )
 from lib.evaluation.records import ORIGIN, Evaluated, Origin, require_same_evaluation
-from lib.files import atomic_write, file_sha256, read_json, remove_stale, text_sha256
+from lib.files import atomic_write, file_sha256, read_json, remove_stale
 from lib.outputs import exclusive
 from lib.share import shards_of
 
@@ -40,9 +40,8 @@ class ShardWriter:
         key: dict[str, Any], dtype: str, batch_size: int,
     ):  # fmt: skip
         """Join those that write the same, or begin. ``about`` is dataset, split and origin, ``key``
-        plain data that says what vectors depend on: an unfinished folder of another key, of the
-        same evaluation, is begun again. Raises InputError: finished embeddings of another key, or
-        something else, is in the folder, or it cannot be written."""
+        plain data that says what vectors depend on. Raises InputError: embeddings of another key,
+        finished or not, or something else, is in the folder, or it cannot be written."""
         require_usable_ids(folder, image_ids)
         _require_no_file(folder)
         remove_stale(folder)
@@ -54,19 +53,14 @@ class ShardWriter:
         self.about["key"] = json.loads(json.dumps(key))
         wanted = (origin.checkpoint, dataset, split)
         self.about["key"]["dtype"] = dtype
-        # In the names of the shards' records: those that a process of another key still writes are
-        # none of this one's.
-        self._digest = text_sha256([json.dumps(self.about["key"], sort_keys=True)])[:12]
         with exclusive(folder, "embeddings", wait=True):
             require_replaceable_folder(wanted, lambda: origin, folder)
             found = _about(folder)
             same = found is not None and found.get("key") == self.about["key"]
             self.was_finished = same and (folder / MANIFEST).is_file()
             if not same:
-                _require_unfinished(folder, found, self.about["key"])
-                # A kill in between leaves a folder of ours, to begin with again.
+                _require_no_other(folder, found, self.about["key"])
                 _write(folder / UNFINISHED, self.about)
-                _clear(folder)
             if not (folder / IDS).is_file():
                 text = "".join(f"{image_id}\n" for image_id in image_ids)
                 with atomic_write(folder / IDS) as temporary:
@@ -77,7 +71,7 @@ class ShardWriter:
         return (self.folder / MANIFEST).is_file() or self._record(shard).is_file()
 
     def _record(self, shard: range) -> Path:
-        return self.folder / f"{shard_name(shard.start, len(shard))}.{self._digest}.json"
+        return self.folder / f"{shard_name(shard.start, len(shard))}.json"
 
     def write(self, shard: range, images: np.ndarray, captions: np.ndarray | None) -> None:
         """Write a shard's vectors, (s, D) and (5s, D) or none. Raises InputError: NaN or infinite
@@ -146,23 +140,17 @@ def _about(folder: Path) -> dict[str, Any] | None:
     return None
 
 
-def _clear(folder: Path) -> None:
-    """Remove an unfinished folder's ids, shards and records."""
-    (folder / IDS).unlink(missing_ok=True)
-    for pattern in ("*.json", *(f"*.{side}.npy" for side in SIDES)):
-        for path in folder.glob(f"{'[0-9]' * 10}-{pattern}"):
-            path.unlink(missing_ok=True)
-
-
-def _require_unfinished(folder: Path, found: dict[str, Any] | None, key: dict[str, Any]) -> None:
-    """Refuse to begin where finished embeddings are. Raises InputError: in what they differ."""
-    if found is None or not (folder / MANIFEST).is_file():
+def _require_no_other(folder: Path, found: dict[str, Any] | None, key: dict[str, Any]) -> None:
+    """Refuse to begin where embeddings of another key are. Raises InputError: in what they
+    differ."""
+    if found is None:
         return
     theirs = found.get("key")
     theirs = theirs if isinstance(theirs, dict) else {}
     differing = [name for name in key if theirs.get(name) != key[name]]
+    state = "finished" if (folder / MANIFEST).is_file() else "unfinished"
     raise InputError(
-        f"{folder}: holds finished embeddings of other {', '.join(differing)}; remove the folder, "
+        f"{folder}: holds {state} embeddings of other {', '.join(differing)}; remove the folder, "
         "or choose another"
     )
 

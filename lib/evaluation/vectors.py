@@ -63,8 +63,10 @@ class Vectors:
         self.path, self.index = path, None
         self.images: Any
         self.ids: Any  # image ids, by number
+        self.checkpoint: str | None = None  # what made them, by key_of; a file does not tell
         if path.is_dir():
             shards = EmbeddingShards(path)
+            self.checkpoint = shards.key.get("checkpoint")
             self.images, self.ids = shards.images, shards.ids
             if has_index(path) and not how.exact:
                 self.index = VectorIndex(shards, how.probes, how.candidates)
@@ -102,6 +104,17 @@ class Vectors:
         if self.index is not None:
             return self.index.search(queries, k)
         return brute_force(self.images, queries, k)
+
+
+def require_checkpoint(vectors: Sequence[Vectors], checkpoint: str, own: str) -> None:
+    """Refuse embeddings in shards of another checkpoint than ``own``, as
+    :func:`lib.evaluation.encode_shards.key_of` names it. Raises InputError."""
+    for one in vectors:
+        if one.checkpoint not in (None, own):
+            raise InputError(
+                f"{one.path}: holds embeddings of another checkpoint than {checkpoint}; save them "
+                "again with this one"
+            )
 
 
 def require_width(vectors: Sequence[Vectors], width: int, checkpoint: str) -> None:

@@ -133,5 +133,6 @@ class FileOutput:
 
     def describe(self) -> str:
         """How many of the split's images have a file."""
-        done = self.provenance.counts[self.split]
-        return f"{self.folder}: {done:,} of {len(self.image_ids):,} images of {self.split}"
+        done, total = self.provenance.counts[self.split], len(self.image_ids)
+        so_far = "" if done == total or self._own_sums == self.sums else " so far"
+        return f"{self.folder}: {done:,} of {total:,} images of {self.split}{so_far}"

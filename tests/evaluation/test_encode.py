@@ -43,6 +43,17 @@ def test_embeddings_stand_in_the_split_s_order(parts):
     assert not torch.equal(half.images, found.images)
 
 
+def test_equal_sentences_tie(parts, config):
+    """Though they would be encoded in batches of other lengths, beside others."""
+    model, split, _ = parts
+    texts = [f"a {'very ' * (i % 7)}red clock" for i in range(50)]
+    captions = tokenise(texts, tokenizer_of(config()))
+    found = encode_split(model, split, captions, batch_size=3, workers=0).captions
+    for i, text in enumerate(texts):
+        assert torch.equal(found[i], found[texts.index(text)])
+    assert len(found.unique(dim=0)) == 7
+
+
 class Products(RetrievalModel):
     """Scores vectors; counts how many images it gets at once."""
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import eval as eval_script
+from lib.checkpoint import load_checkpoint, save_checkpoint
 from lib.config import load_config
 from lib.evaluation import encode_shards
 from lib.evaluation.embedding_shards import MANIFEST, EmbeddingShards, is_shards
@@ -81,7 +82,9 @@ def test_processes_share_the_shards(checkpoint, world, alone, tmp_path, monkeypa
     assert files(folder) == files(alone)
 
 
-def test_killed_and_resumed_by_another_number(checkpoint, world, alone, tmp_path, monkeypatch):
+def test_killed_and_resumed_by_another_number(
+    checkpoint, world, alone, tmp_path, monkeypatch, capsys
+):
     folder, plain, done = tmp_path / "e", encode_shards.encode_part, []
 
     def dies(*about):
@@ -102,6 +105,7 @@ def test_killed_and_resumed_by_another_number(checkpoint, world, alone, tmp_path
         monkeypatch.delenv(name)
     eval_script.main(words(checkpoint, world, folder))
     assert len(encoded) == 4  # one of five was there
+    assert f"{folder}: 1 of 5 shards are there already" in capsys.readouterr().out
     assert files(folder) == files(alone)
 
 
@@ -145,7 +149,7 @@ def test_pictures_alone_are_embedded_and_not_scored(
     assert not (tmp_path / "other").exists()
 
 
-def test_what_another_launch_is_writing_stays(checkpoint, world, tmp_path, monkeypatch):
+def test_what_another_launch_is_writing_stays(checkpoint, world, tmp_path, monkeypatch, capsys):
     """Whoever is refused has removed nothing, whatever it wanted to write."""
     folder, plain, done = tmp_path / "e", encode_shards.encode_part, []
 
@@ -158,6 +162,8 @@ def test_what_another_launch_is_writing_stays(checkpoint, world, tmp_path, monke
     monkeypatch.setattr(encode_shards, "encode_part", dies)
     with pytest.raises(SystemExit):
         eval_script.main(words(checkpoint, world, folder))
+    told = capsys.readouterr()
+    assert f"{folder}: stopped; its finished shards stay, and the same command" in told.err
     for rank in (None, 0):  # the same share, and one of another launch
         if rank is not None:
             as_process(monkeypatch, rank, 2)
@@ -198,6 +204,15 @@ def test_what_is_no_folder(checkpoint, world, tmp_path):
         given = tmp_path / "e.safetensors"
         eval_script.main(words(checkpoint, world, given, "--embeddings_dtype", "float16"))
     assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_those_of_another_checkpoint_are_not_searched(checkpoint, alone, tmp_path):
+    other = load_checkpoint(checkpoint)
+    other.progress["epoch"] = 7
+    save_checkpoint(tmp_path / "other.pth", other)
+    flags = ["--checkpoint", tmp_path / "other.pth", "--query", "a red clock", "--device", "cpu"]
+    with pytest.raises(SystemExit, match=r"holds embeddings of another checkpoint than .*other"):
+        search.main([str(word) for word in (*flags, "--embeddings", alone)])
 
 
 def test_they_are_searched_where_they_lie(checkpoint, world, alone, capsys):

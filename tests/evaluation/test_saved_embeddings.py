@@ -42,6 +42,16 @@ def test_embeddings_are_as_good_as_scores(tmp_path, capsys):
     assert "ensemble of 2 on scenes, 10 images" in capsys.readouterr().out
 
 
+def test_damaged_vectors_have_no_scores(tmp_path):
+    images, captions, ids = some(10)
+    write_shards(tmp_path / "b", images, ids, captions)
+    path = tmp_path / "b" / "0000000004-0000000007.captions.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match=r"captions\.npy: differs from its checksum"):
+        open_member(tmp_path / "b")
+
+
 def test_a_gallery_has_no_scores(tmp_path):
     images, _, ids = some(10)
     write_shards(tmp_path / "b", images, ids)
