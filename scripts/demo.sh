@@ -32,19 +32,10 @@ if [ ! -f "$DATA_PATH/scenes_b_precomp/scenes.json" ]; then
         --train 1 --dev 1 --test 250 --regions 24 --img_dim 256 --map_size 16
 fi
 
-step 2 training "training on regions and on grids, side by side"
-"$PYTHON" -m lib.demo.train_both --data_path "$DATA_PATH" --out "$OUT" "$@"
-
-step 3 evaluation "evaluating both on pictures that training never saw"
-evaluate() {
-    "$PYTHON" eval.py --checkpoint "$OUT/$1/model_best.pth" --data_path "$DATA_PATH" \
-        --dataset scenes --save_results "$OUT/$1/results.safetensors" \
-        --save_embeddings "$OUT/$1/embeddings.safetensors" --json "$OUT/$1/results.json"
-}
-evaluate grid > "$OUT/evaluation.log" 2>&1 &  # beside the other, and printed after it
-evaluate region || { kill $!; exit 1; }
-wait $! || { cat "$OUT/evaluation.log" >&2; exit 1; }
-cat "$OUT/evaluation.log"
+step 2 "training and evaluation" "training on regions and on grids, side by side"
+"$PYTHON" -m lib.demo.both --data_path "$DATA_PATH" --out "$OUT" "$@"
+echo "== 3 of 6: evaluating both on pictures that training never saw, done as each was trained"
+cat "$OUT/region.evaluation.log" "$OUT/grid.evaluation.log"
 
 step 4 hybrid "evaluating the hybrid, region + grid, from their saved scores"
 "$PYTHON" eval_ensemble.py "$OUT/region/results.safetensors" "$OUT/grid/results.safetensors" \

@@ -17,7 +17,7 @@ PROGRAMS += [
     for path in sorted((ROOT / "benchmarks").glob("*.py"))
     if "__main__" in path.read_text()
 ]
-PROGRAMS += ["lib.demo.scenes.__main__", "lib.demo.small_bert", "lib.demo.train_both"]
+PROGRAMS += ["lib.demo.scenes.__main__", "lib.demo.small_bert", "lib.demo.both"]
 PROGRAMS += ["tests.mutants.__main__", "benchmarks.gpu.__main__"]
 PROGRAMS += [f"benchmarks.gpu.{name}" for name in ("steps", "evaluation", "parity", "resume")]
 NO_OPTIONS = {"scripts.launch"}  # its arguments are torchrun's

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from multiprocessing.pool import ThreadPool
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from lib.data.segmentation import VOID, arrays_of
 from lib.demo.scenes.backgrounds import SETTINGS, STUFF
 from lib.demo.scenes.canvas import SIZE
 from lib.demo.scenes.features import propose_boxes, region_features
-from lib.demo.scenes.files import _make_image, write_world
+from lib.demo.scenes.files import write_world
 from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
 from lib.demo.scenes.things import THINGS
@@ -240,7 +241,7 @@ def test_domains_differ_in_palette_mix_and_phrasing(tmp_path):
 
 def test_a_world_is_the_same_without_other_processes(tmp_path, monkeypatch):
     write_world(SMALL, tmp_path / "pool")
-    monkeypatch.setattr("lib.demo.scenes.files._in_parallel", lambda jobs: map(_make_image, jobs))
+    monkeypatch.setattr("multiprocessing.Pool", lambda *_: ThreadPool(1))
     write_world(SMALL, tmp_path / "alone")
     assert files(tmp_path / "alone") == files(tmp_path / "pool")
 

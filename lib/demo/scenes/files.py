@@ -2,9 +2,9 @@
 
 import json
 import multiprocessing
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
+from multiprocessing.pool import Pool
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from lib.demo.scenes.graphs import relation_matrix, saved_boxes
 from lib.demo.scenes.grid import grid_features
 from lib.demo.scenes.phrases import captions
 from lib.demo.scenes.world import SPLITS, Scene, World, render, sample_scenes
+from lib.device import default_workers
 from lib.errors import InputError
 from lib.files import atomic_write, read_json, reserved_array
 from lib.outputs import exclusive
@@ -43,7 +44,7 @@ def _make_image(job: tuple[World, str, int, Scene, Path, str]) -> tuple:
     return lines, (features, *segmentation, *graphs)
 
 
-def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
+def _make_split(world: World, folder: Path, split: str, first_id: int, pool: Pool) -> None:
     count = getattr(world, split)
     ids = [f"{first_id + i:06d}" for i in range(count)]
     shapes = {
@@ -64,7 +65,8 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
             path = stack.enter_context(atomic_write(folder / f"{split}_{name}.npy"))
             dtype = dtypes.get(name, world.dtype)
             arrays.append(reserved_array(path, (count, *shape), dtype))
-        progress = tqdm(_in_parallel(jobs), f"{split} pictures", count, disable=None)
+        made = pool.imap(_make_image, jobs, chunksize=8)
+        progress = tqdm(made, f"{split} pictures", count, disable=None)
         for i, (five, values) in enumerate(progress):
             lines += five
             for array, value in zip(arrays, values, strict=True):
@@ -74,11 +76,6 @@ def _make_split(world: World, folder: Path, split: str, first_id: int) -> None:
     for name, rows in (("caps", lines), ("ids", ids)):
         with atomic_write(folder / f"{split}_{name}.txt") as temporary:
             temporary.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
-
-
-def _in_parallel(jobs: list[tuple]) -> Iterator[tuple]:
-    with multiprocessing.Pool(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield from pool.imap(_make_image, jobs, chunksize=8)
 
 
 def write_world(world: World, folder: Path) -> bool:
@@ -103,10 +100,12 @@ def write_world(world: World, folder: Path) -> bool:
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error})") from error
     with exclusive(folder):
-        first_id = 1
-        for split in SPLITS:
-            _make_split(world, folder, split, first_id)
-            first_id += getattr(world, split)
+        cores = default_workers(most=1000)
+        with multiprocessing.Pool(cores, torch.set_num_threads, (1,)) as pool:
+            first_id = 1
+            for split in SPLITS:
+                _make_split(world, folder, split, first_id, pool)
+                first_id += getattr(world, split)
         with atomic_write(marker) as temporary:
             temporary.write_text(json.dumps(wanted, indent=1) + "\n")
         unfinished.unlink()
