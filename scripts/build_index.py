@@ -21,7 +21,7 @@ import lib  # noqa: F401  # isort: skip - from here on Ctrl-C leaves quietly
 from lib.arguments import new_parser, path_arg
 from lib.errors import exit_on_error
 from lib.evaluation.embedding_shards import EmbeddingShards
-from lib.evaluation.index import Shape, build_index, default_lists
+from lib.evaluation.index_builder import Shape, build_index, default_lists
 from lib.share import share_of_environment
 
 

@@ -25,10 +25,10 @@ from lib.data.split import dataset_folder
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, locations_in
 from lib.evaluation.embedding_shards import EmbeddingShards, is_shards
-from lib.evaluation.index import CANDIDATES, PROBES
 from lib.evaluation.opened import trained_on
 from lib.evaluation.scores import read_metadata
 from lib.evaluation.search import Found, search
+from lib.evaluation.vector_index import CANDIDATES, PROBES
 from lib.evaluation.vectors import How, Vectors
 from lib.files import atomic_write
 from lib.models import family_of

@@ -41,7 +41,7 @@ RUN_BY = {
     "eval.py": ("test_eval.py", "eval_script.main"),
     "eval_ensemble.py": ("evaluation/test_ensemble.py", "eval_ensemble"),
     "eval_cross_ensemble.py": ("test_eval_cross_ensemble.py", "eval_cross_ensemble"),
-    "scripts/build_index.py": ("evaluation/test_index.py", "program.main"),
+    "scripts/build_index.py": ("evaluation/test_index_builder.py", "program.main"),
     "benchmarks/gpu.sh": ("benchmarks/test_programs.py", '"benchmarks/gpu.sh"'),
     "scripts/search.py": ("evaluation/test_search.py", "search.main"),
     "scripts/explore.py": ("scripts/test_explore.py", "explore"),

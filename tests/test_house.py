@@ -137,6 +137,7 @@ TESTED_IN = {
     "released_checkpoint.py": "models/threeshnet/test_released.py",
     "evaluation/benchmark_files.py": "evaluation/test_benchmarks.py",
     "evaluation/model_card.py": "scripts/test_push_to_hub.py",
+    "evaluation/index_folder.py": "evaluation/test_vector_index.py",
     "evaluation/cross_dataset.py": "test_eval_cross_ensemble.py",
     "extraction/arguments.py": "test_help.py",
 }

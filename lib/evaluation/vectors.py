@@ -10,8 +10,9 @@ import torch
 
 from lib.errors import InputError
 from lib.evaluation.embedding_shards import EmbeddingShards
-from lib.evaluation.index import CANDIDATES, PROBES, VectorIndex, has_index
+from lib.evaluation.index_folder import has_index
 from lib.evaluation.scores import read_embeddings
+from lib.evaluation.vector_index import CANDIDATES, PROBES, VectorIndex
 
 # Vectors compared at once: as float32 they stay in memory that the allocator gives again.
 BLOCK = 8192

@@ -31,6 +31,7 @@ GRAPHS = "tests/models/cmsei/test_graphs.py::"
 PROTOCOLS = "tests/evaluation/test_protocols.py::"
 RELEASED = "tests/models/threeshnet/test_released.py::"
 LHSC = "tests/models/lhsc/test_model.py::"
+LHSC_RUNS = "tests/models/lhsc/test_runs.py::"
 PAIRS = "tests/models/lhsc/test_similarity.py::"
 SENTENCES = "tests/models/lhsc/test_sentences.py::"
 WORDS = "tests/models/lhsc/test_vocabulary.py::"
@@ -310,8 +311,8 @@ FAULTS = [
     ),
     *in_file(
         "lib/evaluation/encode.py",
-        ("            with evaluating(model):", "            with evaluating(torch.nn.Identity()):", LHSC + "test_validation_changes_nothing_and_is_the_evaluation"),
-        ("together or batch_size, consecutive=together is not None", "batch_size", LHSC + "test_the_release_s_batches_are_a_hundred_neighbours"),
+        ("            with evaluating(model):", "            with evaluating(torch.nn.Identity()):", LHSC_RUNS + "test_validation_changes_nothing_and_is_the_evaluation"),
+        ("together or batch_size, consecutive=together is not None", "batch_size", LHSC_RUNS + "test_the_release_s_batches_are_a_hundred_neighbours"),
     ),
     *in_file(
         "lib/models/lhsc/similarity.py",

@@ -1,4 +1,4 @@
-"""An index of a folder of embeddings, for galleries beyond a million vectors (FAISS; an extra).
+"""Builds an index of embeddings, for galleries beyond a million vectors (FAISS; an extra).
 
 ``OPQ, IVF, PQ`` (Johnson et al., "Billion-scale similarity search with GPUs"; Ge et al., "Optimized
 Product Quantization"): vectors are rotated and shortened, sorted into lists by their nearest
@@ -8,31 +8,36 @@ scores its best candidates again with the vectors themselves, which are mapped f
 The index is trained once, each shard of the embeddings is added apart, by any number of processes,
 and the lists of all shards are merged on the disk, from which they are mapped, not loaded."""
 
-import ctypes
 import json
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lib.errors import InputError, first_line
+from lib.errors import InputError
 from lib.evaluation.embedding_shards import EmbeddingShards
+from lib.evaluation.index_folder import (
+    FOLDER,
+    INDEX,
+    KIND,
+    LISTS,
+    MANIFEST,
+    load_faiss,
+    quiet,
+    read_index,
+    write_index,
+)  # fmt: skip
 from lib.files import atomic_write, file_sha256, read_json, remove_stale
 from lib.outputs import exclusive, shared
 from lib.share import ALONE, Share
 
-FOLDER, MANIFEST, UNFINISHED = "index", "index.json", "unfinished.json"
-KIND = "image-sentence index 1"
-TRAINED, INDEX, LISTS = "trained.faiss", "index.faiss", "index.ivfdata"
+UNFINISHED, TRAINED = "unfinished.json", "trained.faiss"
 ROTATED = 256  # values of a rotated vector
 ROTATIONS = 10  # rounds in which OPQ betters its rotation; FAISS's 50 take five times as long
 PER_LIST = 40  # vectors that training sees for each list; FAISS asks for 39 at least
-PROBES, CANDIDATES = 64, 1000  # lists that a search reads, and vectors that it scores exactly
 ADDED = 65_536  # vectors rotated and coded at once
 LEAST = 10_000  # vectors: codes are trained on 39 times 256, and fewer gain nothing by an index
 
@@ -54,23 +59,6 @@ class Shape:
 def default_lists(vectors: int) -> int:
     """About the square root of their number, a power of two."""
     return 2 ** max(4, round(np.log2(vectors**0.5)))
-
-
-def load_faiss() -> Any:
-    """The package. Raises InputError: it is not installed."""
-    try:
-        import faiss
-    except ImportError as error:
-        raise InputError(
-            "an index needs the package faiss, an extra: pip install faiss-cpu, with the version "
-            "in requirements.txt (scripts/search.py --exact does without)"
-        ) from error
-    return faiss
-
-
-def has_index(embeddings: Path) -> bool:
-    """Whether there is a finished index beside the shards."""
-    return (embeddings / FOLDER / MANIFEST).is_file()
 
 
 def build_index(
@@ -188,125 +176,42 @@ def _train(faiss: Any, shards: EmbeddingShards, factory: str, shape: Shape, path
     rotation = faiss.downcast_VectorTransform(index.chain.at(0))
     rotation.niter, rotation.niter_pq_0 = ROTATIONS, ROTATIONS
     index.train(vectors)
-    _write_index(faiss, index, path)
+    write_index(faiss, index, path)
 
 
 def _add(faiss: Any, shards: EmbeddingShards, number: int, trained: Path, path: Path) -> None:
-    index = _read_index(faiss, trained, 0)
+    index = read_index(faiss, trained, 0)
     first = int(shards.images.starts[number])
     rows = shards.images[first : int(shards.images.starts[number + 1])]
     for start in range(0, len(rows), ADDED):
         block = rows[start : start + ADDED].astype(np.float32)
         numbers = np.arange(first + start, first + start + len(block), dtype=np.int64)
         index.add_with_ids(block, numbers)
-    _write_index(faiss, index, path)
+    write_index(faiss, index, path)
 
 
 def _merge(faiss: Any, folder: Path, parts: list[Path], total: int) -> None:
-    """The lists of all shards, one after the other, in one file on the disk."""
-    index = _read_index(faiss, folder / TRAINED, 0)
+    """The lists of all shards, one after the other, in one file on the disk. Raises InputError: the
+    disk has no room for it, which would end the process in the middle."""
+    needed, free = sum(part.stat().st_size for part in parts), shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"{folder}: the merged index needs {needed / 1e9:.1f} GB, the disk has {free / 1e9:.1f}"
+        )
+    index = read_index(faiss, folder / TRAINED, 0)
     lists = faiss.extract_index_ivf(index)
     opened, pointers = [], faiss.InvertedListsPtrVector()
     for part in parts:
-        one = _read_index(faiss, part, faiss.IO_FLAG_MMAP)
+        one = read_index(faiss, part, faiss.IO_FLAG_MMAP)
         opened.append(one)
         pointers.push_back(faiss.extract_index_ivf(one).invlists)
     # Written under its own name: the index keeps it. Without a manifest it is no index yet.
     (folder / LISTS).unlink(missing_ok=True)
     on_disk = faiss.OnDiskInvertedLists(lists.nlist, lists.code_size, str(folder / LISTS))
-    with _quiet():
+    with quiet():
         merged = on_disk.merge_from_multiple(pointers.data(), pointers.size())
     if merged != total:
         raise InputError(f"{folder}: its shards hold {merged:,} vectors, expected {total:,}")
     lists.replace_invlists(on_disk)
     lists.ntotal = index.ntotal = merged
-    _write_index(faiss, index, folder / INDEX)
-
-
-def _write_index(faiss: Any, index: Any, path: Path) -> None:
-    with atomic_write(path) as temporary:
-        try:
-            faiss.write_index(index, str(temporary))
-        except RuntimeError as error:
-            raise OSError(first_line(error)) from error
-
-
-def _read_index(faiss: Any, path: Path, flags: int) -> Any:
-    try:
-        with _quiet():
-            return faiss.read_index(str(path), flags)
-    except RuntimeError as error:
-        raise InputError(
-            f"{path}: is no readable index ({first_line(error)}); remove it, and build again"
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """A block in which FAISS prints nothing: it tells of files that it resizes or finds, and has no
-    switch for it."""
-    sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    try:
-        yield
-    finally:
-        ctypes.CDLL(None).fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
-
-
-class VectorIndex:
-    """A finished index in front of the embeddings that it is of."""
-
-    def __init__(self, shards: EmbeddingShards, probes: int = PROBES, candidates: int = CANDIDATES):
-        """Open the index beside ``shards``. Raises InputError: it is of other embeddings, or its
-        files are not those that were written."""
-        self.faiss = load_faiss()
-        folder = shards.path / FOLDER
-        manifest = folder / MANIFEST
-        found = read_json(manifest, "manifest of an index")
-        try:
-            if found["kind"] != KIND:
-                raise ValueError(f"its kind is {found['kind']!r}")
-            theirs = str(found["embeddings"])
-            sizes = {str(name): int(file["bytes"]) for name, file in found["files"].items()}
-            sha256 = str(found["files"][INDEX]["sha256"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(
-                f"{manifest}: is no manifest of an index ({first_line(error)}); build it again"
-            ) from error
-        if theirs != shards.checksum:
-            raise InputError(
-                f"{folder}: is an index of other embeddings ({theirs[:12]}...) than those beside "
-                f"it ({shards.checksum[:12]}...); scripts/build_index.py {shards.path} --overwrite "
-                "builds it again"
-            )
-        for name in (INDEX, LISTS):
-            size = (folder / name).stat().st_size if (folder / name).is_file() else None
-            if size is None or size != sizes.get(name):
-                raise InputError(
-                    f"{folder / name}: is missing, or cut short; build it again with --overwrite"
-                )
-        if file_sha256(folder / INDEX) != sha256:  # the lists, which are large, by their size alone
-            raise InputError(f"{folder / INDEX}: is damaged; build it again with --overwrite")
-        flags = self.faiss.IO_FLAG_READ_ONLY | self.faiss.IO_FLAG_ONDISK_SAME_DIR
-        self.index = _read_index(self.faiss, folder / INDEX, flags)
-        self.lists = self.faiss.extract_index_ivf(self.index)
-        self.shards, self.candidates = shards, candidates
-        self.probes = min(probes, self.lists.nlist)
-
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """(q, D) float32 -> scores (q, k) float32 and numbers (q, k) int64 of the best vectors that
-        were found, best first; the number is -1 where there are fewer."""
-        self.lists.nprobe = self.probes
-        _, found = self.index.search(np.ascontiguousarray(queries), max(k, self.candidates))
-        scores = np.full((len(queries), k), -np.inf, np.float32)
-        numbers = np.full((len(queries), k), -1, np.int64)
-        for row, (query, candidates) in enumerate(zip(queries, found, strict=True)):
-            own = np.sort(candidates[candidates >= 0])
-            exact = self.shards.images.take(own).astype(np.float32) @ query
-            best = np.argsort(-exact, kind="stable")[:k]
-            scores[row, : len(best)], numbers[row, : len(best)] = exact[best], own[best]
-        return scores, numbers
+    write_index(faiss, index, folder / INDEX)
