@@ -16,6 +16,7 @@ alone; memory is what the process holds itself, mapped files aside. The gallerie
 import argparse
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -25,12 +26,14 @@ import numpy as np
 from benchmarks.growth import Watch, anonymous_memory
 from benchmarks.measure import from_one, machine
 from lib.arguments import new_parser, path_arg
-from lib.errors import exit_on_error
+from lib.errors import InputError, exit_on_error
 from lib.evaluation.embedding_shards import MANIFEST, EmbeddingShards
-from lib.evaluation.index import Shape, VectorIndex, build_index, default_lists, load_faiss
+from lib.evaluation.index_builder import Shape, build_index, default_lists
+from lib.evaluation.index_folder import load_faiss
 from lib.evaluation.records import Origin
 from lib.evaluation.scores import read_embeddings
 from lib.evaluation.shard_writer import ShardWriter
+from lib.evaluation.vector_index import VectorIndex
 from lib.evaluation.vectors import brute_force
 
 K = 10
@@ -65,14 +68,18 @@ def neighbours(images: np.ndarray) -> np.ndarray:
 
 def make(folder: Path, images: np.ndarray, count: int) -> EmbeddingShards:
     """A gallery of ``count`` vectors around ``images``, unless it is there."""
+    key = {"vectors": count, "around": sha256(images.tobytes()).hexdigest()}
     if (folder / MANIFEST).is_file():
-        return EmbeddingShards(folder)
+        found = EmbeddingShards(folder)
+        if found.key != key:
+            raise InputError(f"{folder}: is of other embeddings; remove it, or choose --work")
+        return found
     near = neighbours(images)
     # Per dimension, so that noise lies where pictures differ.
     spread = (images - images[near[:, 0]]).std(axis=0)
     about = ("mixtures", "test", Origin("benchmark"))
     ids = [f"{number:08}" for number in range(count)]
-    writer = ShardWriter(folder, ids, about, {"vectors": count}, "float16", 16_384)
+    writer = ShardWriter(folder, ids, about, key, "float16", 16_384)
     for shard in writer.shards:
         if writer.is_done(shard):
             continue

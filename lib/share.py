@@ -16,8 +16,6 @@ from lib.errors import InputError
 # job step: a batch script, which is one process, has the number of tasks of its job as well.
 TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
 SLURM = ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE")
-
-
 LEAST_SHARDS = 16  # of work that has so many batches: a few processes then get equal shares
 
 
@@ -81,5 +79,5 @@ def shards_of(count: int, batch_size: int, most: int) -> list[range]:
     a batch has more. They follow from these numbers alone: shards that some processes made are good
     for any other number of them."""
     batches = -(-count // batch_size)
-    size = batch_size * max(1, min(most // batch_size, -(-batches // LEAST_SHARDS)))
+    size = batch_size * max(1, min(most // batch_size, batches // LEAST_SHARDS))
     return [range(count)[start : start + size] for start in range(0, count, size)]

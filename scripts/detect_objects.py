@@ -30,9 +30,9 @@ from lib.errors import InputError, exit_on_error
 from lib.extraction.arguments import device_of, job_of, parse, parser_of
 from lib.extraction.file_output import FileOutput
 from lib.extraction.regions import load_detector
-from lib.extraction.runner import extract_splits, ids_of_splits
+from lib.extraction.runner import Job, extract_splits, ids_of_splits
 from lib.files import atomic_write, file_sha256, text_sha256
-from lib.outputs import check_outputs, exclusive
+from lib.outputs import check_outputs, exclusive, shared
 
 
 class ImageBoxes(FileOutput):
@@ -68,11 +68,18 @@ def joining(folder: Path) -> AbstractContextManager[None]:
 
 
 def detect(args: argparse.Namespace) -> None:
-    """Find things in every split's pictures, then write them as one file."""
+    """Find things in every split's pictures, then write them as one file. Raises InputError:
+    another launch is writing it, be it of other splits."""
+    out = args.out or args.data / "detections.json"
+    job = job_of(args, "detections")
+    with shared(args.data, f"{out.stem}.detecting", job.share):
+        _detect(args, out, job)
+
+
+def _detect(args: argparse.Namespace, out: Path, job: Job) -> None:
     ids = ids_of_splits(args.data, args.splits)
     pictures = PictureFolder(args.images, args.mapping)
-    device, job = device_of(args), job_of(args, "detections")
-    out = args.out or args.data / "detections.json"
+    device = device_of(args)
     manifest = out.with_suffix(".manifest.json")
     folder = args.data / f".{out.stem}.extracting"
     detector = load_detector(args.detector)

@@ -8,11 +8,14 @@ sizes are so small that their figures tell nothing."""
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,24 +84,39 @@ def run(name: str, device: str, tiny: bool) -> tuple[str, bool]:
         left = max(1.0, limit - (time.monotonic() - started))
         command = f"`python {line}`"
         try:
-            done = subprocess.run(
-                [sys.executable, *words], cwd=ROOT, capture_output=True, text=True,
-                timeout=left, check=False,
-            )  # fmt: skip
+            with tempfile.TemporaryDirectory() as temporary:
+                status, printed, told = finished(words, left, temporary)
         except subprocess.TimeoutExpired as error:
             worked = False
-            printed = error.stdout or b""
-            text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
-            parts += [command, text.strip(), f"**Stopped after {left:.0f} s.**"]
+            parts += [command, str(error.output).strip(), f"**Stopped after {left:.0f} s.**"]
             continue
-        parts += [command, tidy(done.stdout)]
-        if done.returncode:
+        parts += [command, tidy(printed)]
+        if status:
             worked = False
-            last = done.stderr.strip().splitlines()[-1:] or ["it printed nothing"]
+            last = told.strip().splitlines()[-1:] or ["it printed nothing"]
             parts.append(f"**Failed**: {one_line(last[0])}")
     taken = time.monotonic() - started
     body = "\n\n".join(part for part in parts if part)
     return f"## {section.title}\n\n{body}\n\n{taken:.0f} s of {limit} s.\n", worked
+
+
+def finished(words: list[str], seconds: float, temporary: str) -> tuple[int, str, str]:
+    """A program's status and what it printed to both outputs. Raises TimeoutExpired, with the
+    first: it took longer, and was killed with all that it had started."""
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env=os.environ | {"TMPDIR": temporary}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        printed, told = process.communicate(timeout=seconds)
+        return process.returncode, printed, told
+    except subprocess.TimeoutExpired as error:
+        printed = error.stdout or b""  # bytes, though it is opened for text
+        text = printed.decode(errors="replace") if isinstance(printed, bytes) else printed
+        raise subprocess.TimeoutExpired(error.cmd, seconds, text) from error
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def tidy(printed: str) -> str:

@@ -18,7 +18,7 @@ from lib.arguments import new_parser
 from lib.config import PRECISIONS
 from lib.data.captions import tokenise
 from lib.data.split import open_split
-from lib.device import default_workers, encoding_batch
+from lib.device import default_workers, encoding_batch, resolve_device
 from lib.errors import exit_on_error
 from lib.evaluation.encode import Embeddings, encode_split
 from lib.evaluation.protocols import evaluate
@@ -32,7 +32,7 @@ def measure(args: argparse.Namespace, root: Path) -> None:
     config = settings(root, write_bert(root / "bert", args.layers))
     split, tokenizer = open_split(config, "testall"), BertTokenizer(config.model.bert)
     captions = tokenise(split.captions, tokenizer)
-    device = torch.device(args.device)
+    device = resolve_device(args.device)
     model = build_model(config.model, tokenizer).eval().to(device)
     about = (model, split, captions, encoding_batch(device), default_workers())
     print("| precision | encoding | pictures/s | scoring and ranking | memory |")

@@ -3,11 +3,12 @@
 python -m benchmarks.gpu.resume [--device cuda]
 
 On the demo world: SIGKILL before an update of the second epoch, then --resume. Prints whether all
-tensors of the last checkpoint are equal, bit for bit, or by how much they differ: a GPU's sums may
+weights of the last checkpoint are equal, bit for bit, or by how much they differ: a GPU's sums may
 be of any order from run to run, so a third run, not stopped either, says what that is worth. Leaves
 with an error where a resumed run deviates from the first more than the third does."""
 
 import argparse
+import math
 import subprocess
 import sys
 import tempfile
@@ -40,12 +41,16 @@ def train(words: list[str], update: int | None = None, resume: bool = False) -> 
 
 
 def deviation(one: Path, other: Path) -> float:
-    """The largest of any weight of two runs' last checkpoints."""
+    """The largest of any weight of two runs' last checkpoints. Raises InputError: it is no number,
+    which would pass for equal."""
     states = [load_checkpoint(run / "checkpoint.pth").model for run in (one, other)]
-    return max(
+    found = [
         float((states[0][name].double() - states[1][name].double()).abs().max())
         for name in states[0]
-    )
+    ]
+    if not all(map(math.isfinite, found)):
+        raise InputError(f"{one}: its weights or those of {other} are NaN or infinite")
+    return max(found)
 
 
 def measure(args: argparse.Namespace, root: Path) -> None:

@@ -26,6 +26,7 @@ from benchmarks.step import literal_step, waiting
 from lib.arguments import new_parser
 from lib.config import PRECISIONS
 from lib.data.dataset import TrainingPairs, training_loader
+from lib.device import resolve_device
 from lib.errors import exit_on_error, first_line
 from lib.training.loop import Run
 from lib.training.optim import parameter_groups
@@ -145,6 +146,7 @@ def main(words: list[str] | None = None) -> None:
     if args.tiny:
         args.batch_sizes, args.precisions, args.steps, args.images = [4], ["bf16"], 1, 4
     with exit_on_error(), tempfile.TemporaryDirectory() as temporary:
+        resolve_device(args.device)
         root = Path(temporary)
         for name, images in (("train", args.images), ("dev", 2)):
             write_split(root, name, images)

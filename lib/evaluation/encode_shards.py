@@ -16,8 +16,8 @@ from lib.evaluation.encode import encode_part
 from lib.evaluation.opened import Opened, Target
 from lib.evaluation.records import Origin
 from lib.evaluation.shard_writer import ShardWriter
-from lib.files import file_sha256
-from lib.models.common.hub import is_hub_word, local_folder
+from lib.files import file_sha256, text_sha256
+from lib.models.common.hub import READ, WEIGHTS, is_hub_word, local_folder
 from lib.outputs import shared
 from lib.share import ALONE, Share
 
@@ -57,7 +57,9 @@ def encode_shards(
     key |= {"features": opened.config.features.model_dump(exclude={"folder"})}
     key |= {"batch_size": size, "device": device.type}
     about = (target.dataset, target.split, origin)
-    workers = min(target.workers, default_workers(processes=keep.share.local_world_size))
+    workers = target.workers
+    if not keep.share.alone:  # on the cores that the processes of this machine have between them
+        workers = default_workers(most=workers, processes=keep.share.local_world_size)
     # Before anything is removed that another launch may be writing.
     with shared(keep.folder, "encoding", keep.share):
         writer = ShardWriter(keep.folder, split.image_ids, about, key, keep.dtype, size)
@@ -109,9 +111,15 @@ def _to_score(found: EmbeddingShards, keep: Keep, split: Split) -> EmbeddingShar
 
 
 def identity_of(path: str) -> str:
-    """What tells a checkpoint from every other: its file's checksum, or its revision on the hub."""
-    hub = is_hub_word(path) or Path(path).is_dir()
-    return local_folder(path).name if hub else file_sha256(Path(path))
+    """What tells a checkpoint from every other: the checksum of its file, or of the files of its
+    folder; or its revision on the hub."""
+    if is_hub_word(path):
+        return local_folder(path).name
+    folder = Path(path)
+    if not folder.is_dir():
+        return file_sha256(folder)
+    files = sorted({file for pattern in (*READ, *WEIGHTS) for file in folder.glob(pattern)})
+    return text_sha256([f"{file.name} {file_sha256(file)}" for file in files])
 
 
 def key_of(path: str, checkpoint: Checkpoint, split: Split, target: Target) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lib.checkpoint import Checkpoint, load_checkpoint
@@ -15,7 +16,7 @@ from lib.config import FeaturesConfig
 from lib.data.captions import tokenise
 from lib.data.images import Pixels
 from lib.data.split import Split
-from lib.device import encoding_batch, local_device
+from lib.device import encoding_batch, local_device, resolve_device
 from lib.distributed import rank
 from lib.errors import InputError
 from lib.evaluation.encode import Embeddings, encode_captions, encode_images, encode_split
@@ -97,6 +98,11 @@ def origin_of(
     )
 
 
+def _device(name: str, keep: Keep | None) -> torch.device:
+    """A process group has given each process its GPU; those that share a folder have no group."""
+    return resolve_device(name) if keep is None else local_device(name, keep.share.local_rank)
+
+
 def origin_to_be(
     path: str, target: Target, choice: FeatureChoice, shortlist: Shortlist | None = None
 ) -> Origin:
@@ -130,7 +136,7 @@ def score_checkpoint(
     InputError: anything wrong with checkpoint, files or arguments;
     :class:`lib.evaluation.encode_shards.Unscored`."""
     check_split(target.dataset, target.split)
-    device = local_device(target.device, 0 if keep is None else keep.share.local_rank)
+    device = _device(target.device, keep)
     checkpoint = load_checkpoint(path)
     first_target, first_choice = target, FeatureChoice(images=choice.images)
     if shortlist is not None:

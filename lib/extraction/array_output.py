@@ -45,6 +45,7 @@ class ArrayOutput(FileOutput):
     there."""
 
     suffix = ".npz"
+    sums_files = False  # shards have those of their format
 
     def __init__(
         self,

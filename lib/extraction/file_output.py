@@ -40,6 +40,7 @@ class FileOutput:
     """``<folder>/<id>.npy`` per image, and ``<folder>/manifest.json``."""
 
     suffix = ".npy"
+    sums_files = True  # whether each image's file gets a checksum
 
     def __init__(
         self,
@@ -69,7 +70,9 @@ class FileOutput:
         remove_stale(folder)
         with exclusive(folder, "manifest", wait=True):
             # Files of an earlier version have no checksums, and the rest of theirs get none either.
-            self._summed = bool(self._all_sums()) or len(self.pending()) == len(image_ids)
+            self._summed = self.sums_files and (
+                bool(self._all_sums()) or len(self.pending()) == len(image_ids)
+            )
             if self._summed and not share.alone:  # seen by those that start later
                 self._own_sums.touch()
 
@@ -81,7 +84,7 @@ class FileOutput:
         """Numbers of the images without a file, or whose file has no checksum where others do: its
         writer was killed just then."""
         present = {entry.name for entry in os.scandir(self.folder)}
-        if self._all_sums():
+        if self.sums_files and self._all_sums():
             present &= self._sums().keys()
         return [i for i in range(len(self.image_ids)) if self.path(i).name not in present]
 
@@ -114,16 +117,17 @@ class FileOutput:
         return not self.pending()
 
     def finish(self) -> None:
-        """Count the images that have a file, and put their checksums in one file."""
+        """Count the images that have a file, and put their checksums in one file; of several
+        processes whoever finds all there does. Until then each keeps its own, under a name that no
+        other has, though it be on another machine."""
         names = [self.path(number).name for number in range(len(self.image_ids))]
         with exclusive(self.folder, "manifest", wait=True):
             pending, sums = self.pending(), self._sums()
             done = len(names) - len(pending)
-            if sums:
+            if sums and (not pending or self._own_sums == self.sums):
                 write_sums(self.sums, {name: sums[name] for name in names if name in sums})
-            for path in self._all_sums():
-                # Of others only once nothing is left that they might add.
-                if path != self.sums and (path == self._own_sums or not pending):
+            for path in self._all_sums() if not pending else ():  # nothing is left to add
+                if path != self.sums:
                     path.unlink(missing_ok=True)
             # Read again: another process may have finished another split meanwhile.
             self.provenance = read_provenance(self.manifest) or self.provenance

@@ -215,6 +215,16 @@ def test_those_of_another_checkpoint_are_not_searched(checkpoint, alone, tmp_pat
         search.main([str(word) for word in (*flags, "--embeddings", alone)])
 
 
+def test_a_folder_is_another_once_its_weights_are(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    before = encode_shards.identity_of(str(tmp_path))
+    (tmp_path / "seen.log").write_text("not the model's")
+    assert encode_shards.identity_of(str(tmp_path)) == before
+    (tmp_path / "model.safetensors").write_bytes(b"2")
+    assert encode_shards.identity_of(str(tmp_path)) != before
+
+
 def test_they_are_searched_where_they_lie(checkpoint, world, alone, capsys):
     flags = ["--checkpoint", checkpoint, "--query", "a red clock", "-k", "3", "--device", "cpu"]
     search.main([str(word) for word in (*flags, "--embeddings", alone)])

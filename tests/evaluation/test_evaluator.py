@@ -1,8 +1,14 @@
 """Who made scores."""
 
+from pathlib import Path
+
+import torch
+
 from lib.checkpoint import Checkpoint
 from lib.config import FeaturesConfig, from_dict
-from lib.evaluation.evaluator import origin_of
+from lib.evaluation.encode_shards import Keep
+from lib.evaluation.evaluator import _device, origin_of
+from lib.share import Share
 
 REGION = FeaturesConfig(regions=36)
 GRID = FeaturesConfig(type="grid", folder="maps", grid_size=7)
@@ -19,3 +25,13 @@ def test_an_origin_tells_the_training():
     released = Checkpoint(config, {}, progress=whole, released={"opt": {}})
     found = origin_of("m.pth", released, REGION)
     assert (found.seed, found.config, found.source, found.epoch) == (None, None, "unknown", 2)
+
+
+def test_each_process_has_its_gpu(monkeypatch):
+    """By the process group, which sets the current one, or by its number among those that share a
+    folder, which have no group."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert _device("auto", None) == torch.device("cuda")
+    assert _device("auto", Keep(Path("e"), share=Share(5, 8, 1, 4))) == torch.device("cuda", 1)
+    assert _device("cpu", None) == torch.device("cpu")

@@ -13,6 +13,7 @@ import pytest
 from lib.data import pack
 from lib.data.provenance import Provenance
 from lib.extraction.array_output import ArrayOutput
+from lib.share import ALONE, Share
 from scripts import convert_panoptic
 from tests.extraction.panoptic import files, refusal, words
 from tests.support import ROOT, naive_segmentation
@@ -129,6 +130,18 @@ def test_a_merge_goes_on_within_a_shard(tmp_path, monkeypatch):
     again.finish()
     assert begun == [0, 4]  # the second image of the second shard
     assert np.load(tmp_path / "train_x.npy")[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("share", [ALONE, Share(0, 2)])
+def test_pictures_of_an_unfinished_shard_stay(tmp_path, share):
+    ids, provenance = [str(number) for number in range(6)], Provenance("x", "w", None, {})
+
+    def output():
+        return ArrayOutput(tmp_path, "dev", ids, {"a": ((3,), "float32")}, provenance, share=share)
+
+    for number in (0, 2):
+        output().write(number, {"a": np.ones(3, np.float32)})
+    assert output().pending() == [1, 3, 4, 5]
 
 
 def test_mended_pictures_complete_the_arrays(result):

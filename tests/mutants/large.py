@@ -16,7 +16,8 @@ SHARDS = "tests/evaluation/test_embedding_shards.py::"
 WRITER = "tests/evaluation/test_shard_writer.py::"
 ENCODE = "tests/evaluation/test_encode_shards.py::"
 VECTORS = "tests/evaluation/test_vectors.py::"
-INDEX = "tests/evaluation/test_index.py::"
+INDEX = "tests/evaluation/test_index_builder.py::"
+SEARCHED = "tests/evaluation/test_vector_index.py::"
 GRU = "tests/models/common/test_position_gru.py::test_equals_torch"
 GALLERY = "tests/display/test_gallery.py::"
 
@@ -26,7 +27,7 @@ LARGE = [
         ("return pieces[self.rank :: self.world_size]", "return pieces", SHARE + "test_torchrun_comes_before_slurm"),
         ("for names in (TORCHRUN, SLURM):", "for names in (SLURM, TORCHRUN):", SHARE + "test_torchrun_comes_before_slurm"),
         ("if rank_ >= max(size_, 1):", "if rank_ > max(size_, 1):", SHARE + "test_what_makes_no_sense"),
-        ("size = batch_size * max(1, min(most // batch_size, -(-batches // LEAST_SHARDS)))", "size = batch_size * max(1, most // batch_size)", SHARE + "test_shards_are_whole_batches_in_order"),
+        ("size = batch_size * max(1, min(most // batch_size, batches // LEAST_SHARDS))", "size = batch_size * max(1, most // batch_size)", SHARE + "test_shards_are_whole_batches_in_order"),
     ),
     *in_file(
         "lib/extraction/runner.py",
@@ -38,7 +39,7 @@ LARGE = [
     ),
     *in_file(
         "lib/extraction/file_output.py",
-        ("if path != self.sums and (path == self._own_sums or not pending):", "if path != self.sums and path == self._own_sums:", SUMS),
+        ("for path in self._all_sums() if not pending else ():  # nothing is left to add", "for path in self._all_sums():", SUMS),
         ("self._own_sums = self.sums if share.alone", "self._own_sums = self.sums if not share.alone", SUMS),
     ),
     *in_file(
@@ -113,15 +114,21 @@ LARGE = [
         ("return [sorted(result, key=lambda found: -found.score)[:k] for result in results]", "return [result[:k] for result in results]", VECTORS + "test_files_and_folders_together"),
     ),
     *in_file(
-        "lib/evaluation/index.py",
+        "lib/evaluation/index_builder.py",
         ("with shared(folder, \"building\", share):", "if True:", INDEX + "test_what_another_launch_is_building_stays"),
-        ("if theirs != shards.checksum:", "if False:", INDEX + "test_an_index_of_other_embeddings_is_refused"),
-        ("if size is None or size != sizes.get(name):", "if False:", INDEX + "test_a_file_that_was_cut_short_is_refused"),
         ("if problem := shards.damaged(number):", "if problem := None:", INDEX + "test_damaged_embeddings_are_not_indexed"),
         ("for number in share.of(numbers):", "for number in numbers:", INDEX + "test_processes_build_the_same"),
-        ("own = np.sort(candidates[candidates >= 0])", "own = np.sort(candidates)", INDEX + "test_the_best_of_all_lists_are_the_exact_ones"),
-        ("self.lists.nprobe = self.probes", "self.lists.nprobe = 1", INDEX + "test_the_best_of_all_lists_are_the_exact_ones"),
-        ("os.dup2(nowhere, 1)", "pass", INDEX + "test_nothing_is_printed_by_faiss"),
+    ),
+    *in_file(
+        "lib/evaluation/index_folder.py",
+        ("os.dup2(nowhere, 1)", "pass", SEARCHED + "test_nothing_is_printed_by_faiss"),
+    ),
+    *in_file(
+        "lib/evaluation/vector_index.py",
+        ("if theirs != shards.checksum:", "if False:", INDEX + "test_an_index_of_other_embeddings_is_refused"),
+        ("if size is None or size != sizes.get(name):", "if False:", SEARCHED + "test_a_file_that_was_cut_short_is_refused"),
+        ("own = np.sort(candidates[candidates >= 0])", "own = np.sort(candidates)", SEARCHED + "test_the_best_of_all_lists_are_the_exact_ones"),
+        ("self.lists.nprobe = self.probes", "self.lists.nprobe = 1", SEARCHED + "test_the_best_of_all_lists_are_the_exact_ones"),
     ),
     *in_file(
         "lib/evaluation/saved_embeddings.py",
@@ -135,12 +142,12 @@ LARGE = [
         ("arriving[:, 0] = half.sum(axis=0)", "arriving[:, 0] = half[0]", GRU),
     ),
     *in_file(
-        "lib/demo/train_both.py",
-        ('words += [f"run.out={out}/{features}", *schedule, *overrides]', 'words += [f"run.out={out}/{features}", *overrides, *schedule]', "tests/demo/test_train_both.py::test_both_get_their_settings"),
+        "lib/demo/both.py",
+        ('words += [f"run.out={run}", *SCHEDULES[features], *overrides]', 'words += [f"run.out={run}", *overrides, *SCHEDULES[features]]', "tests/demo/test_both.py::test_both_get_their_settings"),
     ),
     *in_file(
         "lib/jobs.py",
-        ('print(f"{title}: {line.decode(errors=\'replace\').rstrip()}", flush=True)', "pass", "tests/demo/test_train_both.py::test_a_failure_ends_both"),
+        ('print(f"{title}: {line.decode(errors=\'replace\').rstrip()}", flush=True)', "pass", "tests/demo/test_both.py::test_a_failure_ends_both"),
     ),
     *in_file(
         "lib/outputs.py",

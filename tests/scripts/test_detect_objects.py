@@ -9,6 +9,7 @@ import torch
 from lib.extraction.regions import Detector
 from scripts import convert_panoptic, detect_objects, extract_regions
 from tests.support import ROOT
+from tests.test_outputs import holder
 
 PHOTOGRAPHS = ROOT / "tests" / "photographs"
 
@@ -114,3 +115,13 @@ def test_no_input_is_replaced(folder):
         with pytest.raises(SystemExit):
             detect(data, "--out", str(data / out), "--overwrite")
     assert len((data / "train_ids.txt").read_text().split()) == 2
+
+
+def test_launches_over_other_splits_do_not_share_a_file(folder):
+    """Whoever ended first would remove the boxes of the other."""
+    data, _ = folder
+    with holder(data, "detections.detecting") as other:
+        with pytest.raises(SystemExit, match="is in use by process"):
+            detect(data, "--splits", "test")
+        other.kill()
+    detect(data, "--splits", "test")
