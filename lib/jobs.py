@@ -4,8 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from types import FrameType
@@ -58,6 +59,17 @@ class Jobs:
         if status and not self.stopped:
             self.stop(signal.SIGTERM)
             raise InputError(f"{log}: a run failed: {_last_line(log)}")
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """A block in which SIGINT and SIGTERM end all that run."""
+        signals = (signal.SIGINT, signal.SIGTERM)
+        before = {signum: signal.signal(signum, self.stop) for signum in signals}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
 
     def stop(self, signum: int, _: FrameType | None = None) -> None:
         """End all that run; a training saves first."""

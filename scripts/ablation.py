@@ -10,7 +10,6 @@ kept. Every run has one thread: small models gain little from more.
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -257,12 +256,11 @@ def run(
         if subprocess.run(scene, cwd=ROOT, env=env, check=False).returncode:
             raise InputError(f"{data_path}: the demo world could not be made")
     jobs = Jobs(at_a_time, ROOT)
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, jobs.stop)
     pairs = {name: pair for name, pair in about.means.items() if set(pair) <= set(runs)}
     about_runs = (about, data_path, out, given)
-    jobs.run([trained(n, seed, about.rows[n], *about_runs) for seed in seeds for n in runs])
-    jobs.run([averaged(n, seed, pair, out) for seed in seeds for n, pair in pairs.items()])
+    with jobs.stopped_by_signals():
+        jobs.run([trained(n, seed, about.rows[n], *about_runs) for seed in seeds for n in runs])
+        jobs.run([averaged(n, seed, pair, out) for seed in seeds for n, pair in pairs.items()])
     if jobs.stopped:
         sys.exit(128 + jobs.stopped)
     done = [out / f"{name}-{seed}" for name in (*runs, *pairs) for seed in seeds]

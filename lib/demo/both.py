@@ -7,7 +7,6 @@ A step of such small models has many parts that one core computes while others w
 once take far less time than one after the other. OUT/<features>.log keeps what is printed of a
 training, OUT/<features>.evaluation.log what its evaluation says."""
 
-import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -35,13 +34,12 @@ def run_both(data_path: Path, out: Path, overrides: list[str]) -> int:
     jobs = Jobs(at_a_time, Path.cwd(), threads)
     if threads == 1:  # a loading process would take its core from the training
         overrides = ["data.workers=0", *overrides]
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, jobs.stop)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from error
-    jobs.run([partial(_run_one, features, data_path, out, overrides) for features in SCHEDULES])
+    with jobs.stopped_by_signals():
+        jobs.run([partial(_run_one, features, data_path, out, overrides) for features in SCHEDULES])
     return jobs.stopped
 
 

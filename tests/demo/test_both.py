@@ -1,5 +1,7 @@
 """The demo's two models at once: both are told, each is evaluated, and one that fails ends both."""
 
+import signal
+
 import pytest
 
 from lib.demo import both
@@ -19,6 +21,7 @@ def test_a_failure_ends_both(tmp_path, monkeypatch, capsys):
     )
     (tmp_path / "eval.py").write_text(EVALUATION)
     monkeypatch.setattr(both, "default_workers", lambda most: 2)
+    before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit, match=r"grid\.log: a run failed: error: no data"):
         both.main(["--out", str(tmp_path / "out")])
     printed = capsys.readouterr().out
@@ -26,6 +29,7 @@ def test_a_failure_ends_both(tmp_path, monkeypatch, capsys):
     assert "grid: error: no data" in printed
     assert (tmp_path / "out" / "grid.log").read_text().startswith("started")
     assert not list((tmp_path / "out").glob("*.evaluation.log"))
+    assert signal.getsignal(signal.SIGTERM) is before  # whoever forks later would pass it on
 
 
 @pytest.mark.parametrize("cores", [2, 8])

@@ -107,7 +107,7 @@ LARGE = [
         "lib/evaluation/vectors.py",
         ("some = np.flatnonzero(scores >= least)", "some = np.flatnonzero(scores > least)", VECTORS + "test_equal_scores_stand_in_their_order"),
         ("own = np.broadcast_to(np.arange(start, start + len(block)), found.shape)", "own = np.broadcast_to(np.arange(len(block)), found.shape)", VECTORS + "test_equal_scores_stand_in_their_order"),
-        ("if has_index(path) and not how.exact:", "if has_index(path):", INDEX + "test_it_is_used_where_it_is"),
+        ("if has_index(path) and not how.exact:", "if has_index(path):", SEARCHED + "test_it_is_used_where_it_is"),
     ),
     *in_file(
         "lib/evaluation/search.py",

@@ -106,6 +106,8 @@ def write_world(world: World, folder: Path) -> bool:
             for split in SPLITS:
                 _make_split(world, folder, split, first_id, pool)
                 first_id += getattr(world, split)
+            pool.close()
+            pool.join()
         with atomic_write(marker) as temporary:
             temporary.write_text(json.dumps(wanted, indent=1) + "\n")
         unfinished.unlink()
