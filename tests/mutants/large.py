@@ -44,6 +44,7 @@ LARGE = [
     ),
     *in_file(
         "lib/extraction/array_output.py",
+        ("sums_files = False  # shards have those of their format", "sums_files = True", "tests/extraction/test_array_output.py::test_pictures_of_an_unfinished_shard_stay"),
         ("path.unlink()", "pass", DAMAGED),
         ("if not self.complete and not self.folder.is_dir():  # others have merged it meanwhile", "if False:", EXTRACTION + "test_a_split_that_others_have_merged_meanwhile"),
         ("yield from stack[max(0, first - numbers.start) :]", "yield from stack", "tests/extraction/test_array_output.py::test_a_merge_goes_on_within_a_shard"),
@@ -84,6 +85,7 @@ LARGE = [
     ),
     *in_file(
         "lib/evaluation/encode_shards.py",
+        ("if not folder.is_dir():", "if True:", ENCODE + "test_a_folder_is_another_once_its_weights_are"),
         ("own = keep.share.of(writer.shards)", "own = list(writer.shards)", ENCODE + "test_processes_share_the_shards"),
         ("missing = [shard for shard in own if not writer.is_done(shard)]", "missing = list(own)", ENCODE + "test_killed_and_resumed_by_another_number"),
         ('"checkpoint": identity_of(path),', "", GALLERY + "test_a_gallery_is_encoded_once"),
@@ -114,7 +116,16 @@ LARGE = [
         ("return [sorted(result, key=lambda found: -found.score)[:k] for result in results]", "return [result[:k] for result in results]", VECTORS + "test_files_and_folders_together"),
     ),
     *in_file(
+        "lib/evaluation/evaluator.py",
+        ("return resolve_device(name) if keep is None else local_device(name, keep.share.local_rank)", "return local_device(name, 0 if keep is None else keep.share.local_rank)", "tests/evaluation/test_evaluator.py::test_each_process_has_its_gpu"),
+    ),
+    *in_file(
+        "scripts/detect_objects.py",
+        ('with shared(args.data, f"{out.stem}.detecting", job.share):', "if True:", "tests/scripts/test_detect_objects.py::test_launches_over_other_splits_do_not_share_a_file"),
+    ),
+    *in_file(
         "lib/evaluation/index_builder.py",
+        ("if free < needed:", "if False:", INDEX + "test_a_disk_without_room_is_told"),
         ("with shared(folder, \"building\", share):", "if True:", INDEX + "test_what_another_launch_is_building_stays"),
         ("if problem := shards.damaged(number):", "if problem := None:", INDEX + "test_damaged_embeddings_are_not_indexed"),
         ("for number in share.of(numbers):", "for number in numbers:", INDEX + "test_processes_build_the_same"),
@@ -143,10 +154,12 @@ LARGE = [
     ),
     *in_file(
         "lib/demo/both.py",
+        ("if threads == 1:  # a loading process would take its core from the training", "if False:", "tests/demo/test_both.py::test_both_get_their_settings"),
         ('words += [f"run.out={run}", *SCHEDULES[features], *overrides]', 'words += [f"run.out={run}", *overrides, *SCHEDULES[features]]', "tests/demo/test_both.py::test_both_get_their_settings"),
     ),
     *in_file(
         "lib/jobs.py",
+        ("signal.signal(signum, handler)", "pass", "tests/demo/test_both.py::test_a_failure_ends_both"),
         ('print(f"{title}: {line.decode(errors=\'replace\').rstrip()}", flush=True)', "pass", "tests/demo/test_both.py::test_a_failure_ends_both"),
     ),
     *in_file(
