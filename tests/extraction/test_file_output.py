@@ -38,7 +38,7 @@ def test_a_file_without_its_checksum_is_made_again(tmp_path):
 
 
 def test_folders_of_two_machines_are_copied_together(tmp_path):
-    """Without a common disk each finishes its share alone; nothing is made again."""
+    """Each machine makes its share on a disk of its own; copied together, they are all there."""
     ids, provenance = [str(number) for number in range(6)], Provenance("x", "w", None, {})
     for rank in range(2):
         output = FileOutput(tmp_path / f"{rank}", "dev", ids, provenance, Share(rank, 2))
