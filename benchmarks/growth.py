@@ -2,7 +2,7 @@
 
 python benchmarks/growth.py [--images 1000 5000 20000]
 python benchmarks/growth.py --images 20000 100000 --ranking                # of random vectors
-python benchmarks/growth.py --images 200000 --ranking --width 128    # sooner: shorter vectors
+python benchmarks/growth.py --images 200000 --ranking --width 128          # sooner: shorter vectors
 
 Region-level 3SHNet with random weights and a BERT of one layer (the others take as much each, per
 caption); 36 regions, float32. Each size runs in a process of its own; peaks are of the memory above
