@@ -1,4 +1,4 @@
-"""Does a gain of two rSum mean anything? Compares two result files on the same queries.
+"""Does a gain of two rSum mean anything? Compares two results on the same queries.
 
 python scripts/compare.py runs/a/results.safetensors runs/b/results.safetensors
 python scripts/compare.py runs/a/results.safetensors runs/b/results.safetensors --ci 99
@@ -18,14 +18,18 @@ from lib.evaluation.comparison_table import format_comparison
 from lib.evaluation.ensemble import agree
 from lib.evaluation.intervals import RESAMPLES, paired
 from lib.evaluation.protocols import protocol_ranks
-from lib.evaluation.scores import SavedScores
+from lib.evaluation.saved_embeddings import open_member
 from lib.outputs import require_different
 
 
 def main(words: list[str] | None = None) -> None:
-    """Compare the two files of the command line, or of ``words``."""
+    """Compare the two results of the command line, or of ``words``."""
     parser = new_parser(__doc__)
-    parser.add_argument("results", nargs=2, help="of eval.py --save_results, or the release's .npy")
+    parser.add_argument(
+        "results",
+        nargs=2,
+        help="of eval.py --save_results or --save_embeddings, or the release's .npy",
+    )
     parser.add_argument(
         "--ci", type=float, default=95, metavar="LEVEL", help="level of the intervals, percent"
     )
@@ -42,7 +46,7 @@ def main(words: list[str] | None = None) -> None:
         parser.error("--resamples must be at least 100, --seed at least 0")
     with exit_on_error():
         require_different(args.results)
-        files = [SavedScores(path) for path in args.results]
+        files = [open_member(path) for path in args.results]
         dataset, split = agree(files, args.dataset, args.split, "compared")
         for file in (file for file in files if file.image_ids is None):
             note = f"note: {file.path} has no ids; its images must be in the same order"

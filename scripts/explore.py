@@ -51,12 +51,19 @@ def main(words: list[str] | None = None) -> None:
         help="of eval.py --save_embeddings FOLDER, one per run, in place of encodings that are "
         "kept; searched by their index, if they have one",
     )
+    parser.add_argument(
+        "--exact",
+        action="store_true",
+        help="compare all vectors of --embeddings, though they have an index",
+    )
     add_arguments(parser)
     args = parser.parse_args(words)
     if not 0 <= args.port < 65536 or args.workers < 0:
         parser.error("--port must be from 0 to 65535, --workers at least 0")
     if args.embeddings and args.keep:
         parser.error("--embeddings are there already, and --keep says where encodings go")
+    if args.exact and not args.embeddings:
+        parser.error("--exact is for --embeddings")
     with exit_on_error():
         serve(args)
 
@@ -75,7 +82,7 @@ def serve(args: argparse.Namespace) -> None:
     listener = _listener(args.host, args.port)
     with listener:
         pictures = pictures_of(args, args.run)
-        galleries = galleries_of(args, args.run, args.embeddings)
+        galleries = galleries_of(args, args.run, args.embeddings, args.exact)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         everywhere = ipaddress.ip_address(host).is_unspecified

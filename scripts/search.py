@@ -138,13 +138,12 @@ def main(words: list[str] | None = None) -> None:
         "--exact", action="store_true", help="compare all vectors, though there is an index"
     )
     parser.add_argument(
-        "--probes", type=int, default=PROBES, help="lists of an index that are read"
+        "--probes", type=int, help=f"lists of an index that are read; default: {PROBES}"
     )
     parser.add_argument(
         "--candidates",
         type=int,
-        default=CANDIDATES,
-        help="best vectors of an index that are scored exactly",
+        help=f"best vectors of an index that are scored exactly; default: {CANDIDATES:,}",
     )
     parser.add_argument("-k", type=int, default=10, help="how many pictures per sentence")
     parser.add_argument(
@@ -171,8 +170,12 @@ def main(words: list[str] | None = None) -> None:
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help=DEVICE_HELP
     )
     args = parser.parse_args(words)
-    if min(args.k, args.probes, args.candidates) < 1:
+    asked = {"--probes": args.probes, "--candidates": args.candidates}
+    asked = {name: value for name, value in asked.items() if value is not None}
+    if min([args.k, *asked.values()]) < 1:
         parser.error("-k, --probes and --candidates must be at least 1")
+    if args.exact and asked:
+        parser.error(f"{' and '.join(asked)}: --exact reads no index")
     if not all(query.strip() for query in args.query):
         parser.error("a --query is empty")
     with exit_on_error():
@@ -192,8 +195,13 @@ def main(words: list[str] | None = None) -> None:
                     "requirements.txt"
                 ) from error
             check_outputs([(args.html, partial(require_page, MARK))], [checkpoint, *files])
-        how = How(args.exact, args.probes, args.candidates)
+        how = How(args.exact, args.probes or PROBES, args.candidates or CANDIDATES)
         vectors = [Vectors(path, how) for path in files]
+        if asked and all(one.index is None for one in vectors):
+            raise InputError(
+                f"{' and '.join(asked)}: {files[0]} has no index; scripts/build_index.py makes one "
+                "of embeddings in shards"
+            )
         for advice in filter(None, (one.advice for one in vectors)):
             print(f"note: {advice}", file=sys.stderr)
         root = args.data_path

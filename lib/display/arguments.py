@@ -95,10 +95,13 @@ def pictures_of(args: argparse.Namespace, runs: list[Path]) -> PictureFolder | N
 
 
 def galleries_of(
-    args: argparse.Namespace, runs: list[Path], embeddings: list[Path] | None = None
+    args: argparse.Namespace,
+    runs: list[Path],
+    embeddings: list[Path] | None = None,
+    exact: bool = False,
 ) -> list[Gallery]:
     """Each run's gallery, all on one split, of the folders of ``embeddings`` if they are given, one
-    for each run. Raises InputError: anything wrong with them."""
+    for each run, compared one by one if ``exact``. Raises InputError: anything wrong with them."""
     for run in runs:  # before the first one is encoded
         checkpoint_of(run)
     root, dataset = data_of(args.data, runs[0])
@@ -112,7 +115,7 @@ def galleries_of(
     if len(folders) != len(runs):
         raise InputError(f"--embeddings takes one folder per run: {len(runs)}, not {len(folders)}")
     return [
-        Gallery(run, target, choice, args.keep, _say, folder)
+        Gallery(run, target, choice, args.keep, _say, folder, exact)
         for run, folder in zip(runs, folders, strict=True)
     ]
 

@@ -24,7 +24,7 @@ from lib.evaluation.encode import PAIR_COLUMNS, PAIR_ROWS, Embeddings, encode_sp
 from lib.evaluation.encode_shards import key_of
 from lib.evaluation.mapped_rows import Rows
 from lib.evaluation.opened import FeatureChoice, Opened, Target, open_checkpoint
-from lib.evaluation.vectors import Vectors, top
+from lib.evaluation.vectors import How, Vectors, top
 from lib.files import check_writable, file_sha256
 from lib.models.common.explanation import Explanation
 
@@ -54,7 +54,7 @@ class _Tensors:
         return torch.from_numpy(self.rows[rows].astype(np.float32))
 
 
-def _opened(folder: Path, key: dict[str, Any]) -> tuple[Vectors, Embeddings]:
+def _opened(folder: Path, key: dict[str, Any], exact: bool) -> tuple[Vectors, Embeddings]:
     """Embeddings in shards, if they are what would be encoded now. Raises InputError."""
     shards = EmbeddingShards(folder)
     theirs = {name: shards.key.get(name) for name in key}
@@ -64,7 +64,7 @@ def _opened(folder: Path, key: dict[str, Any]) -> tuple[Vectors, Embeddings]:
             f"{', '.join(differing)} differ); save the embeddings again with eval.py"
         )
     captions = None if shards.captions is None else _Tensors(shards.captions)
-    return Vectors(folder), Embeddings(_Tensors(shards.images), captions)
+    return Vectors(folder, How(exact)), Embeddings(_Tensors(shards.images), captions)
 
 
 class Gallery:
@@ -78,13 +78,14 @@ class Gallery:
         keep: Path | None = None,
         say: Callable[[str], None] = print,
         embeddings: Path | None = None,
+        exact: bool = False,
     ):
         """Encode a split with a run's best checkpoint, or take the encodings that are kept:
         ``explorer/`` beside the checkpoint, or in ``keep``, where each checkpoint has a folder of
         its own; or those of ``embeddings``, a folder of shards of the same checkpoint and split,
-        whose index is used if it has one, and which may be of pictures alone. ``say`` gets what a
-        reader should know. Raises InputError: anything wrong with checkpoint, files or
-        arguments."""
+        whose index is used if it has one, but for ``exact``, and which may be of pictures alone.
+        ``say`` gets what a reader should know. Raises InputError: anything wrong with checkpoint,
+        files or arguments."""
         path = checkpoint_of(run)
         self.run, self.target = run, target
         checksum = file_sha256(path)
@@ -111,7 +112,7 @@ class Gallery:
         told = f"{run}: {self.title} on {len(self.split.image_ids):,} pictures of "
         told += f"{target.dataset} {target.split}, "
         if embeddings is not None:
-            self.vectors, self.embeddings = _opened(embeddings, key)
+            self.vectors, self.embeddings = _opened(embeddings, key, exact)
             say(told + self.vectors.told)
             return
         started = time.perf_counter()

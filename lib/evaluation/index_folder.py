@@ -23,7 +23,7 @@ def load_faiss() -> Any:
     except ImportError as error:
         raise InputError(
             "an index needs the package faiss, an extra: pip install faiss-cpu, with the version "
-            "in requirements.txt (where the index folder is moved away, all vectors are compared)"
+            "in requirements.txt (--exact does without)"
         ) from error
     return faiss
 

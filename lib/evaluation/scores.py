@@ -164,8 +164,8 @@ class SavedScores:
                 is_released = file.read(6) == np.lib.format.MAGIC_PREFIX
         except OSError as error:
             raise InputError(
-                f"{path}: cannot be read ({first_line(error)}); eval.py --save_results writes it, "
-                "as scripts/eval_*.sh do"
+                f"{path}: cannot be read ({first_line(error)}); expected a file or folder that "
+                "eval.py --save_results or --save_embeddings wrote"
             ) from error
         if is_released:
             self.origin = Origin(checkpoint=str(path))

@@ -22,6 +22,7 @@ from lib.evaluation.embedding_shards import (
     UNFINISHED,
     EmbeddingShards,
     checksum_of,
+    is_shards,
     shard_name,
 )
 from lib.evaluation.records import ORIGIN, Evaluated, Origin, require_same_evaluation
@@ -176,6 +177,11 @@ def require_replaceable_folder(
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         return
     found = _about(folder)
+    if found is None and is_shards(folder):
+        raise InputError(
+            f"{folder}: its manifest is damaged, or of another version; remove the folder, or "
+            "choose another"
+        )
     theirs = None
     with suppress(KeyError, TypeError, ValidationError):
         if found is not None:

@@ -15,6 +15,7 @@ from lib.display.gallery import Gallery
 from lib.errors import InputError
 from lib.evaluation.encode_shards import Keep, Unscored
 from lib.evaluation.evaluator import score_checkpoint
+from lib.evaluation.index_folder import FOLDER, MANIFEST
 from lib.evaluation.opened import FeatureChoice, Target
 from lib.evaluation.products import matrix_of
 from lib.released_checkpoint import save_released
@@ -147,6 +148,11 @@ def test_embeddings_in_shards_stand_for_encodings(galleries, tmp_path):
     np.testing.assert_allclose(sharded.sentences(2), gallery.sentences(2), atol=1e-3)
     np.testing.assert_allclose(sharded.search(query), gallery.search(query), atol=1e-3)
     np.testing.assert_allclose(sharded.scores(), gallery.scores(), atol=1e-3)
+    (keep.folder / FOLDER).mkdir()
+    (keep.folder / FOLDER / MANIFEST).write_text("{}")
+    with pytest.raises(InputError, match="is no manifest of an index"):
+        Gallery(*about, keep.folder)
+    Gallery(*about, keep.folder, exact=True)  # the index is not read
     other = replace(gallery.target, precision="bf16")
     with pytest.raises(InputError, match=r"of another checkpoint, .* \(its precision differ\)"):
         Gallery(gallery.run, other, FeatureChoice(), None, told.append, keep.folder)

@@ -159,9 +159,12 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
     nan = np.full((1, 32), np.nan, np.float32), np.zeros((5, 32), np.float32)
     with pytest.raises(InputError, match="images are NaN or infinite"):
         write_embeddings(tmp_path / "nan.safetensors", *nan, ["1"])
-    for words in (("-k", "0", "--query", "x"), ("--query", " ")):
-        with pytest.raises(SystemExit):
-            search.main(command(saved, *words))
+    told = refusal(*command(saved, "--query", "x", "--probes", "8", "--candidates", "9"))
+    assert "--probes and --candidates: " in told
+    assert "e.safetensors has no index; scripts/build_index.py makes one" in told
+    nothing = ("--exact", "--probes", "8", "--query", "x")
+    for words in (("-k", "0", "--query", "x"), ("--query", " "), nothing):
+        assert refusal(*command(saved, *words)) == 2  # with the usage
 
 
 def test_a_family_that_scores_pairs_has_no_vectors(cmsei_settings, tmp_path):

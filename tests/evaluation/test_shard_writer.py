@@ -65,6 +65,10 @@ def test_only_the_same_evaluation_is_replaced(tmp_path):
     (tmp_path / "mine" / "0000000000-0000000003.json").write_text("precious")
     with pytest.raises(InputError, match="is there and holds no results"):
         ShardWriter(tmp_path / "mine", ids, ABOUT, {}, "float16", 4)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "manifest.json").write_text("{")
+    with pytest.raises(InputError, match="its manifest is damaged, or of another version; remove"):
+        ShardWriter(tmp_path / "damaged", ids, ABOUT, {}, "float16", 4)
     (tmp_path / "file").write_text("precious")
     with pytest.raises(InputError, match="is a file, expected a folder"):
         ShardWriter(tmp_path / "file", ids, ABOUT, {}, "float16", 4)

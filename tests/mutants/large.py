@@ -81,6 +81,7 @@ LARGE = [
         ("if not array.is_file() or file_sha256(array) != found[side]:", "if not array.is_file():", WRITER + "test_a_damaged_shard_is_made_anew"),
         ("require_replaceable_folder(wanted, lambda: origin, folder)", "pass", WRITER + "test_only_the_same_evaluation_is_replaced"),
         ("if not np.isfinite(rows).all():", "if False:", WRITER + "test_broken_vectors_are_refused"),
+        ("if found is None and is_shards(folder):", "if False:", WRITER + "test_only_the_same_evaluation_is_replaced"),
         ('_require_no_other(folder, found, self.about["key"])', "pass", ENCODE + "test_finished_embeddings_are_kept"),
     ),
     *in_file(
@@ -103,6 +104,7 @@ LARGE = [
     ),
     *in_file(
         "lib/display/gallery.py",
+        ("return Vectors(folder, How(exact)), Embeddings(_Tensors(shards.images), captions)", "return Vectors(folder), Embeddings(_Tensors(shards.images), captions)", GALLERY + "test_embeddings_in_shards_stand_for_encodings"),
         ("return range(0)", "pass", GALLERY + "test_pictures_alone"),
     ),
     *in_file(
@@ -118,6 +120,11 @@ LARGE = [
     *in_file(
         "lib/evaluation/evaluator.py",
         ("return resolve_device(name) if keep is None else local_device(name, keep.share.local_rank)", "return local_device(name, 0 if keep is None else keep.share.local_rank)", "tests/evaluation/test_evaluator.py::test_each_process_has_its_gpu"),
+    ),
+    *in_file(
+        "scripts/search.py",
+        ("if asked and all(one.index is None for one in vectors):", "if False:", "tests/evaluation/test_search.py::test_embeddings_that_do_not_suit"),
+        ("if args.exact and asked:", "if False:", "tests/evaluation/test_search.py::test_embeddings_that_do_not_suit"),
     ),
     *in_file(
         "scripts/detect_objects.py",

@@ -5,8 +5,9 @@ import pytest
 
 from lib.evaluation.intervals import hits, paired
 from lib.evaluation.metrics import ranks
-from lib.evaluation.scores import SavedScores
+from lib.evaluation.scores import SavedScores, save_results
 from scripts import compare
+from tests.evaluation.shards import some, write_shards
 from tests.support import write_scores
 
 
@@ -42,6 +43,20 @@ def test_coco_has_both_protocols(tmp_path, capsys):
     compare.main([*map(str, files), "--resamples", "100"])
     printed = capsys.readouterr().out
     assert "testall, mean of 5 folds of 4" in printed and "testall, all 20 images" in printed
+
+
+def test_embeddings_are_compared_without_their_matrix(tmp_path, capsys):
+    images, captions, ids = some(20)
+    shards = write_shards(tmp_path / "e", images, ids, captions)
+    about = (shards.image_ids, shards.dataset, shards.split, shards.origin)
+    scores = np.asarray(shards.images[:], np.float32) @ np.asarray(shards.captions[:], np.float32).T
+    save_results(tmp_path / "s.safetensors", scores, *about)
+    other = write_scores(tmp_path / "o.safetensors", dataset="scenes", n=20, ids=ids)
+    told = []
+    for one in (tmp_path / "e", tmp_path / "s.safetensors"):
+        compare.main([str(one), str(other), "--resamples", "100"])
+        told.append(capsys.readouterr().out.replace(str(one), "one"))
+    assert told[0] == told[1]
 
 
 def test_what_cannot_be_compared(tmp_path, capsys):

@@ -149,6 +149,7 @@ def test_what_it_refuses(shown_runs, world, tmp_path, capsys):  # noqa: F811
         told = refused("--device", "cpu", "--run", run, "--port", port)
         assert f"--port {port}: cannot be listened on" in told
     refused("--run", run, "--port", "70000")
+    refused("--run", run, "--exact")
     assert "--port must be from 0" in capsys.readouterr().err
 
 
