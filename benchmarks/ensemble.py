@@ -46,7 +46,7 @@ else:
         evaluate(matrix, "coco", "testall")
     mean = np.mean(np.stack(matrices), axis=0)
     sums = [r.metrics.rsum for r in evaluate(mean, "coco", "testall")]
-peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024 / 1e9
 print(json.dumps({"seconds": time.perf_counter() - started, "peak": peak, "sums": sums}))
 """
 

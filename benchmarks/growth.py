@@ -44,8 +44,8 @@ def anonymous_memory() -> float:
     """GB that this process holds itself, the mapped files aside."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1e6
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+            return int(line.split()[1]) * 1024 / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 class Watch:

@@ -66,7 +66,8 @@ def memory(images: int, sender: object) -> None:
     status = Path("/proc/self/status").read_text().split()
     now = int(status[status.index("VmRSS:") + 1])  # kB; the peak so far has more than embeddings
     score_and_rank(embeddings)
-    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - now) / 1e3)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    sender.send((peak - now) * 1024 / 1e6)
 
 
 def main() -> None:

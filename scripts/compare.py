@@ -2,6 +2,7 @@
 
 python scripts/compare.py runs/a/results.safetensors runs/b/results.safetensors
 python scripts/compare.py runs/a/results.safetensors runs/b/results.safetensors --ci 99
+python scripts/compare.py runs/a/embeddings runs/b/embeddings    # no matrix of scores is held
 
 The first less the second: every figure's difference, its bootstrap interval, and the p of a paired
 permutation test, which lets the two results of an image and its captions change places at random.

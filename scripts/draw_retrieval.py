@@ -33,7 +33,6 @@ from lib.display.arguments import add_arguments, galleries_of, pictures_of, spli
 from lib.display.drawing import require_format, require_replaceable, save
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import locations_in
-from lib.evaluation.products import matrix_of
 from lib.evaluation.protocols import default_split
 from lib.evaluation.saved_embeddings import SavedEmbeddings
 from lib.evaluation.search import search
@@ -138,8 +137,9 @@ def source_of(args: argparse.Namespace) -> Source:
         about = (args.checkpoint, [Vectors(args.embeddings)], queries, TOP)
         results = search(*about, locations_in(args))
         found = [[(one.score, one.image_id) for one in some] for some in results]
-    scores = matrix_of(saved)
-    return Source(ids, captions, lambda i: scores[:, i], lambda i: scores[i], found)
+    return Source(
+        ids, captions, lambda i: saved[:, i : i + 1][:, 0], lambda i: saved[i : i + 1][0], found
+    )
 
 
 def embedded_split(args: argparse.Namespace) -> str:

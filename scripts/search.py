@@ -199,8 +199,8 @@ def main(words: list[str] | None = None) -> None:
         vectors = [Vectors(path, how) for path in files]
         if asked and all(one.index is None for one in vectors):
             raise InputError(
-                f"{' and '.join(asked)}: {files[0]} has no index; scripts/build_index.py makes one "
-                "of embeddings in shards"
+                f"{' and '.join(asked)}: no index at {', '.join(map(str, files))}; "
+                "scripts/build_index.py makes one of embeddings in shards"
             )
         for advice in filter(None, (one.advice for one in vectors)):
             print(f"note: {advice}", file=sys.stderr)

@@ -16,14 +16,15 @@ INDEX, LISTS = "index.faiss", "index.ivfdata"
 KIND = "image-sentence index 1"
 
 
-def load_faiss() -> Any:
-    """The package. Raises InputError: it is not installed."""
+def load_faiss(otherwise: str = "") -> Any:
+    """The package. Raises InputError: it is not installed; ``otherwise`` tells what does without
+    it."""
     try:
         import faiss
     except ImportError as error:
         raise InputError(
             "an index needs the package faiss, an extra: pip install faiss-cpu, with the version "
-            "in requirements.txt (--exact does without)"
+            f"in requirements.txt{otherwise}"
         ) from error
     return faiss
 

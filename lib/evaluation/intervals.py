@@ -5,6 +5,7 @@ queries; the gallery stays whole. Seeds are another matter: no test over queries
 training would have given other weights."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from lib.data.captions import CAPTIONS_PER_IMAGE
 
 FIGURES = 7  # i2t R@1, R@5, R@10, t2i R@1, R@5, R@10, rSum
 RESAMPLES = 10_000
-CHUNK = 250  # resamples drawn at once: 10 MB of counts for 5,000 images
+CHUNK, COUNTS = 250, 5_000_000  # most resamples, and counts of images, drawn at once: 40 MB
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,13 @@ def hits(i2t: np.ndarray, t2i: np.ndarray) -> np.ndarray:
     return np.stack([*columns, np.sum(columns, axis=0)], axis=1)
 
 
+def _sizes(resamples: int, images: int) -> Iterator[int]:
+    """How many of ``resamples`` are drawn at once, each of so many images."""
+    most = max(1, min(CHUNK, COUNTS // images))
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)
+
+
 def bootstrap(
     found: np.ndarray, level: float = 95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
@@ -52,8 +60,7 @@ def bootstrap(
     ``resamples`` draws of n images with replacement (Efron's percentile method)."""
     images, generator = len(found), np.random.default_rng(seed)
     means = []
-    for start in range(0, resamples, CHUNK):
-        size = min(CHUNK, resamples - start)
+    for size in _sizes(resamples, images):
         drawn = generator.integers(0, images, (size, images))
         drawn += images * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * images).reshape(size, images)
@@ -74,9 +81,8 @@ def paired(
     generator = np.random.default_rng((seed, 1))
     as_large = np.ones(FIGURES)
     moving = gaps[np.abs(gaps).max(axis=1) > 0]  # a gap of 0 is 0 with either sign
-    for start in range(0, resamples, CHUNK):
-        shape = (min(CHUNK, resamples - start), len(moving))
-        signs = generator.integers(0, 2, shape, np.int8).astype(np.float64) * 2 - 1
+    for size in _sizes(resamples, len(gaps)):
+        signs = generator.integers(0, 2, (size, len(moving)), np.int8).astype(np.float64) * 2 - 1
         # Sums of multiples of 20, for which float64 is exact.
         as_large += (np.abs(signs @ moving) >= observed - 1e-6).sum(axis=0)
     mean = tuple(gaps.mean(axis=0).tolist())

@@ -1,11 +1,11 @@
-"""Saved embeddings as members of an ensemble: scores are computed when they are asked for."""
+"""Saved embeddings in place of saved scores, which are computed when they are asked for."""
 
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
 from lib.errors import InputError
-from lib.evaluation.embedding_shards import EmbeddingShards
+from lib.evaluation.embedding_shards import EmbeddingShards, is_shards
 from lib.evaluation.products import Products
 from lib.evaluation.records import ORIGIN
 from lib.evaluation.scores import SavedScores, read_embeddings, read_metadata
@@ -19,9 +19,10 @@ class SavedEmbeddings(Products):
         """Raises InputError: no such embeddings, damaged, or without captions."""
         self.path = Path(path)
         if self.path.is_dir():
-            shards = EmbeddingShards(self.path).require_undamaged()
+            shards = EmbeddingShards(self.path)
             if shards.captions is None:
                 raise InputError(f"{path}: holds no captions, and so no scores")
+            shards.require_undamaged()
             self.dataset, self.split = shards.dataset, shards.split
             self.origin, self.image_ids = shards.origin, shards.image_ids
             super().__init__(shards.images, shards.captions)
@@ -34,9 +35,14 @@ class SavedEmbeddings(Products):
 
 
 def open_member(path: str | Path) -> SavedScores | SavedEmbeddings:
-    """What a member of an ensemble is read from: saved scores, or saved embeddings. Raises
-    InputError: neither, or damaged."""
+    """What scores are read from: saved ones, or saved embeddings. Raises InputError: neither, or
+    damaged."""
     if Path(path).is_dir():
+        if not is_shards(Path(path)):
+            raise InputError(
+                f"{path}: is a folder without embeddings; expected a file of eval.py "
+                "--save_results, or a file or folder of --save_embeddings"
+            )
         return SavedEmbeddings(path)
     try:
         with safe_open(path, "numpy") as file:

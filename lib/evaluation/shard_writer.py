@@ -177,13 +177,13 @@ def require_replaceable_folder(
     if not any(not path.name.startswith(".") for path in folder.iterdir()):
         return
     found = _about(folder)
-    if found is None and is_shards(folder):
-        raise InputError(
-            f"{folder}: its manifest is damaged, or of another version; remove the folder, or "
-            "choose another"
-        )
     theirs = None
     with suppress(KeyError, TypeError, ValidationError):
         if found is not None:
             theirs = ORIGIN.validate_python(found["origin"]), found["dataset"], found["split"]
+    if theirs is None and (found or (is_shards(folder) and (folder / IDS).is_file())):
+        raise InputError(
+            f"{folder}: its manifest is damaged, or of another version; choose another folder, or "
+            "remove this one"
+        )
     require_same_evaluation(folder, theirs, wanted, origin())

@@ -16,8 +16,8 @@ class VectorIndex:
     def __init__(self, shards: EmbeddingShards, probes: int = PROBES, candidates: int = CANDIDATES):
         """Open the index beside ``shards``. Raises InputError: it is of other embeddings, or its
         files are not those that were written."""
-        self.faiss = load_faiss()
         folder = shards.path / FOLDER
+        self.faiss = load_faiss(f"; once {folder} is moved away, all vectors are compared")
         manifest = folder / MANIFEST
         found = read_json(manifest, "manifest of an index")
         try:

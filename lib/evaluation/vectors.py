@@ -61,7 +61,7 @@ class Vectors:
 
     def __init__(self, path: Path, how: How = How()):
         """Raises InputError: no such embeddings, or they or their index are damaged."""
-        self.path, self.index = path, None
+        self.path, self.how, self.index = path, how, None
         self.images: Any
         self.ids: Any  # image ids, by number
         self.checkpoint: str | None = None  # what made them, by key_of; a file does not tell
@@ -92,8 +92,8 @@ class Vectors:
 
     @property
     def advice(self) -> str | None:
-        """What would make a search faster; None: nothing."""
-        if self.index is not None or len(self.images) <= MANY:
+        """What would make a search faster; None: nothing, or nothing else was asked for."""
+        if self.index is not None or self.how.exact or len(self.images) <= MANY:
             return None
         return (
             f"{self.path}: all of its {len(self.images):,} vectors are compared; an index is "

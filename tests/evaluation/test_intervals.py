@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lib.evaluation import intervals
 from lib.evaluation.intervals import bootstrap, hits, paired, verdict
 from lib.evaluation.metrics import ranks
 from lib.evaluation.protocols import evaluate
@@ -42,6 +43,19 @@ def test_equal_to_a_plain_bootstrap():
     interval = bootstrap(found, level=90, resamples=600, seed=7)
     np.testing.assert_allclose([interval.low, interval.high], expected, atol=1e-9)
     assert (interval.level, interval.resamples, interval.seed) == (90, 600, 7)
+
+
+def test_no_more_counts_are_held_than_the_memory_for_them(monkeypatch):
+    """Of 200,000 images 250 draws would take 0.4 GB, several times over."""
+    found = hits_of(0)
+    whole, drawn = bootstrap(found, resamples=100, seed=7), []
+    monkeypatch.setattr(intervals, "COUNTS", 3 * len(found))
+    count = np.bincount
+    monkeypatch.setattr(np, "bincount", lambda x, **k: drawn.append(len(x)) or count(x, **k))
+    assert bootstrap(found, resamples=100, seed=7) == whole
+    assert drawn == [3 * len(found)] * 33 + [len(found)]
+    monkeypatch.setattr(intervals, "COUNTS", 1)  # fewer than there are images
+    assert bootstrap(found, resamples=2, seed=7).resamples == 2
 
 
 def test_it_covers_the_truth_about_as_often_as_it_says():

@@ -5,6 +5,8 @@ import io
 import json
 import re
 import shutil
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from lib.config import load_config
 from lib.data.captions import read_captions
 from lib.errors import InputError
 from lib.evaluation.scores import SavedScores, read_embeddings
-from lib.evaluation.vectors import top
+from lib.evaluation.vectors import How, Vectors, brute_force, top
 from lib.training.loop import Run
 from scripts import search
 from tests.support import ROOT, succeed, write_embeddings
@@ -161,10 +163,31 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
         write_embeddings(tmp_path / "nan.safetensors", *nan, ["1"])
     told = refusal(*command(saved, "--query", "x", "--probes", "8", "--candidates", "9"))
     assert "--probes and --candidates: " in told
-    assert "e.safetensors has no index; scripts/build_index.py makes one" in told
+    assert "no index at " in told and "e.safetensors; scripts/build_index.py makes one" in told
     nothing = ("--exact", "--probes", "8", "--query", "x")
     for words in (("-k", "0", "--query", "x"), ("--query", " "), nothing):
         assert refusal(*command(saved, *words)) == 2  # with the usage
+
+
+def test_how_an_index_is_searched(saved, monkeypatch, capsys):
+    """One of two files has an index, which is enough for its options."""
+    hows = []
+
+    class Indexed(Vectors):
+        def __init__(self, path, how):
+            super().__init__(path, how)
+            hows.append(how)
+            if path.name == "e.safetensors":
+                self.index = SimpleNamespace(search=partial(brute_force, self.images))
+
+    monkeypatch.setattr(search, "Vectors", Indexed)
+    shutil.copy(saved / "e.safetensors", saved / "f.safetensors")
+    files = ("--embeddings", saved / "f.safetensors", saved / "e.safetensors", "--query", "x")
+    search.main(command(saved, *files, "--probes", "8", "--candidates", "9"))
+    search.main(command(saved, *files, "--exact"))
+    search.main(command(saved, *files))
+    assert hows[::2] == hows[1::2] == [How(False, 8, 9), How(True), How()]
+    capsys.readouterr()
 
 
 def test_a_family_that_scores_pairs_has_no_vectors(cmsei_settings, tmp_path):

@@ -1,10 +1,12 @@
 """Shards written by several processes make one folder, and nothing that was there is lost."""
 
+import json
+
 import numpy as np
 import pytest
 
 from lib.errors import InputError
-from lib.evaluation.embedding_shards import EmbeddingShards, is_shards
+from lib.evaluation.embedding_shards import KIND, EmbeddingShards, is_shards
 from lib.evaluation.records import Origin
 from lib.evaluation.shard_writer import ShardWriter
 from tests.evaluation.shards import ABOUT, some, write_shards
@@ -65,10 +67,14 @@ def test_only_the_same_evaluation_is_replaced(tmp_path):
     (tmp_path / "mine" / "0000000000-0000000003.json").write_text("precious")
     with pytest.raises(InputError, match="is there and holds no results"):
         ShardWriter(tmp_path / "mine", ids, ABOUT, {}, "float16", 4)
-    (tmp_path / "damaged").mkdir()
-    (tmp_path / "damaged" / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match="its manifest is damaged, or of another version; remove"):
-        ShardWriter(tmp_path / "damaged", ids, ABOUT, {}, "float16", 4)
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "manifest.json").write_text('{"name": "a page of mine"}')
+    with pytest.raises(InputError, match="is there and holds no results; choose another name"):
+        ShardWriter(tmp_path / "page", ids, ABOUT, {}, "float16", 4)
+    for text in ("{", json.dumps({"kind": KIND})):
+        (tmp_path / "e" / "manifest.json").write_text(text)
+        with pytest.raises(InputError, match="its manifest is damaged, or of another version"):
+            ShardWriter(tmp_path / "e", ids, ABOUT, {}, "float16", 4)
     (tmp_path / "file").write_text("precious")
     with pytest.raises(InputError, match="is a file, expected a folder"):
         ShardWriter(tmp_path / "file", ids, ABOUT, {}, "float16", 4)

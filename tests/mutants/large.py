@@ -81,7 +81,7 @@ LARGE = [
         ("if not array.is_file() or file_sha256(array) != found[side]:", "if not array.is_file():", WRITER + "test_a_damaged_shard_is_made_anew"),
         ("require_replaceable_folder(wanted, lambda: origin, folder)", "pass", WRITER + "test_only_the_same_evaluation_is_replaced"),
         ("if not np.isfinite(rows).all():", "if False:", WRITER + "test_broken_vectors_are_refused"),
-        ("if found is None and is_shards(folder):", "if False:", WRITER + "test_only_the_same_evaluation_is_replaced"),
+        ("if theirs is None and (found or (is_shards(folder) and (folder / IDS).is_file())):", "if theirs is None and is_shards(folder):", WRITER + "test_only_the_same_evaluation_is_replaced"),
         ('_require_no_other(folder, found, self.about["key"])', "pass", ENCODE + "test_finished_embeddings_are_kept"),
     ),
     *in_file(
@@ -125,6 +125,15 @@ LARGE = [
         "scripts/search.py",
         ("if asked and all(one.index is None for one in vectors):", "if False:", "tests/evaluation/test_search.py::test_embeddings_that_do_not_suit"),
         ("if args.exact and asked:", "if False:", "tests/evaluation/test_search.py::test_embeddings_that_do_not_suit"),
+        ("how = How(args.exact, args.probes or PROBES, args.candidates or CANDIDATES)", "how = How()", "tests/evaluation/test_search.py::test_how_an_index_is_searched"),
+    ),
+    *in_file(
+        "scripts/explore.py",
+        ("args.embeddings, args.exact)", "args.embeddings)", "tests/scripts/test_explore.py::test_the_index_is_left_out_if_asked"),
+    ),
+    *in_file(
+        "lib/evaluation/intervals.py",
+        ("most = max(1, min(CHUNK, COUNTS // images))", "most = CHUNK", "tests/evaluation/test_intervals.py::test_no_more_counts_are_held_than_the_memory_for_them"),
     ),
     *in_file(
         "scripts/detect_objects.py",

@@ -5,7 +5,7 @@ import pytest
 
 from lib.evaluation.intervals import hits, paired
 from lib.evaluation.metrics import ranks
-from lib.evaluation.scores import SavedScores, save_results
+from lib.evaluation.scores import SavedScores, save_embeddings, save_results
 from scripts import compare
 from tests.evaluation.shards import some, write_shards
 from tests.support import write_scores
@@ -45,18 +45,21 @@ def test_coco_has_both_protocols(tmp_path, capsys):
     assert "testall, mean of 5 folds of 4" in printed and "testall, all 20 images" in printed
 
 
-def test_embeddings_are_compared_without_their_matrix(tmp_path, capsys):
+def test_embeddings_are_compared_as_their_scores(tmp_path, capsys):
     images, captions, ids = some(20)
     shards = write_shards(tmp_path / "e", images, ids, captions)
+    sides = [np.asarray(side[:], np.float32) for side in (shards.images, shards.captions)]
     about = (shards.image_ids, shards.dataset, shards.split, shards.origin)
-    scores = np.asarray(shards.images[:], np.float32) @ np.asarray(shards.captions[:], np.float32).T
-    save_results(tmp_path / "s.safetensors", scores, *about)
-    other = write_scores(tmp_path / "o.safetensors", dataset="scenes", n=20, ids=ids)
-    told = []
-    for one in (tmp_path / "e", tmp_path / "s.safetensors"):
-        compare.main([str(one), str(other), "--resamples", "100"])
-        told.append(capsys.readouterr().out.replace(str(one), "one"))
-    assert told[0] == told[1]
+    save_results(tmp_path / "s.safetensors", sides[0] @ sides[1].T, *about)
+    save_embeddings(tmp_path / "e.safetensors", *sides, *about)
+    write_scores(tmp_path / "o.safetensors", dataset="scenes", n=20, ids=ids)
+    write_shards(tmp_path / "o", -images, ids, captions)
+    for other in ("o.safetensors", "o"):
+        told = []
+        for one in ("s.safetensors", "e.safetensors", "e"):
+            compare.main([*map(str, (tmp_path / one, tmp_path / other)), "--resamples", "100"])
+            told.append(capsys.readouterr().out.replace(str(tmp_path / one), "one"))
+        assert told[0] == told[1] == told[2]
 
 
 def test_what_cannot_be_compared(tmp_path, capsys):
@@ -67,6 +70,8 @@ def test_what_cannot_be_compared(tmp_path, capsys):
         compare.main([str(one), str(other)])
     with pytest.raises(SystemExit, match="is named twice"):
         compare.main([str(one), str(one)])
+    with pytest.raises(SystemExit, match="is a folder without embeddings; expected a file of"):
+        compare.main([str(one), str(tmp_path)])
     for words in (["--ci", "100"], ["--resamples", "3"], ["--seed", "-1"]):
         with pytest.raises(SystemExit):
             compare.main([str(one), str(other), *words])

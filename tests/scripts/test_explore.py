@@ -23,6 +23,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+import eval as eval_script
 from scripts import explore
 from tests.display.conftest import shown_runs  # noqa: F401
 from tests.support import ROOT
@@ -149,8 +150,22 @@ def test_what_it_refuses(shown_runs, world, tmp_path, capsys):  # noqa: F811
         told = refused("--device", "cpu", "--run", run, "--port", port)
         assert f"--port {port}: cannot be listened on" in told
     refused("--run", run, "--port", "70000")
-    refused("--run", run, "--exact")
     assert "--port must be from 0" in capsys.readouterr().err
+    refused("--run", run, "--exact")
+    assert "--exact is for --embeddings" in capsys.readouterr().err
+
+
+def test_the_index_is_left_out_if_asked(shown_runs, world, tmp_path, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
+    run, folder = shown_runs[0], tmp_path / "e"
+    words = ["--checkpoint", run, "--dataset", "scenes", "--data_path", world, "--device", "cpu"]
+    eval_script.main([str(word) for word in (*words, "--save_embeddings", folder)])
+    (folder / "index").mkdir()
+    (folder / "index" / "index.json").write_text("{}")
+    start = ("--device", "cpu", "--port", "0", "--run", run, "--embeddings", folder)
+    assert "is no manifest of an index" in refused(*start)
+    explore.main([str(word) for word in (*start, "--exact")])
+    assert "compared one by one" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
