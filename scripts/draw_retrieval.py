@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lib.arguments import new_parser, path_arg
-from lib.checkpoint import checkpoint_of
+from lib.checkpoint import checkpoint_of, source_of
 from lib.data.captions import CAPTIONS_PER_IMAGE, read_captions
 from lib.data.pictures import PictureError, PictureFolder
 from lib.display.arguments import add_arguments, galleries_of, pictures_of, split_of
@@ -111,7 +111,7 @@ class Source:
     found: list[list[tuple[float, str]]]  # of each --query: scores and image ids, best first
 
 
-def source_of(args: argparse.Namespace) -> Source:
+def source_to_draw(args: argparse.Namespace) -> Source:
     """The scores of a run, or of saved embeddings. Raises InputError: they are not of --data."""
     queries = args.query or []
     if args.run is not None:
@@ -162,7 +162,7 @@ def pictures_to_draw(args: argparse.Namespace) -> PictureFolder:
 def draw(args: argparse.Namespace) -> int:
     """Draw what the arguments ask for; returns how many pictures are shown."""
     pictures = pictures_to_draw(args)
-    source = source_of(args)
+    source = source_to_draw(args)
     ids, captions, found = source.image_ids, source.captions, source.found
     chosen = np.random.default_rng(args.seed).permutation(len(ids))
     sentences = chosen[: args.queries] * CAPTIONS_PER_IMAGE
@@ -252,6 +252,8 @@ def main(words: list[str] | None = None) -> None:
     if args.embeddings is not None and bool(args.query) != bool(args.checkpoint):
         parser.error("with --embeddings, --query and --checkpoint go together")
     with exit_on_error():
+        if args.checkpoint is not None:
+            args.checkpoint = source_of(args.checkpoint)
         require_format(args.out)
         replaceable = partial(require_replaceable, comment_of(args))
         read = [args.embeddings] if args.run is None else [checkpoint_of(args.run)]

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lib.arguments import dataset_arg, new_parser, path_arg
-from lib.checkpoint import Checkpoint, load_checkpoint
+from lib.checkpoint import Checkpoint, load_checkpoint, source_of
 from lib.config import from_dict
 from lib.errors import InputError, exit_on_error
 from lib.files import atomic_write
@@ -71,7 +71,7 @@ def main(words: list[str] | None = None) -> None:
         "--checkpoint",
         type=path_arg,
         required=True,
-        help="model_best.pth of the model to start from",
+        help="a run's folder, or a checkpoint, to start from",
     )
     parser.add_argument(
         "--dataset", type=dataset_arg, default="mine", help="name of the dataset to fine-tune on"
@@ -81,6 +81,7 @@ def main(words: list[str] | None = None) -> None:
     what.add_argument("--print", action="store_true", help="print the features instead")
     args = parser.parse_args(words)
     with exit_on_error():
+        args.checkpoint = Path(source_of(args.checkpoint))
         checkpoint = load_checkpoint(args.checkpoint)
         if args.print:
             print(features_of(checkpoint, args.checkpoint))

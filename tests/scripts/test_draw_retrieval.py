@@ -91,6 +91,9 @@ def test_sentences_of_one_s_own(config, world, tmp_path):
     green, red, grey = counts(tmp_path / "q.png")
     assert green == red == 0
     assert grey > 1000
+    query[-1] = str(run.run_dir.best.parent)  # a run's folder is enough
+    draw_retrieval.main([*about, *query, "--out", str(tmp_path / "r.png"), "--queries", "0"])
+    assert counts(tmp_path / "r.png") == [green, red, grey]
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["vectors", "pairs"])

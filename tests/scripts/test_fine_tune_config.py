@@ -26,6 +26,7 @@ def test_the_config_trains_from_the_checkpoint(best, settings, tmp_path):
     words = ["--checkpoint", str(best), "--dataset", "scenes", "--out", str(out)]
     fine_tune_config.main(words)
     fine_tune_config.main(words)  # the same again
+    fine_tune_config.main(["--checkpoint", str(best.parent), *words[2:]])  # by its run's folder
     data = next(word for word in settings if word.startswith("data.root="))
     run = fit(load_config(out, [data, f"run.out={tmp_path / 'tuned'}", "train.epochs=1"]))
     assert run.config.train.init == str(best)
