@@ -22,6 +22,7 @@ from lib.errors import InputError
 
 Images = ImageBatch | PixelBatch
 TextItem = tuple[int, np.ndarray]  # caption and its ids
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -171,18 +172,34 @@ def epoch_batches(
     return batches if drop_last or rest < 2 * ranks else [*batches, order[full : full + rest]]
 
 
+class _Loader(DataLoader):
+    """Starts its workers with signals held back until they know what to do with them."""
+
+    def __iter__(self) -> Any:
+        if not hasattr(signal, "pthread_sigmask"):
+            return super().__iter__()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _leave_signals_to_the_parent(_: int) -> None:
     # A signal to the process group is for the parent, which goes on loading until it has saved.
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for signum in FOR_THE_PARENT:
+        signal.signal(signum, signal.SIG_IGN)  # forgets those that were held back
     # A worker that SIGTERM killed would raise an error in the parent at any point; one that leaves
     # by itself does not.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_PARENT)
 
 
 def _loader(dataset: Any, workers: int, pin: bool, **batching: Any) -> DataLoader:
-    return DataLoader(
+    return _Loader(
         dataset,
         num_workers=workers,
         pin_memory=pin,

@@ -14,6 +14,7 @@ from lib.data.dataset import (
     ImageItem,
     TrainingPairs,
     collate_images,
+    entry_loader,
     epoch_batches,
     text_batches,
     training_loader,
@@ -118,6 +119,24 @@ def test_workers_leave_signals_to_their_parent(config):
         groups = groups or [os.getpgid(int(child)) for child in children()]
     assert len(groups) >= 2
     assert os.getpgid(0) not in groups
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_a_worker_that_is_just_starting_is_forgotten(signum):
+    """One that killed it would raise an error in the parent at any point."""
+    parent, sent = os.getpid(), [signum]
+
+    def signalled():  # a hook cannot be taken back
+        if sent and os.getppid() == parent:
+            os.kill(os.getpid(), signum)
+
+    os.register_at_fork(after_in_child=signalled)
+    try:
+        found = [int(entry) for entry in entry_loader(torch.arange(8), range(8), 2)]
+    finally:
+        sent.clear()
+    assert found == list(range(8))
+    assert signum not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def children():

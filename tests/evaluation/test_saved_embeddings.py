@@ -63,5 +63,5 @@ def test_a_gallery_has_no_scores(tmp_path):
 def test_what_is_neither(tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("precious")
-    with pytest.raises(InputError, match=rf"{name}: (cannot be read|is no folder of|is not a)"):
+    with pytest.raises(InputError, match=rf"{name}: (cannot be read|is a folder without|is not a)"):
         open_member(tmp_path / name)
