@@ -3,7 +3,8 @@
 # world and a second one of another domain, trains 3SHNet on regions and on grids of the first,
 # evaluates both, their hybrid, and all three across domains; draws OUT/region/retrieval.png.
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
-#       sh scripts/demo.sh [section.key=value ...]
+#       sh scripts/demo.sh [--overwrite] [section.key=value ...]
+# A finished training is kept, and one that was stopped goes on; --overwrite begins anew.
 . "$(dirname -- "$0")/help.sh"
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."

@@ -25,6 +25,7 @@ from lib.data.split import dataset_folder
 from lib.errors import InputError, exit_on_error
 from lib.evaluation.arguments import CHECKPOINT_HELP, add_locations, locations_in
 from lib.evaluation.embedding_shards import EmbeddingShards, is_shards
+from lib.evaluation.index_builder import LEAST
 from lib.evaluation.opened import trained_on
 from lib.evaluation.scores import read_metadata
 from lib.evaluation.search import Found, search
@@ -200,7 +201,7 @@ def main(words: list[str] | None = None) -> None:
         if asked and all(one.index is None for one in vectors):
             raise InputError(
                 f"{' and '.join(asked)}: no index at {', '.join(map(str, files))}; "
-                "scripts/build_index.py makes one of embeddings in shards"
+                f"scripts/build_index.py makes one of {LEAST:,} embeddings in shards, or more"
             )
         for advice in filter(None, (one.advice for one in vectors)):
             print(f"note: {advice}", file=sys.stderr)

@@ -5,7 +5,8 @@ python -m lib.demo.both --data_path data --out runs/demo [section.key=value ...]
 
 A step of such small models has many parts that one core computes while others wait: two models at
 once take far less time than one after the other. OUT/<features>.log keeps what is printed of a
-training, OUT/<features>.evaluation.log what its evaluation says."""
+training, OUT/<features>.evaluation.log what its evaluation says. A finished training is kept, and
+one that was stopped goes on; --overwrite begins anew."""
 
 import sys
 from functools import partial
@@ -25,9 +26,9 @@ SCHEDULES = {
 }
 
 
-def run_both(data_path: Path, out: Path, overrides: list[str]) -> int:
-    """Train and evaluate both, replacing runs that are there; the signal that ended them, or 0.
-    Raises InputError: one of them failed, which ends the other."""
+def run_both(data_path: Path, out: Path, overrides: list[str], overwrite: bool = False) -> int:
+    """Train and evaluate both, going on with runs that are there unless ``overwrite``; the signal
+    that ended them, or 0. Raises InputError: one of them failed, which ends the other."""
     cores = default_workers(most=1000)
     at_a_time = min(cores, len(SCHEDULES))
     threads = cores // at_a_time
@@ -39,15 +40,18 @@ def run_both(data_path: Path, out: Path, overrides: list[str]) -> int:
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from error
     with jobs.stopped_by_signals():
-        jobs.run([partial(_run_one, features, data_path, out, overrides) for features in SCHEDULES])
+        about = (data_path, out, overrides, "--overwrite" if overwrite else "--resume")
+        jobs.run([partial(_run_one, features, *about) for features in SCHEDULES])
     return jobs.stopped
 
 
-def _run_one(features: str, data_path: Path, out: Path, overrides: list[str], jobs: Jobs) -> None:
+def _run_one(
+    features: str, data_path: Path, out: Path, overrides: list[str], start: str, jobs: Jobs
+) -> None:
     run, logs = out / features, (out / f"{features}.log", out / f"{features}.evaluation.log")
     for log in logs:
         log.unlink(missing_ok=True)
-    words = ["train.py", "--config", f"configs/scenes_{features}.yaml", "--overwrite"]
+    words = ["train.py", "--config", f"configs/scenes_{features}.yaml", start]
     words += [f"data.root={data_path}", f"model.bert={data_path}/scenes_precomp/bert"]
     words += [f"run.out={run}", *SCHEDULES[features], *overrides]
     jobs.command(logs[0], words, title=features)
@@ -67,10 +71,13 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=path_arg, default=Path("runs/demo"), help="folder of both runs"
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="discard runs that are there, and begin anew"
+    )
     parser.add_argument("overrides", nargs="*", help="settings of both, as in train.epochs=2")
     args = parser.parse_args(words)
     with exit_on_error():
-        if signum := run_both(args.data_path, args.out, args.overrides):
+        if signum := run_both(args.data_path, args.out, args.overrides, args.overwrite):
             sys.exit(128 + signum)
 
 

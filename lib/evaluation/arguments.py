@@ -126,8 +126,8 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
 
 def keep_of(args: argparse.Namespace) -> Keep | None:
     """The folder of --save_embeddings: one that is there, or a new name that ends in / or has no
-    dot; None: it is a file, or is not asked for. Raises InputError: a type for a file, or see
-    :func:`lib.share.share_of_environment`."""
+    dot; None: it is a file, or is not asked for. Raises InputError: a new file of another name than
+    ``.safetensors``, a type for a file, or see :func:`lib.share.share_of_environment`."""
     given = args.save_embeddings or "nothing.safetensors"
     folder = Path(given)
     is_new = not folder.exists() and (not folder.suffix or given.endswith("/"))
@@ -136,6 +136,11 @@ def keep_of(args: argparse.Namespace) -> Keep | None:
         figures = (*files, *extras, args.shortlist)
         about = (args.embeddings_dtype or DTYPES[0], share_of_environment())
         return Keep(folder, *about, pictures_alone=not any(figures))
+    if folder.suffix != ".safetensors" and not folder.exists():
+        raise InputError(
+            f"--save_embeddings {given}: expected a file's name, which ends in .safetensors, or a "
+            "folder's, which has no dot or ends in /"
+        )
     if args.embeddings_dtype is not None:
         raise InputError("--embeddings_dtype is for --save_embeddings FOLDER; a file has float32")
     return None

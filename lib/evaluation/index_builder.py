@@ -81,11 +81,15 @@ def build_index(
         "vectors": len(shards.images),
         "factory": shape.factory(width),
     }
-    if len(shards.images) < max(LEAST, shape.lists):
+    if len(shards.images) < LEAST:
         raise InputError(
             f"{shards.path}: holds {len(shards.images):,} vectors, which are searched faster "
-            f"without an index; an index of {shape.lists:,} lists needs at least "
-            f"{max(LEAST, shape.lists):,}"
+            f"without an index; one needs at least {LEAST:,}"
+        )
+    if len(shards.images) < shape.lists:
+        raise InputError(
+            f"--lists is {shape.lists:,}, expected at most the number of vectors, "
+            f"{len(shards.images):,}; by default {default_lists(len(shards.images)):,}"
         )
     if shape.code > min(ROTATED, width):
         raise InputError(
@@ -114,6 +118,7 @@ def _build(
             if (folder / name).is_file():
                 _require_same(folder / name, about, overwrite)
         if (folder / MANIFEST).is_file() and not overwrite:
+            say(share.told(f"{folder}: is finished already"))
             return True
         if overwrite:
             for path in (folder / MANIFEST, *folder.glob("*.faiss"), *folder.glob("*.ivfdata")):

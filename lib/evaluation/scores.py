@@ -100,6 +100,16 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         ) from error
 
 
+def origin_in(path: Path) -> Origin:
+    """What made a file of ours. Raises InputError: it does not tell."""
+    try:
+        return ORIGIN.validate_python(read_metadata(path)["origin"])
+    except (KeyError, ValidationError) as error:
+        raise InputError(
+            f"{path}: does not tell what made it ({first_line(error)}); evaluate again"
+        ) from error
+
+
 def read_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images (n, D) and captions (5n, D), float32, and image ids of ``eval.py --save_embeddings``.
     Raises InputError: no such file, or it holds something else."""

@@ -13,7 +13,8 @@ from lib.data.dataset import text_batches
 from lib.device import resolve_device
 from lib.errors import InputError
 from lib.evaluation.encode_shards import identity_of
-from lib.evaluation.vectors import Vectors, require_checkpoint, require_width
+from lib.evaluation.evaluator import origin_of
+from lib.evaluation.vectors import Vectors, require_checkpoint, require_training, require_width
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,10 @@ def search(
 ) -> list[list[Found]]:
     """The ``k`` best pictures of each query, best first; ``locations`` as in
     :class:`lib.evaluation.opened.Target`. Raises InputError: anything wrong with the checkpoint, or
-    embeddings of another width."""
+    embeddings of another one."""
     place = resolve_device(device)
-    model, tokenizer = load_model(load_checkpoint(checkpoint).relocated(locations), checkpoint)
+    loaded = load_checkpoint(checkpoint)
+    model, tokenizer = load_model(loaded.relocated(locations), checkpoint)
     if model.pairwise:
         raise InputError(f"{checkpoint}: scores pairs, and has no vectors to search among")
     model = model.to(place).eval()
@@ -60,6 +62,8 @@ def search(
         texts = torch.cat([model.encode_texts(batch.to(place)).float().cpu() for batch in batches])
     if any(one.checkpoint is not None for one in embeddings):
         require_checkpoint(embeddings, checkpoint, identity_of(checkpoint))
+    origin = origin_of(checkpoint, loaded, loaded.config.features)
+    require_training(embeddings, origin, features=loaded.released is None)
     require_width(embeddings, texts.shape[1], checkpoint)
     order = torch.cat([batch.indices for batch in batches]).argsort()
     return best_of(embeddings, texts[order].numpy(), k)

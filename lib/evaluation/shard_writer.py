@@ -151,7 +151,7 @@ def _require_no_other(folder: Path, found: dict[str, Any] | None, key: dict[str,
     differing = [name for name in key if theirs.get(name) != key[name]]
     state = "finished" if (folder / MANIFEST).is_file() else "unfinished"
     raise InputError(
-        f"{folder}: holds {state} embeddings of other {', '.join(differing)}; remove the folder, "
+        f"{folder}: holds {state} embeddings of another {', '.join(differing)}; remove the folder, "
         "or choose another"
     )
 

@@ -11,7 +11,8 @@ import torch
 from lib.errors import InputError
 from lib.evaluation.embedding_shards import EmbeddingShards
 from lib.evaluation.index_folder import has_index
-from lib.evaluation.scores import read_embeddings
+from lib.evaluation.records import UNKNOWN, Origin
+from lib.evaluation.scores import origin_in, read_embeddings
 from lib.evaluation.vector_index import CANDIDATES, PROBES, VectorIndex
 
 # Vectors compared at once: as float32 they stay in memory that the allocator gives again.
@@ -64,15 +65,18 @@ class Vectors:
         self.path, self.how, self.index = path, how, None
         self.images: Any
         self.ids: Any  # image ids, by number
-        self.checkpoint: str | None = None  # what made them, by key_of; a file does not tell
+        # What made them: shards tell the checkpoint, by key_of, a file the training.
+        self.checkpoint: str | None = None
+        self.origin: Origin
         if path.is_dir():
             shards = EmbeddingShards(path)
             self.checkpoint = shards.key.get("checkpoint")
-            self.images, self.ids = shards.images, shards.ids
+            self.images, self.ids, self.origin = shards.images, shards.ids, shards.origin
             if has_index(path) and not how.exact:
                 self.index = VectorIndex(shards, how.probes, how.candidates)
         else:
             self.images, _, self.ids = read_embeddings(path)
+            self.origin = origin_in(path)
 
     @property
     def width(self) -> int:
@@ -113,8 +117,23 @@ def require_checkpoint(vectors: Sequence[Vectors], checkpoint: str, own: str) ->
     for one in vectors:
         if one.checkpoint not in (None, own):
             raise InputError(
-                f"{one.path}: holds embeddings of another checkpoint than {checkpoint}; save them "
-                "again with this one"
+                f"{one.path}: holds embeddings of another checkpoint than {checkpoint}; name "
+                "others, or remove these, and save them again with this one"
+            )
+
+
+def require_training(vectors: Sequence[Vectors], own: Origin, features: bool) -> None:
+    """Refuse embeddings of another training than ``own``, by model, data set and seed, and by the
+    kind of ``features`` if a checkpoint tells them. Raises InputError."""
+    for one in vectors:
+        theirs = one.origin
+        differs = (theirs.model, theirs.source, theirs.seed) != (own.model, own.source, own.seed)
+        differs |= features and theirs.features != own.features
+        if theirs.model != UNKNOWN and differs:
+            raise InputError(
+                f"{one.path}: holds embeddings of {theirs.checkpoint} ({theirs.title} of seed "
+                f"{theirs.seed}, trained on {theirs.source}), not of {own.checkpoint} ({own.title} "
+                f"of seed {own.seed}, trained on {own.source})"
             )
 
 

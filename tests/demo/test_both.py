@@ -36,15 +36,17 @@ def test_a_failure_ends_both(tmp_path, monkeypatch, capsys):
 def test_both_get_their_settings(tmp_path, monkeypatch, capsys, cores):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.py").write_text(
-        "import os, sys\nprint(os.environ['OMP_NUM_THREADS'], sys.argv[4:])"
+        "import os, sys\nprint(os.environ['OMP_NUM_THREADS'], sys.argv[3:])"
     )
     (tmp_path / "eval.py").write_text(EVALUATION)
     monkeypatch.setattr(both, "default_workers", lambda most: cores)
-    both.main(["--data_path", "d", "--out", str(tmp_path / "out"), "train.sum_epochs=1"])
+    words = ["--data_path", "d", "--out", str(tmp_path / "out"), "train.sum_epochs=1"]
+    both.main([*words, "--overwrite"] if cores == 8 else words)
     lines = sorted(capsys.readouterr().out.splitlines())
     for line, kind in zip(lines, ("grid", "region"), strict=True):
         assert line.startswith(
-            f"{kind}: {cores // 2} ['data.root=d', 'model.bert=d/scenes_precomp/bert', "
+            f"{kind}: {cores // 2} ['{'--resume' if cores == 2 else '--overwrite'}', "
+            "'data.root=d', 'model.bert=d/scenes_precomp/bert', "
         )
         assert f"/out/{kind}', 'train." in line  # the demo's own schedule
         assert ("'data.workers=0'" in line) == (cores == 2)  # it would take the training's core

@@ -15,6 +15,8 @@ def write(folder, points, start):
 
 def test_a_resumed_run_s_curve_is_one(tmp_path):
     write(tmp_path, {1: 4.0, 2: 3.0, 3: 9.0}, 0)
+    (first,) = tmp_path.iterdir()  # of an earlier second, as a resumed run's is; names are sorted
+    first.rename(tmp_path / "events.out.tfevents.1000000000.first")
     write(tmp_path, {3: 2.0, 4: 1.0}, 3)
     assert read_curves(tmp_path) == {"loss": ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])}
 

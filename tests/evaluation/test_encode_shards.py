@@ -182,10 +182,14 @@ def test_finished_embeddings_are_kept(checkpoint, world, tmp_path, monkeypatch, 
     eval_script.main(words(checkpoint, world, folder, "--embeddings_dtype", "float32"))
     assert EmbeddingShards(folder).images.dtype == np.float32
     before = files(folder)
-    with pytest.raises(SystemExit, match="holds finished embeddings of other dtype; remove"):
+    with pytest.raises(SystemExit, match="holds finished embeddings of another dtype; remove"):
         eval_script.main(words(checkpoint, world, folder))
+    with pytest.raises(
+        SystemExit, match=r"a file's name, which ends in \.safetensors, or a folder's"
+    ):
+        eval_script.main(words(checkpoint, world, folder.with_name("e.safetensor")))
     flags = ("--embeddings_dtype", "float32", "--precision", "bf16")
-    with pytest.raises(SystemExit, match="holds finished embeddings of other precision; remove"):
+    with pytest.raises(SystemExit, match="holds finished embeddings of another precision; remove"):
         eval_script.main(words(checkpoint, world, folder, *flags))
     assert files(folder) == before
     for rank in (1, 0):

@@ -16,7 +16,8 @@ import eval as eval_script
 from lib.config import load_config
 from lib.data.captions import read_captions
 from lib.errors import InputError
-from lib.evaluation.scores import SavedScores, read_embeddings
+from lib.evaluation.records import ORIGIN
+from lib.evaluation.scores import SavedScores, read_embeddings, read_metadata, save_embeddings
 from lib.evaluation.vectors import How, Vectors, brute_force, top
 from lib.training.loop import Run
 from scripts import search
@@ -155,6 +156,13 @@ def test_embeddings_that_do_not_suit(saved, tmp_path):
     assert "width 7, " in refusal(*files, tmp_path / "wide.safetensors", *query)
     write_embeddings(tmp_path / "odd.safetensors", *wide, ["1"])
     assert "holds no embeddings" in refusal(*files, tmp_path / "odd.safetensors", *query)
+    about = read_metadata(saved / "e.safetensors")
+    assert about["origin"]["seed"] == 0
+    origin = ORIGIN.validate_python(about["origin"] | {"seed": 1})
+    vectors = read_embeddings(saved / "e.safetensors")
+    save_embeddings(tmp_path / "other.safetensors", *vectors, "scenes", "test", origin)
+    told = refusal(*files, tmp_path / "other.safetensors", *query)
+    assert "(3SHNet region of seed 1, trained on scenes), not of " in told
     half = np.zeros((1, 32), np.float16), np.zeros((5, 32), np.float16)
     write_embeddings(tmp_path / "half.safetensors", *half, ["1"])
     assert "half.safetensors: holds" in refusal(*files, tmp_path / "half.safetensors", *query)

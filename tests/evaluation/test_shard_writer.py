@@ -55,9 +55,9 @@ def test_only_the_same_evaluation_is_replaced(tmp_path):
     images, captions, ids = some(8)
     write_shards(tmp_path / "e", images, ids, captions)
     before = files(tmp_path / "e")
-    with pytest.raises(InputError, match=r"holds finished embeddings of other key; remove"):
+    with pytest.raises(InputError, match=r"holds finished embeddings of another key; remove"):
         ShardWriter(tmp_path / "e", ids, ABOUT, {"key": "y"}, "float16", 4)
-    with pytest.raises(InputError, match=r"holds finished embeddings of other dtype; remove"):
+    with pytest.raises(InputError, match=r"holds finished embeddings of another dtype; remove"):
         ShardWriter(tmp_path / "e", ids, ABOUT, {"key": "x"}, "float32", 4)
     assert files(tmp_path / "e") == before
     other = ("scenes", "test", Origin("b.pth"))
@@ -87,7 +87,7 @@ def test_an_unfinished_folder_of_other_settings_stays(tmp_path):
     first = ShardWriter(tmp_path / "e", ids, ABOUT, {"key": "x"}, "float16", 4)
     (tmp_path / "e" / "notes.txt").write_text("mine")
     first.write(first.shards[0], images[:4], captions[:20])
-    with pytest.raises(InputError, match=r"holds unfinished embeddings of other key; remove"):
+    with pytest.raises(InputError, match=r"holds unfinished embeddings of another key; remove"):
         ShardWriter(tmp_path / "e", ids, ABOUT, {"key": "y"}, "float16", 4)
     first.write(first.shards[1], images[4:], captions[20:])
     found = first.merge()

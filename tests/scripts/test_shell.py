@@ -241,6 +241,10 @@ def test_the_demo_runs_on_a_miniature_world(world, settings, environment, tmp_pa
     env = environment | {"DATA_PATH": str(data), "OUT": str(out)}
     overrides = [s for s in settings if not s.startswith("data.root")]
     printed = succeed("sh", "scripts/demo.sh", *overrides, env=env)
+    made = (out / "region" / "model_best.pth").stat().st_mtime_ns
+    again = succeed("sh", "scripts/demo.sh", *overrides, env=env)
+    assert "are done" in again  # and the training is kept
+    assert (out / "region" / "model_best.pth").stat().st_mtime_ns == made
     table = printed[printed.index("\nscenes test, 10 images\n") :]
     for row in (", region, single", ", grid, single", ", region + grid, ensemble of 2"):
         assert table.count(f"\n3SHNet{row}") == 2
