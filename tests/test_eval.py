@@ -38,7 +38,7 @@ def score(checkpoint, world, *flags):
 
 
 def test_everything_is_saved_and_agrees(checkpoint, world, tmp_path):
-    results, embeddings, figures = (tmp_path / n for n in ("r.npz", "e.npz", "f.json"))
+    results, embeddings, figures = (tmp_path / n for n in ("r.npz", "e.safetensors", "f.json"))
     printed = succeed(
         *evaluate(checkpoint, world, "--dataset", "scenes", "--batch_size", "7"),
         "--save_results", results, "--save_embeddings", embeddings, "--json", figures,
