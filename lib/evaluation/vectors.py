@@ -123,13 +123,13 @@ def require_checkpoint(vectors: Sequence[Vectors], checkpoint: str, own: str) ->
 
 
 def require_training(vectors: Sequence[Vectors], own: Origin, features: bool) -> None:
-    """Refuse embeddings of another training than ``own``, by model, data set and seed, and by the
-    kind of ``features`` if a checkpoint tells them. Raises InputError."""
+    """Refuse embeddings of another training than ``own``, by what both tell of model, data set and
+    seed, and by the kind of ``features`` if a checkpoint tells it. Raises InputError."""
+    names = ("model", "source", "seed", *(["features"] if features else []))
     for one in vectors:
         theirs = one.origin
-        differs = (theirs.model, theirs.source, theirs.seed) != (own.model, own.source, own.seed)
-        differs |= features and theirs.features != own.features
-        if theirs.model != UNKNOWN and differs:
+        both = ({getattr(theirs, name), getattr(own, name)} for name in names)
+        if any(len(two) == 2 and not two & {UNKNOWN, None} for two in both):
             raise InputError(
                 f"{one.path}: holds embeddings of {theirs.checkpoint} ({theirs.title} of seed "
                 f"{theirs.seed}, trained on {theirs.source}), not of {own.checkpoint} ({own.title} "
