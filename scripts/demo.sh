@@ -4,7 +4,7 @@
 # evaluates both, their hybrid, and all three across domains; draws OUT/region/retrieval.png.
 #   [DATA_PATH=data] [OUT=runs/demo] [CUDA_VISIBLE_DEVICES=0] \
 #       sh scripts/demo.sh [--overwrite] [section.key=value ...]
-# A finished training is kept, and one that was stopped goes on; --overwrite begins anew.
+# A finished training is kept, an interrupted one is resumed; --overwrite starts over.
 . "$(dirname -- "$0")/help.sh"
 set -eu
 CDPATH='' cd -- "$(dirname -- "$0")/.."

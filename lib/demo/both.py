@@ -5,8 +5,8 @@ python -m lib.demo.both --data_path data --out runs/demo [section.key=value ...]
 
 A step of such small models has many parts that one core computes while others wait: two models at
 once take far less time than one after the other. OUT/<features>.log keeps what is printed of a
-training, OUT/<features>.evaluation.log what its evaluation says. A finished training is kept, and
-one that was stopped goes on; --overwrite begins anew."""
+training, OUT/<features>.evaluation.log what its evaluation says. A finished training is kept, an
+interrupted one is resumed; --overwrite starts over."""
 
 import sys
 from functools import partial
@@ -27,8 +27,8 @@ SCHEDULES = {
 
 
 def run_both(data_path: Path, out: Path, overrides: list[str], overwrite: bool = False) -> int:
-    """Train and evaluate both, going on with runs that are there unless ``overwrite``; the signal
-    that ended them, or 0. Raises InputError: one of them failed, which ends the other."""
+    """Train and evaluate both, resuming runs that are there unless ``overwrite``; the signal that
+    ended them, or 0. Raises InputError: one of them failed, which ends the other."""
     cores = default_workers(most=1000)
     at_a_time = min(cores, len(SCHEDULES))
     threads = cores // at_a_time
@@ -72,7 +72,7 @@ def main(words: list[str] | None = None) -> None:
         "--out", type=path_arg, default=Path("runs/demo"), help="folder of both runs"
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="discard runs that are there, and begin anew"
+        "--overwrite", action="store_true", help="discard runs that are there, and start over"
     )
     parser.add_argument("overrides", nargs="*", help="settings of both, as in train.epochs=2")
     args = parser.parse_args(words)
