@@ -21,7 +21,7 @@ def default_workers(most: int = 4, processes: int = 1) -> int:
 def resolve_device(name: str) -> torch.device:
     """``auto`` (CUDA if available), ``cpu`` or ``cuda``. Raises InputError: CUDA is unavailable."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device cuda: PyTorch sees no CUDA GPU; use cpu, or auto")
+        raise InputError("device cuda: PyTorch sees no CUDA GPU; cpu does without one")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

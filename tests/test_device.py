@@ -29,7 +29,7 @@ def test_cores_are_shared_between_processes(monkeypatch):
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert resolve_device("auto") == resolve_device("cpu") == CPU
-    with pytest.raises(InputError, match="no CUDA GPU; use cpu, or auto"):
+    with pytest.raises(InputError, match="no CUDA GPU; cpu does without one"):
         resolve_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert resolve_device("auto").type == resolve_device("cuda").type == "cuda"

@@ -19,7 +19,7 @@ def normalised_weights(weights: Sequence[float] | None, members: int) -> list[fl
     if weights is None:
         return [1 / members] * members
     if len(weights) != members:
-        raise InputError(f"--weights holds {len(weights)} numbers for {members} members")
+        raise InputError(f"--weights: {len(weights)} given for {members} members")
     if not (all(w >= 0 for w in weights) and 0 < sum(weights) < math.inf):
         raise InputError(f"--weights {weights}: expected numbers from 0, not all of them 0")
     return [weight / sum(weights) for weight in weights]

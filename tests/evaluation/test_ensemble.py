@@ -81,7 +81,7 @@ def test_the_arguments_must_agree_with_the_files(tmp_path):
     a, b = write(tmp_path / "a.safetensors"), write(tmp_path / "b.safetensors")
     with pytest.raises(SystemExit, match=r"different datasets .* --dataset is coco"):
         run(a, b, "--dataset", "coco")
-    for weights, message in (("1 2 3", "3 numbers for 2"), ("-1 2", "from 0"), ("0 0", "from 0")):
+    for weights, message in (("1 2 3", "3 given for 2"), ("-1 2", "from 0"), ("0 0", "from 0")):
         with pytest.raises(SystemExit, match=message):
             run(a, b, "--weights", *weights.split())
     assert normalised_weights([1, 3], 2) == [0.25, 0.75]
